@@ -32,7 +32,7 @@ type = "modbus-tcp"
 model = "eastron-sdm630"
 host = "192.168.1.20"
 """
-"""what goes with a real board"""
+"""tables that a real board requires"""
 HEAVY = {
     "typer",
     "click",
@@ -59,7 +59,7 @@ def alternatives(place: str) -> list[tuple[str, str]]:
 
 
 def alternative(place: str, kind: str) -> tuple[str, str]:
-    """That of a `type`."""
+    """The alternative whose table has this `type`."""
     return next(found for found in alternatives(place) if f'type = "{kind}"' in found[1])
 
 

@@ -41,16 +41,16 @@ def lines(result: Outcome) -> list[Json]:
     return [cast("Json", json.loads(line)) for line in result.stdout.splitlines()]
 
 
-def same(found: object, expected: object) -> bool:
-    """Equality of whole JSON values, numbers within one part in a million."""
+def json_equal(found: object, expected: object) -> bool:
+    """Deep equality of JSON values; numbers within one part in a million."""
     if isinstance(found, dict) and isinstance(expected, dict):
         found_object, expected_object = cast("Json", found), cast("Json", expected)
         return found_object.keys() == expected_object.keys() and all(
-            same(found_object[key], expected_object[key]) for key in found_object
+            json_equal(found_object[key], expected_object[key]) for key in found_object
         )
     if isinstance(found, list) and isinstance(expected, list):
         found_list, expected_list = cast("list[object]", found), cast("list[object]", expected)
-        return len(found_list) == len(expected_list) and all(map(same, found_list, expected_list))
+        return len(found_list) == len(expected_list) and all(map(json_equal, found_list, expected_list))
     if isinstance(found, bool) or isinstance(expected, bool):
         return found is expected
     if isinstance(found, int | float) and isinstance(expected, int | float):
@@ -58,7 +58,7 @@ def same(found: object, expected: object) -> bool:
     return found == expected
 
 
-def without(values: Mapping[str, object], *names: str) -> Json:
+def without_keys(values: Mapping[str, object], *names: str) -> Json:
     return {name: value for name, value in values.items() if name not in names}
 
 
@@ -76,7 +76,7 @@ def test_every_recording_of_a_linky_says_what_is_expected_and_nothing_else(name:
         "tail_after_last_etx": frames[-1].pop("tail_after_last_etx", no_bytes),
         "frames": frames,
     }
-    assert same(summary, expected("linky")[name])
+    assert json_equal(summary, expected("linky")[name])
 
 
 @needs_samples
@@ -95,7 +95,7 @@ def test_every_recording_of_a_p1_port_says_what_is_expected_and_nothing_else(nam
         ]
     else:
         assert len(decoded) == 1
-        assert same(decoded[0], without(sample, "notes"))
+        assert json_equal(decoded[0], without_keys(sample, "notes"))
 
 
 @needs_samples
@@ -106,7 +106,7 @@ def test_every_register_image_says_what_is_expected_and_nothing_else(name: str, 
     result = run("modbus", SAMPLES / "modbus" / name, *model)
     assert (result.exit_code, result.stderr) == (0, "")
     assert len(lines(result)) == 1
-    assert same(lines(result)[0], without(expected("modbus")[name], "notes"))
+    assert json_equal(lines(result)[0], without_keys(expected("modbus")[name], "notes"))
 
 
 @needs_samples
@@ -120,7 +120,7 @@ def test_recorded_modbus_frames_say_what_is_expected_and_the_damaged_one_nothing
         assert decoded["name"] == frame["name"]
         assert decoded["valid"] is frame.get("valid", True)
         for key in ("value", "exception"):
-            assert same(decoded.get(key), frame.get(key)), (frame["name"], decoded)
+            assert json_equal(decoded.get(key), frame.get(key)), (frame["name"], decoded)
         assert ("words" in decoded) is ("value" in frame)
     (of_meter,) = [line for line in lines(run("modbus", file, "--model", "pac2200")) if "values" in line]
     assert of_meter["values"] == {"total_power_w": 4748.75}

@@ -33,7 +33,7 @@ ENOUGH = 1500
 pytestmark = needs_samples
 
 
-def flipped(original: bytes, bits: tuple[int, ...] = tuple(range(8))) -> Iterator[bytes]:
+def with_each_byte_flipped(original: bytes, bits: tuple[int, ...] = tuple(range(8))) -> Iterator[bytes]:
     """The recording with one bit turned, in one byte after the other."""
     for at in range(len(original)):
         bad = bytearray(original)
@@ -42,18 +42,18 @@ def flipped(original: bytes, bits: tuple[int, ...] = tuple(range(8))) -> Iterato
 
 
 def with_parity(data: bytes) -> bytes:
-    """As a 7E1 wire looks to a port that reads 8N1."""
+    """The bytes that a port set to 8N1 reads from a 7E1 line."""
     return bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in data)
 
 
 def telegrams(data: bytes) -> list[object]:
-    """What the believable telegrams of a P1 port say."""
+    """The values of the valid telegrams in the recording of a P1 port."""
     decoded = (p1_capture.telegram_to_json(entry)["interpreted"] for entry in p1_capture.parse_recording(data, KEYS))
     return [telegram for telegram in decoded if telegram is not None]
 
 
 def frames(data: bytes) -> list[Json]:
-    """The groups of each whole frame of a Linky."""
+    """The groups of each complete Linky frame."""
     return [
         cast("Json", line["values"])
         for line in linky_capture.recording_to_json(linky_capture.parse_recording(data))
@@ -66,7 +66,7 @@ def test_no_bit_of_a_p1_telegram_with_a_checksum_can_be_turned_unseen(name: str)
     original = (SAMPLES / "dsmr" / name).read_bytes()
     intact = telegrams(original)
     assert intact
-    for bad in flipped(original):
+    for bad in with_each_byte_flipped(original):
         assert all(telegram in intact for telegram in telegrams(bad))
 
 
@@ -76,7 +76,7 @@ def test_no_bit_of_a_p1_telegram_without_one_can_be_turned_where_the_parity_came
     original = (SAMPLES / "dsmr" / name).read_bytes()
     intact = telegrams(original)
     assert telegrams(with_parity(original)) == intact
-    for bad in flipped(with_parity(original)):
+    for bad in with_each_byte_flipped(with_parity(original)):
         assert all(telegram in intact for telegram in telegrams(bad))
 
 
@@ -98,7 +98,7 @@ def test_no_bit_of_a_linky_can_be_turned_into_another_number(name: str) -> None:
         for label, value in frame.items():
             known.setdefault(label, []).append(value)
     original = stream[:ENOUGH]
-    for bad in flipped(original, tuple(range(7))):
+    for bad in with_each_byte_flipped(original, tuple(range(7))):
         for frame in frames(bad):
             assert all(value in known[label] for label, value in frame.items() if label not in TEXTS)
 
@@ -128,7 +128,7 @@ def test_a_register_that_is_missing_costs_the_values_that_stand_in_it_and_change
     for missing in words:
         rest = {address: register for address, register in words.items() if address != missing}
         found = read(register_image.RegisterImage(functions, rest))
-        if found is None:  # the meter tells no longer where its registers are
+        if found is None:  # the register that locates the others is missing
             continue
         for key, value in register_image.image_to_json(found).items():
             cost += value != full_json[key]
@@ -137,7 +137,7 @@ def test_a_register_that_is_missing_costs_the_values_that_stand_in_it_and_change
 
 
 def is_poorer(row: object, complete: object) -> bool:
-    """Whether a row of phases is the whole one with some of them unknown."""
+    """Whether a row of phases equals the complete row, except that some phases are unknown."""
     if not isinstance(row, list) or not isinstance(complete, list):
         return False
     pairs = zip(cast("list[object]", row), cast("list[object]", complete), strict=True)

@@ -63,7 +63,9 @@ def test_a_frame_that_the_meter_broke_off_is_none_and_the_glued_alarm_of_old_met
     assert line["corrupt_groups"] == ["ADPS034 B"]
 
 
-def sealed(plaintext: bytes, key: bytes, authentication_key: bytes, *, form: bytes, control: int = 0x30) -> bytes:
+def dlms_envelope(
+    plaintext: bytes, key: bytes, authentication_key: bytes, *, form: bytes, control: int = 0x30
+) -> bytes:
     """An envelope as DLMS meters make it; `form` is how its length begins."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -90,7 +92,7 @@ def telegram() -> bytes:
 @pytest.mark.parametrize("prefix", ["", "30"])
 def test_the_keys_of_another_country_open_its_telegrams_among_noise(tmp_path: Path, form: bytes, prefix: str) -> None:
     own = bytes(range(16, 32))
-    stream = sealed(telegram(), bytes(16), own, form=form)
+    stream = dlms_envelope(telegram(), bytes(16), own, form=form)
     keys = ["--key", "00" * 16, "--authentication-key", prefix + own.hex()]
     result, entries = decoded("p1", tmp_path, stream[200:] + b"\xdb\x08\x00" + stream + stream[:50], *keys)
     assert result.exit_code == 0
@@ -101,7 +103,7 @@ def test_the_keys_of_another_country_open_its_telegrams_among_noise(tmp_path: Pa
 
 
 def test_an_envelope_without_a_tag_is_believed_for_its_telegrams_checksum(tmp_path: Path) -> None:
-    stream = sealed(telegram(), bytes(16), b"", form=b"\x82", control=0x20)
+    stream = dlms_envelope(telegram(), bytes(16), b"", form=b"\x82", control=0x20)
     result, (line,) = decoded("p1", tmp_path, stream, "--key", "00" * 16)
     assert result.exit_code == 0
     assert cast("Json", line["interpreted"])["net_w"] == 500.0

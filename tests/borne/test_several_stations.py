@@ -44,7 +44,7 @@ FIRST, SECOND = "BORNE-1", "BORNE-2"
 PASSWORD = "correct horse battery"
 
 
-def of(identity: str, folder: Path, csms: Csms | None = None) -> Configuration:
+def configuration_of(identity: str, folder: Path, csms: Csms | None = None) -> Configuration:
     url = csms.url if csms is not None else None
     return configuration(folder / identity, url, station={"identity": identity})
 
@@ -120,7 +120,10 @@ async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave
 
 async def started_and_stopped(tmp_path: Path, parts: ProcessContext, first: Csms, second: Csms, start: int) -> None:
     """Start two stations, wait until each has booted at its CSMS for the `start`th time, and stop them."""
-    stations = [station_runtime(of(name, tmp_path, csms), parts) for name, csms in ((FIRST, first), (SECOND, second))]
+    stations = [
+        station_runtime(configuration_of(name, tmp_path, csms), parts)
+        for name, csms in ((FIRST, first), (SECOND, second))
+    ]
     async with running(*stations):
         await until(lambda: len(first.sent("BootNotification")) >= start, stations)
         await until(lambda: len(second.sent("BootNotification")) >= start, stations)
@@ -130,8 +133,8 @@ async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> No
     with DatabaseThread() as thread:
         parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         async with running_csms() as first, running_csms() as second:
-            cut_off = station_runtime(of(FIRST, tmp_path, first), parts)
-            charging = station_runtime(of(SECOND, tmp_path, second), parts)
+            cut_off = station_runtime(configuration_of(FIRST, tmp_path, first), parts)
+            charging = station_runtime(configuration_of(SECOND, tmp_path, second), parts)
             async with running(cut_off, charging):
                 both = (cut_off, charging)
                 await until(lambda: first.sent("StatusNotification") and second.sent("StatusNotification"), both)
@@ -147,11 +150,11 @@ async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> No
                 assert current_a(charging) > 0
                 await cut_off.restore_power()
                 assert cut_off.boot_reason is BootReason.POWER_UP
-                await until(lambda: ended(first), both)
-                assert not ended(second)
+                await until(lambda: has_ended_transaction(first), both)
+                assert not has_ended_transaction(second)
 
 
-def uses(file: Path) -> bool:
+def has_open(file: Path) -> bool:
     """Whether this process has a file open."""
     links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
     return any(link.is_symlink() and link.readlink() == file for link in links)
@@ -163,8 +166,8 @@ async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_
     with DatabaseThread(DatabaseCaches(close_after_s=0.0)) as thread:
         parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         async with running_csms() as first, running_csms() as second:
-            broken = station_runtime(of(FIRST, tmp_path, first), parts)
-            healthy = station_runtime(of(SECOND, tmp_path, second), parts)
+            broken = station_runtime(configuration_of(FIRST, tmp_path, first), parts)
+            healthy = station_runtime(configuration_of(SECOND, tmp_path, second), parts)
             both = (broken, healthy)
             async with running(*both):
                 await until(lambda: first.sent("StatusNotification") and second.sent("StatusNotification"), both)
@@ -173,7 +176,7 @@ async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_
                     present(station)
                 await until(lambda: current_a(broken) > 0 and current_a(healthy) > 0, both)
                 file, moved_file = tmp_path / FIRST / "borne.sqlite", tmp_path / "moved"
-                await until(lambda: not uses(file), ())
+                await until(lambda: not has_open(file), ())
                 with pytest.raises(StorageLockError):
                     StorageLock(tmp_path / FIRST)
                 file.rename(moved_file)
@@ -183,12 +186,12 @@ async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_
                 moved_file.rename(file)
                 await until(lambda: current_a(broken) > 0, both)
                 present(broken)
-                await until(lambda: ended(first), both)
+                await until(lambda: has_ended_transaction(first), both)
     numbers = [event["seqNo"] for event in first.sent("TransactionEvent")]
     assert numbers == list(range(len(numbers)))
 
 
-def ended(csms: Csms) -> bool:
+def has_ended_transaction(csms: Csms) -> bool:
     return any(event["eventType"] == "Ended" for event in csms.sent("TransactionEvent"))
 
 
@@ -196,16 +199,16 @@ async def test_log_lines_are_in_the_store_of_their_station(tmp_path: Path, caplo
     caplog.set_level(logging.INFO)
     with DatabaseThread() as thread:
         parts = ProcessContext(thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
-        stations = [station_runtime(of(name, tmp_path), parts) for name in (FIRST, SECOND)]
+        stations = [station_runtime(configuration_of(name, tmp_path), parts) for name in (FIRST, SECOND)]
         async with running(*stations):
             board(stations[0]).plug(VehicleModel())
-            await until(lambda: "EVConnected" in logged(stations[0]), stations)
-            assert "database created with version" in logged(stations[0])
-            assert "database created with version" in logged(stations[1])
-            assert "EVConnected" not in logged(stations[1])
+            await until(lambda: "EVConnected" in stored_log(stations[0]), stations)
+            assert "database created with version" in stored_log(stations[0])
+            assert "database created with version" in stored_log(stations[1])
+            assert "EVConnected" not in stored_log(stations[1])
 
 
-def logged(station: StationRuntime) -> str:
+def stored_log(station: StationRuntime) -> str:
     assert station.running
     return "\n".join(station.parts.get(LogStore).between(None, None))
 
@@ -225,7 +228,7 @@ async def test_a_station_does_not_touch_the_time_zone_of_the_process(tmp_path: P
 def test_environment_variables_change_no_station_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BORNE_STATION__IDENTITY", "FROM-ENVIRONMENT")
     monkeypatch.setenv("BORNE_HTTP__PORT", "1")
-    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    process = host_process_of_several([configuration_of(FIRST, tmp_path), configuration_of(SECOND, tmp_path)])
     assert [station.identity for station in process.stations] == [FIRST, SECOND]
     assert process.web.port == 0
     asyncio.run(discarded(process))
@@ -239,19 +242,21 @@ async def discarded(process: HostProcess) -> None:
 def test_two_stations_of_one_identity_share_no_process(tmp_path: Path) -> None:
     """They would share a path and a log."""
     with pytest.raises(StartError, match=r"^station\.identity: BORNE-1 is used by several stations$"):
-        host_process_of_several([of(FIRST, tmp_path / "a"), of(FIRST, tmp_path / "b")])
+        host_process_of_several([configuration_of(FIRST, tmp_path / "a"), configuration_of(FIRST, tmp_path / "b")])
 
 
 def test_a_storage_in_use_starts_no_station_and_keeps_nothing_of_the_others(tmp_path: Path) -> None:
     with StorageLock(tmp_path / SECOND), pytest.raises(StartError, match=r"BORNE-2 is in use by"):
-        host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
-    asyncio.run(discarded(host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])))
+        host_process_of_several([configuration_of(FIRST, tmp_path), configuration_of(SECOND, tmp_path)])
+    asyncio.run(
+        discarded(host_process_of_several([configuration_of(FIRST, tmp_path), configuration_of(SECOND, tmp_path)]))
+    )
 
 
 @contextlib.asynccontextmanager
-async def hosted(tmp_path: Path) -> AsyncGenerator[tuple[HostProcess, str]]:
+async def served_process(tmp_path: Path) -> AsyncGenerator[tuple[HostProcess, str]]:
     """A process with two stations that serves their pages, and its address."""
-    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    process = host_process_of_several([configuration_of(FIRST, tmp_path), configuration_of(SECOND, tmp_path)])
     task = asyncio.create_task(process.run(tmp_path / "ready.json"))
     try:
         await until_real((tmp_path / "ready.json").exists, meanwhile=lambda: task.done() and task.result())
@@ -263,7 +268,10 @@ async def hosted(tmp_path: Path) -> AsyncGenerator[tuple[HostProcess, str]]:
 
 
 async def test_each_station_is_served_below_its_own_path(tmp_path: Path) -> None:
-    async with hosted(tmp_path) as (process, address), httpx.AsyncClient(base_url=address, trust_env=False) as visitor:
+    async with (
+        served_process(tmp_path) as (process, address),
+        httpx.AsyncClient(base_url=address, trust_env=False) as visitor,
+    ):
         ready = json.loads((tmp_path / "ready.json").read_text(encoding="utf-8"))
         assert ready == {"pid": os.getpid(), "http_port": process.web.port, "identities": [FIRST, SECOND]}
         for name in (FIRST, SECOND):
@@ -289,7 +297,10 @@ async def test_each_station_is_served_below_its_own_path(tmp_path: Path) -> None
 
 async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) -> None:
     from_elsewhere = {"X-Forwarded-For": "192.0.2.1"}  # else this machine need not sign in
-    async with hosted(tmp_path) as (process, address), httpx.AsyncClient(base_url=address, trust_env=False) as visitor:
+    async with (
+        served_process(tmp_path) as (process, address),
+        httpx.AsyncClient(base_url=address, trust_env=False) as visitor,
+    ):
         for station in process.stations:
             assert station.running
             await station.parts.get(SignInService).ensure_loaded()
@@ -316,7 +327,7 @@ async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) 
 async def test_a_station_that_fails_ends_the_process_after_the_others_have_stopped_in_order(tmp_path: Path) -> None:
     (tmp_path / SECOND).mkdir()
     (tmp_path / SECOND / "borne.sqlite").write_bytes(b"this was never a database" * 100)
-    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    process = host_process_of_several([configuration_of(FIRST, tmp_path), configuration_of(SECOND, tmp_path)])
     task = asyncio.create_task(process.run())
     await until(task.done, process.stations)
     with pytest.raises(StartError, match=r"^station\.storage: .*BORNE-2/borne\.sqlite: file is not a database$"):
@@ -328,7 +339,7 @@ async def test_a_station_that_fails_ends_the_process_after_the_others_have_stopp
 
 async def test_a_station_starts_at_its_moment_however_long_the_others_took_to_create(tmp_path: Path) -> None:
     real_s = asyncio.get_running_loop().time
-    process = host_process_of_several([of(FIRST, tmp_path)], start_at_s=[real_s() + 2.0])
+    process = host_process_of_several([configuration_of(FIRST, tmp_path)], start_at_s=[real_s() + 2.0])
     time.sleep(2.0)  # as if there were many others  # noqa: ASYNC251
     began_s = real_s()
     task = asyncio.create_task(process.run())
@@ -340,7 +351,7 @@ async def test_a_station_starts_at_its_moment_however_long_the_others_took_to_cr
 
 async def test_a_cancelled_process_leaves_no_station_running(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
-    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    process = host_process_of_several([configuration_of(FIRST, tmp_path), configuration_of(SECOND, tmp_path)])
     task = asyncio.create_task(process.run())
     await process.wait_until_started()
     task.cancel()
@@ -356,7 +367,9 @@ async def test_a_port_that_is_taken_starts_no_station_and_keeps_no_storage_locke
         occupied.bind(("127.0.0.1", 0))
         occupied.listen()
         port: int = occupied.getsockname()[1]
-        process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)], http_port=port)
+        process = host_process_of_several(
+            [configuration_of(FIRST, tmp_path), configuration_of(SECOND, tmp_path)], http_port=port
+        )
         with pytest.raises(StartError, match=f"^http: cannot listen at 127.0.0.1:{port}: "):
             await process.run()
     for name in (FIRST, SECOND):

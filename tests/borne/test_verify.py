@@ -57,14 +57,14 @@ def run(*arguments: str | Path) -> Outcome:
     return invoke(["verify", *map(str, arguments)])
 
 
-def signed(
+def signed_record(
     payload: str = PAYLOAD, key: ec.EllipticCurvePrivateKey = KEY, algorithm: str = "ECDSA-secp256r1-SHA256"
 ) -> str:
     signature = key.sign(payload.encode(), ec.ECDSA(hashes.SHA256()))
     return f'OCMF|{payload}|{{"SA":"{algorithm}","SD":"{signature.hex()}"}}'
 
 
-def public(key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
+def public_key_der(key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
     return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -137,11 +137,11 @@ def test_every_curve_of_the_format_is_verified(
     tmp_path: Path, curve: ec.EllipticCurve, name: str, spelling: str
 ) -> None:
     key = ec.derive_private_key(0x55AA55AA, curve)
-    record = signed(key=key, algorithm=spelling.format(name))
-    assert run(write_record(tmp_path, record, public(key).hex())).exit_code == 0
+    record = signed_record(key=key, algorithm=spelling.format(name))
+    assert run(write_record(tmp_path, record, public_key_der(key).hex())).exit_code == 0
     assert run(write_record(tmp_path, record.replace("8.50", "8.51"))).exit_code == 1
     other_key = ec.derive_private_key(0x55AA55AB, curve)
-    assert run(write_record(tmp_path, record), "--key", public(other_key).hex()).exit_code == 1
+    assert run(write_record(tmp_path, record), "--key", public_key_der(other_key).hex()).exit_code == 1
 
 
 @pytest.mark.parametrize("key", [SPKI_192K1, POINT_192K1, POINT_192K1[2:], COMPRESSED_192K1])
@@ -156,34 +156,34 @@ def test_the_curve_that_the_library_lacks_is_verified_too(tmp_path: Path, key: s
 @pytest.mark.parametrize(
     ("text", "form"),
     [
-        (public().hex(), "spki"),
-        (public().hex().upper(), "spki"),
-        (public().hex(" ", 2), "spki"),
-        (public().hex(":"), "spki"),
-        ("0x" + public().hex(), "spki"),
-        ("\n".join((public().hex()[:60], public().hex()[60:], "")), "spki"),
-        (base64.b64encode(public()).decode(), "spki"),
-        (base64.urlsafe_b64encode(public()).decode().rstrip("="), "spki"),
-        (base64.b32encode(public()).decode(), "spki"),
-        (public().hex() + "0000", "spki"),
+        (public_key_der().hex(), "spki"),
+        (public_key_der().hex().upper(), "spki"),
+        (public_key_der().hex(" ", 2), "spki"),
+        (public_key_der().hex(":"), "spki"),
+        ("0x" + public_key_der().hex(), "spki"),
+        ("\n".join((public_key_der().hex()[:60], public_key_der().hex()[60:], "")), "spki"),
+        (base64.b64encode(public_key_der()).decode(), "spki"),
+        (base64.urlsafe_b64encode(public_key_der()).decode().rstrip("="), "spki"),
+        (base64.b32encode(public_key_der()).decode(), "spki"),
+        (public_key_der().hex() + "0000", "spki"),
         (
             KEY.public_key()
             .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
             .decode(),
             "spki",
         ),
-        ("oca:base16:asn1:" + public().hex(), "spki"),
-        (base64.b64encode(b"oca:base16:asn1:" + public().hex().encode()).decode(), "spki"),
-        (base64.b64encode(public().hex().encode()).decode(), "spki"),
-        ("\ufeff" + public().hex() + "\r\n", "spki"),
-        (public(), "spki"),
+        ("oca:base16:asn1:" + public_key_der().hex(), "spki"),
+        (base64.b64encode(b"oca:base16:asn1:" + public_key_der().hex().encode()).decode(), "spki"),
+        (base64.b64encode(public_key_der().hex().encode()).decode(), "spki"),
+        ("\ufeff" + public_key_der().hex() + "\r\n", "spki"),
+        (public_key_der(), "spki"),
         (point().hex(), "point"),
         (base64.b64encode(point()).decode(), "point"),
         (point()[1:].hex(), "raw"),
     ],
 )
 def test_a_key_is_read_however_it_is_printed(tmp_path: Path, text: str | bytes, form: str) -> None:
-    found = verify_json(tmp_path, signed(), text)
+    found = verify_json(tmp_path, signed_record(), text)
     assert (found["signature_valid"], found["key_form"], found["key_curve"]) == (True, form, "secp256r1")
     assert found["public_key_file"] == "record.pub"
 
@@ -193,7 +193,7 @@ def test_the_signature_may_be_in_base64_and_raw(tmp_path: Path) -> None:
     r, s = decode_dss_signature(der)
     raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
     in_base64 = f'OCMF|{PAYLOAD}|{{"SE":"base64","SD":"{base64.b64encode(der).decode()}"}}'
-    assert verify_json(tmp_path, in_base64, public().hex())["signature_encoding"] == "base64"
+    assert verify_json(tmp_path, in_base64, public_key_der().hex())["signature_encoding"] == "base64"
     for record in (f'OCMF|{PAYLOAD}|{{"SD":"{raw.hex()}"}}', in_base64):
         assert verify_json(tmp_path, record)["signature_valid"] is True
     assert verify_json(tmp_path, f'OCMF|{PAYLOAD}|{{"SD":"{raw.hex()}"}}')["signature_form"] == "raw"
@@ -212,7 +212,7 @@ def _fixed_length(sign: object) -> tuple[str, str]:
 
 def test_a_der_integer_without_its_zero_is_invalid_and_named(tmp_path: Path) -> None:
     payload, signature = _fixed_length(None)
-    found = verify_json(tmp_path, f'OCMF|{payload}|{{"SD":"{signature}"}}', public().hex())
+    found = verify_json(tmp_path, f'OCMF|{payload}|{{"SD":"{signature}"}}', public_key_der().hex())
     assert (found["signature_valid"], found["signature_form"]) == (False, "der")
     assert "r in SD is negative" in str(found["invalid_reason"])
 
@@ -220,22 +220,22 @@ def test_a_der_integer_without_its_zero_is_invalid_and_named(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("record", "valid", "why"),
     [
-        (signed().replace("8.50", "8.51"), False, "does not match"),
-        (signed().replace('"kWh"', '"Wh"'), False, "does not match"),
-        (signed().replace('","GS"', '", "GS"'), False, "does not match"),
-        (signed(algorithm="ECDSA-secp256k1-SHA256"), False, "curve secp256r1"),
-        (signed(algorithm="ECDSA-secp384r1-SHA256"), False, "curve secp256r1"),
-        (signed(algorithm="RSA-2048-SHA256"), None, "not defined by OCMF"),
+        (signed_record().replace("8.50", "8.51"), False, "does not match"),
+        (signed_record().replace('"kWh"', '"Wh"'), False, "does not match"),
+        (signed_record().replace('","GS"', '", "GS"'), False, "does not match"),
+        (signed_record(algorithm="ECDSA-secp256k1-SHA256"), False, "curve secp256r1"),
+        (signed_record(algorithm="ECDSA-secp384r1-SHA256"), False, "curve secp256r1"),
+        (signed_record(algorithm="RSA-2048-SHA256"), None, "not defined by OCMF"),
         (f"OCMF|{PAYLOAD}|{{}}", False, "not signed"),
         (f'OCMF|{PAYLOAD}|{{"SD":"xyz"}}', False, "not valid hex"),
         (f'OCMF|{PAYLOAD}|{{"SD":"00","SE":"octal"}}', False, "octal"),
         (f'OCMF|{PAYLOAD}|{{"SD":"00","SM":"text/plain"}}', False, "text/plain"),
-        (signed()[:-2] + '00"}', False, "SD states a sequence of"),
+        (signed_record()[:-2] + '00"}', False, "SD states a sequence of"),
         (f'OCMF|{PAYLOAD}|{{"SD":"3006020100020100"}}', False, "does not match"),
     ],
 )
 def test_what_is_wrong_with_a_signature_is_said(tmp_path: Path, record: str, valid: bool | None, why: str) -> None:
-    file = write_record(tmp_path, record, public().hex())
+    file = write_record(tmp_path, record, public_key_der().hex())
     result = run(file, "--json")
     found = json.loads(result.stdout)
     assert (result.exit_code, found["signature_valid"]) == (1, valid)
@@ -244,16 +244,16 @@ def test_what_is_wrong_with_a_signature_is_said(tmp_path: Path, record: str, val
 
 
 def test_without_a_usable_key_nothing_is_verified(tmp_path: Path) -> None:
-    assert verify_json(tmp_path, signed())["signature_valid"] is None
-    found = verify_json(tmp_path, signed(), "not a key")
+    assert verify_json(tmp_path, signed_record())["signature_valid"] is None
+    found = verify_json(tmp_path, signed_record(), "not a key")
     assert (found["signature_valid"], found["key_curve"], found["key_form"]) == (None, None, None)
-    assert run(write_record(tmp_path, signed())).exit_code == 1
-    assert run(write_record(tmp_path, signed()), "--key", "nonsense").exit_code == 2
+    assert run(write_record(tmp_path, signed_record())).exit_code == 1
+    assert run(write_record(tmp_path, signed_record()), "--key", "nonsense").exit_code == 2
 
 
 def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
-    off = public().hex()[:-2] + ("00" if not public().hex().endswith("00") else "01")
-    found = verify_json(tmp_path, signed(), off)
+    off = public_key_der().hex()[:-2] + ("00" if not public_key_der().hex().endswith("00") else "01")
+    found = verify_json(tmp_path, signed_record(), off)
     assert found["signature_valid"] is False
     assert "not a valid point" in str(found["invalid_reason"])
 
@@ -265,7 +265,7 @@ def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
         b"nothing of the kind",
         b"OCMF|{}|{}",
         b'OCMF|{"RD":[]}',
-        f"{signed()}|{{}}".encode(),
+        f"{signed_record()}|{{}}".encode(),
         b'OCMF|{"RD":[1]}|{}',
         b'OCMF|{"RD":[{"RV":1e999}]}|{}',
         b'OCMF|{"RD":[{"RV":NaN}]}|{}',
@@ -302,14 +302,14 @@ def test_a_document_type_is_refused_in_every_encoding_before_anything_can_expand
     [("{}", False), ("\ufeff{}", False), ("{}\r\n", True), ("\n\n{}\n", True), ("  {}", True)],
 )
 def test_blanks_round_a_record_are_no_part_of_it(tmp_path: Path, around: str, whitespace: bool) -> None:
-    found = verify_json(tmp_path, around.format(signed()), public().hex())
+    found = verify_json(tmp_path, around.format(signed_record()), public_key_der().hex())
     assert (found["signature_valid"], found["record_has_outer_whitespace"]) == (True, whitespace)
 
 
 def test_blanks_within_a_record_are_signed(tmp_path: Path) -> None:
     spaced = PAYLOAD.replace(":", " : ").replace("10 : 00 : 00", "10:00:00").replace("11 : 00 : 00", "11:00:00")
-    assert verify_json(tmp_path, signed(spaced), public().hex())["signature_valid"] is True
-    assert verify_json(tmp_path, signed(spaced).replace(" : ", ":", 1))["signature_valid"] is False
+    assert verify_json(tmp_path, signed_record(spaced), public_key_der().hex())["signature_valid"] is True
+    assert verify_json(tmp_path, signed_record(spaced).replace(" : ", ":", 1))["signature_valid"] is False
 
 
 BEGIN = PAYLOAD.replace(PAYLOAD[PAYLOAD.index(',{"TM":"2024-05-01T11') :], "]}")
@@ -321,7 +321,7 @@ END = (
 
 @pytest.mark.parametrize("between", ["", "\n", "\r\n\r\n"])
 def test_a_begin_and_an_end_in_one_file_make_a_bill(tmp_path: Path, between: str) -> None:
-    file = write_record(tmp_path, signed(BEGIN) + between + signed(END), public().hex())
+    file = write_record(tmp_path, signed_record(BEGIN) + between + signed_record(END), public_key_der().hex())
     found = json.loads(run(file, "--json").stdout)
     assert [record["signature_valid"] for record in found] == [True, True]
     assert [record["context"] for record in found] == ["Transaction.Begin", "Transaction.End"]
@@ -334,17 +334,19 @@ def test_a_begin_and_an_end_in_one_file_make_a_bill(tmp_path: Path, between: str
 def test_each_record_of_a_file_may_have_a_key_of_its_own(tmp_path: Path) -> None:
     other_key = ec.derive_private_key(0x99, ec.SECP256R1())
     file = write_record(
-        tmp_path, f"{signed(BEGIN)}\n{signed(END, other_key)}\n", f"{public().hex()}\n{public(other_key).hex()}\n"
+        tmp_path,
+        f"{signed_record(BEGIN)}\n{signed_record(END, other_key)}\n",
+        f"{public_key_der().hex()}\n{public_key_der(other_key).hex()}\n",
     )
     assert run(file).exit_code == 0
-    file.with_suffix(".pub").write_text(public().hex())
+    file.with_suffix(".pub").write_text(public_key_der().hex())
     assert run(file).exit_code == 1
 
 
-def xml(*values: str, attributes: str = ' format="OCMF" encoding="plain"', key: str | None = None) -> str:
+def container_xml(*values: str, attributes: str = ' format="OCMF" encoding="plain"', key: str | None = None) -> str:
     inside = "".join(
         f'<value transactionId="5" context="Transaction.{context}"><signedData{attributes}>{value}</signedData>'
-        f'<publicKey encoding="plain">{key or public().hex()}</publicKey></value>'
+        f'<publicKey encoding="plain">{key or public_key_der().hex()}</publicKey></value>'
         for value, context in zip(values, ("Begin", "End"), strict=False)
     )
     return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<values>{inside}</values>\n'
@@ -353,20 +355,25 @@ def xml(*values: str, attributes: str = ' format="OCMF" encoding="plain"', key: 
 @pytest.mark.parametrize(
     "container",
     [
-        xml(signed(BEGIN), signed(END)),
-        xml(signed(BEGIN), signed(END), attributes=""),
-        xml(f"<![CDATA[{signed(BEGIN)}]]>", f"\n  {signed(END)}\n"),
-        xml(signed(BEGIN), signed(END), key=base64.b64encode(public()).decode()),
-        xml(
-            base64.b64encode(signed(BEGIN).encode()).decode(),
-            signed(END).encode().hex(),
+        container_xml(signed_record(BEGIN), signed_record(END)),
+        container_xml(signed_record(BEGIN), signed_record(END), attributes=""),
+        container_xml(f"<![CDATA[{signed_record(BEGIN)}]]>", f"\n  {signed_record(END)}\n"),
+        container_xml(signed_record(BEGIN), signed_record(END), key=base64.b64encode(public_key_der()).decode()),
+        container_xml(
+            base64.b64encode(signed_record(BEGIN).encode()).decode(),
+            signed_record(END).encode().hex(),
             attributes=' format="OCMF" encoding="base64"',
         ),
-        xml(signed(BEGIN), signed(END)).replace("<values>", '<values xmlns="urn:any">').replace("\n", "\r\n"),
-        xml(signed(BEGIN), signed(END)) + "\n72641\n66074\n",
-        "\ufeff" + xml(signed(BEGIN), signed(END)),
-        xml(signed(BEGIN), signed(END)).replace("UTF-8", "UTF-16").encode("utf-16"),
-        xml(signed(BEGIN), "END").replace(">END<", f">{signed(END)}<").rsplit("<publicKey", 1)[0] + "</value></values>",
+        container_xml(signed_record(BEGIN), signed_record(END))
+        .replace("<values>", '<values xmlns="urn:any">')
+        .replace("\n", "\r\n"),
+        container_xml(signed_record(BEGIN), signed_record(END)) + "\n72641\n66074\n",
+        "\ufeff" + container_xml(signed_record(BEGIN), signed_record(END)),
+        container_xml(signed_record(BEGIN), signed_record(END)).replace("UTF-8", "UTF-16").encode("utf-16"),
+        container_xml(signed_record(BEGIN), "END")
+        .replace(">END<", f">{signed_record(END)}<")
+        .rsplit("<publicKey", 1)[0]
+        + "</value></values>",
     ],
 )
 def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: str | bytes) -> None:
@@ -383,7 +390,7 @@ def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: 
 def test_the_hash_is_the_one_that_the_algorithm_names(tmp_path: Path, name: str, kind: hashes.HashAlgorithm) -> None:
     signature = KEY.sign(PAYLOAD.encode(), ec.ECDSA(kind)).hex()
     record = f'OCMF|{PAYLOAD}|{{"SA":"ECDSA-secp256r1-{name}","SD":"{signature}"}}'
-    assert run(write_record(tmp_path, record, public().hex())).exit_code == 0
+    assert run(write_record(tmp_path, record, public_key_der().hex())).exit_code == 0
     assert run(write_record(tmp_path, record.replace(name, "SHA256"))).exit_code == 1
 
 
@@ -399,10 +406,10 @@ def test_another_verifier_comes_to_the_same_verdict(
 ) -> None:
     key = ec.derive_private_key(secret, curve())
     algorithm = f"ECDSA-{curve().name}-SHA256"
-    record = signed(key=key, algorithm=algorithm)
+    record = signed_record(key=key, algorithm=algorithm)
     if case == "tampered" and record[5 + place].isdigit():
         record = record[: 5 + place] + str((int(record[5 + place]) + 1) % 10) + record[6 + place :]
-    checked_key = public(ec.derive_private_key(secret + 1, curve()) if case == "other key" else key).hex()
+    checked_key = public_key_der(ec.derive_private_key(secret + 1, curve()) if case == "other key" else key).hex()
     is_valid = check_records(write_record(tmp_path_factory.mktemp("oracle"), record), checked_key)[
         0
     ].signature_check.valid
@@ -412,7 +419,7 @@ def test_another_verifier_comes_to_the_same_verdict(
 
 
 def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
-    container = xml(signed(BEGIN), signed(END).replace("8.50", "8.40"))
+    container = container_xml(signed_record(BEGIN), signed_record(END).replace("8.50", "8.40"))
     result = run(write_record(tmp_path, container), "--json")
     assert result.exit_code == 1
     assert [record["signature_valid"] for record in json.loads(result.stdout)] == [True, False]
@@ -439,7 +446,7 @@ def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
     ],
 )
 def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: str, to: str, objection: str) -> None:
-    result = run(write_record(tmp_path, signed(PAYLOAD.replace(change, to)), public().hex()))
+    result = run(write_record(tmp_path, signed_record(PAYLOAD.replace(change, to)), public_key_der().hex()))
     assert result.exit_code == 0  # it is signed; whether it can be billed is another matter
     assert "NOT BILLABLE" in result.stdout
     assert objection in result.stdout
@@ -456,49 +463,64 @@ def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: 
 def test_what_well_known_stations_leave_out_is_said_and_stands_against_no_bill(
     tmp_path: Path, omitted: str, remark: str
 ) -> None:
-    result = run(write_record(tmp_path, signed(PAYLOAD.replace(omitted, "")), public().hex()))
+    result = run(write_record(tmp_path, signed_record(PAYLOAD.replace(omitted, "")), public_key_der().hex()))
     assert f"\nbillable by energy\nnote: the record {remark}\n" in result.stdout
 
 
 def test_the_begin_and_end_of_different_meters_are_not_one_bill(tmp_path: Path) -> None:
-    file = write_record(tmp_path, signed(BEGIN) + "\n" + signed(END.replace('"MS":"7"', '"MS":"8"')), public().hex())
+    file = write_record(
+        tmp_path,
+        signed_record(BEGIN) + "\n" + signed_record(END.replace('"MS":"7"', '"MS":"8"')),
+        public_key_der().hex(),
+    )
     assert "MS differs" in run(file).stdout
     for page in ("T2", "T9", "F1"):
-        back = write_record(tmp_path, signed(BEGIN.replace('"T1"', f'"{page}"')) + "\n" + signed(END), public().hex())
+        back = write_record(
+            tmp_path,
+            signed_record(BEGIN.replace('"T1"', f'"{page}"')) + "\n" + signed_record(END),
+            public_key_der().hex(),
+        )
         assert f"the pagination is not ascending: {page}, then T2" in run(back).stdout
 
 
 def test_the_numbers_tell_the_order_of_a_begin_and_an_end_whatever_lies_between(tmp_path: Path) -> None:
-    later = signed(END.replace('"T2"', '"T9"'))
-    assert "\nbillable by energy" in run(write_record(tmp_path, later + "\n" + signed(BEGIN), public().hex())).stdout
+    later = signed_record(END.replace('"T2"', '"T9"'))
+    assert (
+        "\nbillable by energy"
+        in run(write_record(tmp_path, later + "\n" + signed_record(BEGIN), public_key_der().hex())).stdout
+    )
 
 
 def test_what_nobody_vouches_for_is_not_billable(tmp_path: Path) -> None:
-    forged = run(write_record(tmp_path, signed().replace("8.50", "8.51"), public().hex()))
+    forged = run(write_record(tmp_path, signed_record().replace("8.50", "8.51"), public_key_der().hex()))
     assert "NOT BILLABLE:\n  the signature of the record T1 is not valid" in forged.stdout
     (tmp_path / "record.pub").unlink()
-    without_key = run(write_record(tmp_path, signed()))
+    without_key = run(write_record(tmp_path, signed_record()))
     assert "NOT BILLABLE:\n  the signature of the record T1 cannot be verified" in without_key.stdout
 
 
 def test_a_begin_and_an_end_that_different_keys_signed_are_not_one_bill(tmp_path: Path) -> None:
     other_key = ec.derive_private_key(0x99, ec.SECP256R1())
     file = write_record(
-        tmp_path, f"{signed(BEGIN)}\n{signed(END, other_key)}\n", f"{public().hex()}\n{public(other_key).hex()}\n"
+        tmp_path,
+        f"{signed_record(BEGIN)}\n{signed_record(END, other_key)}\n",
+        f"{public_key_der().hex()}\n{public_key_der(other_key).hex()}\n",
     )
     assert "NOT BILLABLE:\n  the records are signed with different keys" in run(file).stdout
-    same = write_record(tmp_path, f"{signed(BEGIN)}\n{signed(END)}\n", f"{public().hex()}\n{compressed().hex()}\n")
+    same = write_record(
+        tmp_path, f"{signed_record(BEGIN)}\n{signed_record(END)}\n", f"{public_key_der().hex()}\n{compressed().hex()}\n"
+    )
     assert "\nbillable by energy" in run(same).stdout
 
 
 def test_a_time_that_nobody_vouches_for_is_not_billed(tmp_path: Path) -> None:
-    result = run(write_record(tmp_path, signed(PAYLOAD.replace("0200 S", "0200 I")), public().hex()))
+    result = run(write_record(tmp_path, signed_record(PAYLOAD.replace("0200 S", "0200 I")), public_key_der().hex()))
     assert "billable by energy, not by time" in result.stdout
 
 
 def test_a_terminal_is_not_told_what_a_record_wants_it_told(tmp_path: Path) -> None:
     payload = PAYLOAD.replace('"MS":"7"', '"MS":"\\u001b[2J"')
-    assert "\x1b" not in run(write_record(tmp_path, signed(payload), public().hex())).stdout
+    assert "\x1b" not in run(write_record(tmp_path, signed_record(payload), public_key_der().hex())).stdout
 
 
 @given(st.binary(max_size=300), st.integers(0, 600), st.integers(0, 4))
@@ -506,9 +528,11 @@ def test_a_terminal_is_not_told_what_a_record_wants_it_told(tmp_path: Path) -> N
 def test_any_bytes_are_judged_or_refused(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int, removed_count: int
 ) -> None:
-    record = signed().encode()
+    record = signed_record().encode()
     file = write_record(
-        tmp_path_factory.mktemp("noise"), record[:place] + noise + record[place + removed_count :], public().hex()
+        tmp_path_factory.mktemp("noise"),
+        record[:place] + noise + record[place + removed_count :],
+        public_key_der().hex(),
     )
     try:
         found = check_records(file, None)

@@ -101,7 +101,7 @@ async def running(
         yield found
 
 
-def check_first_range_went_on(fleet: Running) -> None:
+def check_replacement_of_first_range(fleet: Running) -> None:
     """Check that all stations finished with their storage, and that no lost host of the first range was heard again."""
     assert fleet.record.replaced == set()
     assert all(host.finished and host.failure is None for host in fleet.record.hosts)
@@ -115,7 +115,7 @@ async def test_a_lost_worker_s_range_goes_on_elsewhere_with_its_storage(cluster:
         await fleet.until(lambda: len(fleet.hosts(1)) == 2)
         fleet.finish()
     assert len(fleet.hosts(3)) == 1, "the other range was disturbed"
-    check_first_range_went_on(fleet)
+    check_replacement_of_first_range(fleet)
 
 
 async def test_a_worker_that_is_cut_off_loses_its_host_before_another_one_uses_the_storage(
@@ -131,7 +131,7 @@ async def test_a_worker_that_is_cut_off_loses_its_host_before_another_one_uses_t
         finally:
             os.kill(worker, signal.SIGCONT)
         fleet.finish()
-    check_first_range_went_on(fleet)
+    check_replacement_of_first_range(fleet)
 
 
 async def test_the_range_of_a_host_that_hangs_goes_on_with_its_storage(cluster: Cluster, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_the_range_of_a_host_that_hangs_goes_on_with_its_storage(cluster: 
         await fleet.until(lambda: len(fleet.hosts(1)) == 2)
         fleet.finish()
     assert len(fleet.hosts(3)) == 1, "the other range was disturbed"
-    check_first_range_went_on(fleet)
+    check_replacement_of_first_range(fleet)
 
 
 async def test_without_shared_storage_stations_of_a_lost_worker_are_replaced(cluster: Cluster, tmp_path: Path) -> None:

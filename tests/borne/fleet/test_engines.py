@@ -60,14 +60,14 @@ max_current_a = 16
 """
 
 
-def written_plan(folder: Path) -> LoadedPlan:
+def write_six_station_plan(folder: Path) -> LoadedPlan:
     """A plan of six stations on two hosts."""
     (folder / "station.toml").write_text(TEMPLATE, encoding="utf-8")
     (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
     return load_plan(folder / "plan.toml")
 
 
-def energies(report: FleetReport) -> dict[str, list[float]]:
+def sorted_bill_energies(report: FleetReport) -> dict[str, list[float]]:
     """The energy of the bills of each station, in order of size."""
     return {station.identity: sorted(station.bills.values()) for station in report.station_reports}
 
@@ -87,12 +87,12 @@ async def kill_a_worker(run: FleetRun) -> None:
 def dask_fleet(folder: Path, cluster: Cluster) -> FleetRun:
     """A fleet on the workers of a cluster, which share its folder."""
     engine = DaskEngine(host, DaskOptions(scheduler=cluster.scheduler, hosts=2))
-    return FleetRun(written_plan(folder), engine, FleetOptions("dask", folder / "dask", 2))
+    return FleetRun(write_six_station_plan(folder), engine, FleetOptions("dask", folder / "dask", 2))
 
 
 async def test_the_dask_engine_gives_the_results_of_the_process_engine(cluster: Cluster, tmp_path: Path) -> None:
     process_fleet = FleetRun(
-        written_plan(tmp_path), ProcessEngine(host), FleetOptions("process", tmp_path / "process", 2)
+        write_six_station_plan(tmp_path), ProcessEngine(host), FleetOptions("process", tmp_path / "process", 2)
     )
     async with asyncio.timeout(PATIENCE_S):
         reports = await asyncio.gather(process_fleet.run(), dask_fleet(tmp_path, cluster).run())
@@ -100,7 +100,7 @@ async def test_the_dask_engine_gives_the_results_of_the_process_engine(cluster: 
         assert (report.booted, report.failed, report.replaced) == (6, {}, [])
         assert report.energy.largest_difference_wh <= 0.01
         assert report.ended == report.energy.transactions >= 6
-    by_process, by_dask = map(energies, reports)
+    by_process, by_dask = map(sorted_bill_energies, reports)
     assert by_dask.keys() == by_process.keys()
     for identity, expected in by_process.items():
         assert by_dask[identity] == pytest.approx(expected, abs=1.0)
@@ -119,7 +119,7 @@ async def test_with_a_worker_killed_every_bill_equals_its_register(cluster: Clus
 
 async def test_a_signal_to_the_whole_group_stops_a_dask_fleet_in_order(tmp_path: Path) -> None:
     """As Ctrl-C on a terminal, which reaches every process of the command."""
-    written_plan(tmp_path)
+    write_six_station_plan(tmp_path)
     command = (
         sys.executable,
         "-m",

@@ -103,7 +103,7 @@ def fleet(folder: Path, loaded: LoadedPlan) -> FleetRun:
     return FleetRun(loaded, ProcessEngine(host), FleetOptions("process", folder / "out", 2))
 
 
-def when(run: FleetRun, reached: Callable[[FleetSample], bool], act: Callable[[], None]) -> None:
+def act_once_when(run: FleetRun, reached: Callable[[FleetSample], bool], act: Callable[[], None]) -> None:
     """Act once, at the first sample that satisfies a condition."""
     acted: list[FleetSample] = []
 
@@ -147,7 +147,7 @@ async def test_every_bill_equals_its_meter_and_the_same_seed_gives_the_same_ener
 
 async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_path: Path) -> None:
     run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=20))
-    when(run, lambda sample: sample.energy_wh > 50.0, run.stop)
+    act_once_when(run, lambda sample: sample.energy_wh > 50.0, run.stop)
     report = await run.run()
     assert report.interrupted
     assert [threshold.name for threshold in report.thresholds if not threshold.met] == ["completed"]
@@ -159,7 +159,9 @@ async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_pat
 async def test_a_killed_host_is_a_failure_of_its_stations_only(tmp_path: Path) -> None:
     run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=60))
 
-    when(run, lambda sample: sample.started >= 3, lambda: os.kill(host_process(tmp_path / "out", 1)[0], signal.SIGKILL))
+    act_once_when(
+        run, lambda sample: sample.started >= 3, lambda: os.kill(host_process(tmp_path / "out", 1)[0], signal.SIGKILL)
+    )
     remarks: list[str] = []
     run.remarks.subscribe(remarks.append)
     report = await run.run()
@@ -237,7 +239,7 @@ def test_why_a_fleet_is_not_accepted_is_in_a_line_while_it_runs(tmp_path: Path, 
         run = fleet(tmp_path, plan(tmp_path, hosts=1, more="", rate=1, csms=csms))
         with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
             PlainView(run, Console(file=terminal, width=300))
-            when(run, lambda sample: sample.problem is not None, run.stop)
+            act_once_when(run, lambda sample: sample.problem is not None, run.stop)
             report = asyncio.run(run.run())
     lines = (tmp_path / "terminal").read_text(encoding="utf-8").splitlines()
     first = next(line for line in lines if " starting" in line and why in line)
