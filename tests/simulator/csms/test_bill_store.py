@@ -32,7 +32,7 @@ EVENTS = [
 
 
 @asynccontextmanager
-async def shared(file: Path) -> AsyncGenerator[SharedBillStore]:
+async def open_store(file: Path) -> AsyncGenerator[SharedBillStore]:
     """An open store."""
     store = SharedBillStore(file, ReadConnections(fakes.clock()))
     try:
@@ -44,7 +44,7 @@ async def shared(file: Path) -> AsyncGenerator[SharedBillStore]:
 async def stored_transactions(
     store: BillStore, station: str | None = None
 ) -> list[tuple[str, str, float | None, int, bool]]:
-    """What a store says of each transaction."""
+    """The transactions of a store: station, id, energy, count of events, ended."""
     return [
         (
             transaction.station,
@@ -61,7 +61,7 @@ EXPECTED = sorted((f"S{number % 3}", f"t{number}", float(number), 4, True) for n
 
 
 async def test_every_event_counts_once_in_both_stores_in_any_order_and_at_the_same_time(tmp_path: Path) -> None:
-    async with shared(tmp_path / "bills") as on_disk:
+    async with open_store(tmp_path / "bills") as on_disk:
         for store in (MemoryBillStore(), on_disk):
             delivered = EVENTS * 2
             random.Random(1).shuffle(delivered)
@@ -74,7 +74,7 @@ async def test_every_event_counts_once_in_both_stores_in_any_order_and_at_the_sa
 
 
 async def test_more_bills_than_one_page_are_read_in_order_while_events_are_stored(tmp_path: Path) -> None:
-    async with shared(tmp_path / "bills") as store, asyncio.timeout(PATIENCE_S):
+    async with open_store(tmp_path / "bills") as store, asyncio.timeout(PATIENCE_S):
         early = [
             ReceivedEvent(station=f"S{index % 3}", transaction_id=f"t{index:03}", seq_no=0) for index in range(601)
         ]
@@ -96,7 +96,7 @@ async def test_more_bills_than_one_page_are_read_in_order_while_events_are_store
 
 
 async def test_two_stores_of_one_file_share_a_transaction_whose_station_changes_between_them(tmp_path: Path) -> None:
-    async with shared(tmp_path / "bills") as first, shared(tmp_path / "bills") as second:
+    async with open_store(tmp_path / "bills") as first, open_store(tmp_path / "bills") as second:
         records = [(first, second)[index % 2].record(event) for index, event in enumerate(EVENTS)]
         repeated = [(second, first)[index % 2].record(event) for index, event in enumerate(EVENTS)]
         await asyncio.gather(*records, *repeated)
@@ -105,19 +105,19 @@ async def test_two_stores_of_one_file_share_a_transaction_whose_station_changes_
 
 async def test_a_recorded_event_is_on_disk_before_it_is_acknowledged_and_found_after_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "bills"
-    async with shared(file) as store:
+    async with open_store(file) as store:
         for event in EVENTS:
             await store.record(event)
         with sqlite3.connect(file) as reader:  # another process would see the same
             assert reader.execute("SELECT COUNT(*) FROM billed_transaction").fetchone() == (12,)
         reader.close()
-    async with shared(file) as again:
+    async with open_store(file) as again:
         await again.record(EVENTS[0])
         assert await stored_transactions(again) == EXPECTED
 
 
 async def test_an_event_whose_sender_is_gone_delays_no_other(tmp_path: Path) -> None:
-    async with shared(tmp_path / "bills") as store:
+    async with open_store(tmp_path / "bills") as store:
         cancelled = asyncio.create_task(store.record(EVENTS[0]))
         await asyncio.sleep(0)
         cancelled.cancel()
@@ -127,7 +127,7 @@ async def test_an_event_whose_sender_is_gone_delays_no_other(tmp_path: Path) -> 
 
 async def test_an_event_that_cannot_be_stored_is_not_acknowledged(tmp_path: Path) -> None:
     file = tmp_path / "bills"
-    async with shared(file) as store:
+    async with open_store(file) as store:
         with sqlite3.connect(file) as database:
             database.execute("DROP TABLE billed_transaction")
         database.close()
@@ -158,7 +158,7 @@ async def test_memory_is_bounded_and_what_does_not_fit_is_not_acknowledged() -> 
 
 
 async def test_an_event_that_cannot_be_stored_does_not_keep_later_ones_out(tmp_path: Path) -> None:
-    async with shared(tmp_path / "bills") as store:
+    async with open_store(tmp_path / "bills") as store:
         half_a_pair = ReceivedEvent(station="S1", transaction_id="\ud800", seq_no=0)
         with pytest.raises(BillStoreError, match=r"^bills cannot be stored: "):
             await store.record(half_a_pair)

@@ -31,14 +31,14 @@ async def station(csms: DemoCsms, identity: str = "S-1") -> AsyncGenerator[Clien
 
 
 @asynccontextmanager
-async def running() -> AsyncGenerator[DemoCsms]:
+async def running_csms() -> AsyncGenerator[DemoCsms]:
     """A CSMS on a free port."""
     async with DemoCsms(SystemClock().now).listening() as csms:
         yield csms
 
 
 async def send_frame(websocket: ClientConnection, frame: list[Any] | str | bytes) -> list[Any]:
-    """Send a frame, or any text; what is answered."""
+    """Send a frame or any text, and return the answer."""
     await websocket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
     async with asyncio.timeout(PATIENCE_S):
         return json.loads(await websocket.recv())
@@ -61,7 +61,7 @@ def event(kind: str, seq_no: int, context: str | None = None, **sample: object) 
 @pytest.mark.parametrize(("card", "status"), [*REFUSED_CARDS.items(), ("04A3B2C1D5E680", "Accepted")])
 async def test_cards_are_accepted_but_for_the_refused_ones_in_any_spelling(card: str, status: str) -> None:
     id_token = {"idToken": card.lower(), "type": "ISO14443"}
-    async with running() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station(csms) as websocket:
         answer = await send_frame(websocket, [2, "a", "Authorize", {"idToken": id_token}])
         assert answer == [3, "a", {"idTokenInfo": {"status": status}}]
         begun = event("Started", 0)
@@ -91,7 +91,7 @@ async def test_a_wrong_frame_is_answered_with_an_error_and_the_next_one_is_serve
     text: str | bytes, message_id: str, code: str
 ) -> None:
     """Part 4 §4.2.3."""
-    async with running() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station(csms) as websocket:
         assert (await send_frame(websocket, text))[:3] == [4, message_id, code]
         assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
@@ -100,13 +100,13 @@ async def test_a_wrong_frame_is_answered_with_an_error_and_the_next_one_is_serve
     "text", ['[3, "x"]', '[3, "nobody asked", {}]', '[4, "x", "GenericError", "", {}]', '[4, "x"]']
 )
 async def test_an_answer_that_nobody_waits_for_is_let_pass(text: str) -> None:
-    async with running() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station(csms) as websocket:
         await websocket.send(text)
         assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
 
 async def test_a_transaction_costs_what_lies_between_its_registers_and_a_repetition_adds_nothing() -> None:
-    async with running() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station(csms) as websocket:
         await send_frame(websocket, event("Started", 0, "Transaction.Begin", value=1500.0))
         for _ in range(2):
             await send_frame(websocket, event("Updated", 2, "Sample.Periodic", value=9999.0))
@@ -121,7 +121,7 @@ async def test_a_transaction_costs_what_lies_between_its_registers_and_a_repetit
 
 
 async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended() -> None:
-    async with running() as csms:
+    async with running_csms() as csms:
         async with station(csms) as websocket:
             await send_frame(websocket, [2, "h", "Heartbeat", {}])
             assert csms.stations == ["S-1"]
@@ -136,7 +136,7 @@ async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended
 
 
 async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
-    async with running() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station(csms) as websocket:
         await send_frame(websocket, [2, "h", "Heartbeat", {}])
         for status in ("Accepted", "Rejected"):
             asking = asyncio.create_task(csms.set_current_limit("S-1", "t", 10.0))
@@ -170,7 +170,7 @@ async def csms_time(websocket: ClientConnection, frame: list[Any]) -> datetime:
 
 
 async def answer_clock_request(websocket: ClientConnection, shows: str | None) -> None:
-    """The CSMS asks what the clock shows; None: such a station does not know the variable."""
+    """Answer the CSMS's GetVariables for ClockCtrlr.DateTime; None: the variable is unknown."""
     async with asyncio.timeout(30):
         _, identity, action, payload = json.loads(await websocket.recv())
     names = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}
@@ -190,7 +190,7 @@ CLOSE = timedelta(seconds=60)
 
 
 async def test_stations_are_told_real_time_unless_their_own_is_wanted() -> None:
-    async with running() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station(csms) as websocket:
         await send_frame(websocket, status("2031-05-01T08:00:00Z"))
         assert abs(await csms_time(websocket, HEARTBEAT) - machine_time()) < CLOSE
 

@@ -45,7 +45,7 @@ class CsmsProcess:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
     async def get(self, path: str) -> Any:
-        """What its API answers."""
+        """The response of its API."""
 
         def read() -> Any:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_S) as answer:

@@ -45,7 +45,7 @@ def station(number: int, **more: Any) -> StationReport:
     return StationReport(number, f"CS-{number}", **fields)
 
 
-def host(
+def host_report_of(
     name: str, *stations: StationReport, boot_s: float = 0.5, request_reports: tuple[RequestReport, ...] = ()
 ) -> HostReport:
     boot = DurationHistogram()
@@ -62,12 +62,12 @@ def report(*hosts: HostReport, bills: Any = None, facts: FleetRunFacts = FACTS, 
     return fleet_report(plan(thresholds=thresholds), facts, record, energy)
 
 
-def missed(fleet: FleetReport) -> list[str]:
+def missed_thresholds(fleet: FleetReport) -> list[str]:
     return [threshold.name for threshold in fleet.thresholds if not threshold.met]
 
 
 def test_a_report_survives_the_way_to_another_process() -> None:
-    host_report = host(
+    host_report = host_report_of(
         "a", station(1, bills={"t": 5.0}), request_reports=(requests("Heartbeat", [1.0, 2.0], failures={"timeout": 1}),)
     )
     assert decode_report(encode_report(host_report)) == host_report
@@ -75,8 +75,8 @@ def test_a_report_survives_the_way_to_another_process() -> None:
 
 def test_requests_of_all_hosts_are_in_the_columns_of_locust() -> None:
     fleet = report(
-        host("a", station(1), request_reports=(requests("Heartbeat", [1.0, 3.0], response_bytes=160),)),
-        host(
+        host_report_of("a", station(1), request_reports=(requests("Heartbeat", [1.0, 3.0], response_bytes=160),)),
+        host_report_of(
             "b",
             station(2),
             request_reports=(requests("Heartbeat", [5.0]), requests("GetVariables", [7.0], "from CSMS")),
@@ -119,51 +119,61 @@ def test_energy_is_compared_at_each_station() -> None:
 def test_an_event_that_is_lost_between_begin_and_end_fails_its_station() -> None:
     stations = (station(1, register_wh=100.0), station(2, register_wh=50.0))
     bills = {"CS-1": {"a": CsmsBill(60.0, 2), "b": CsmsBill(40.0, 1)}, "CS-2": {"c": CsmsBill(50.0)}}
-    fleet = report(host("a", *stations), bills=bills)
+    fleet = report(host_report_of("a", *stations), bills=bills)
     assert fleet.energy.largest_difference_wh == 0.0
     assert fleet.failed == {"CS-1": "3 transaction events are missing at the CSMS"}
-    assert missed(fleet) == ["max_failed_stations"]
+    assert missed_thresholds(fleet) == ["max_failed_stations"]
 
 
 @pytest.mark.parametrize(
     ("hosts", "limits", "expected"),
     [
-        ((host("a", station(1)),), {}, []),
-        ((host("a", station(1), station(2, boots=0)),), {}, ["min_booted"]),
-        ((host("a", station(1), station(2, boots=0)),), {"min_booted": 0.5}, []),
-        ((host("a", station(1), boot_s=9.0),), {"max_boot_p95_s": 8}, ["max_boot_p95_s"]),
-        ((host("a", station(1)),), {"max_reconnect_p95_s": 1}, []),
-        ((host("a", station(1, register_wh=5.0)),), {}, ["max_energy_difference_wh"]),
-        ((host("a", station(1, register_wh=5.0)),), {"max_energy_difference_wh": 6}, []),
-        ((host("a", station(1, started=2, ended=1)),), {}, ["max_failed_stations"]),
-        ((host("a", station(1, waiting_events=2)),), {}, ["max_failed_stations"]),
-        ((host("a", station(1, failure="disk")),), {"max_failed_stations": 1}, []),
+        ((host_report_of("a", station(1)),), {}, []),
+        ((host_report_of("a", station(1), station(2, boots=0)),), {}, ["min_booted"]),
+        ((host_report_of("a", station(1), station(2, boots=0)),), {"min_booted": 0.5}, []),
+        ((host_report_of("a", station(1), boot_s=9.0),), {"max_boot_p95_s": 8}, ["max_boot_p95_s"]),
+        ((host_report_of("a", station(1)),), {"max_reconnect_p95_s": 1}, []),
+        ((host_report_of("a", station(1, register_wh=5.0)),), {}, ["max_energy_difference_wh"]),
+        ((host_report_of("a", station(1, register_wh=5.0)),), {"max_energy_difference_wh": 6}, []),
+        ((host_report_of("a", station(1, started=2, ended=1)),), {}, ["max_failed_stations"]),
+        ((host_report_of("a", station(1, waiting_events=2)),), {}, ["max_failed_stations"]),
+        ((host_report_of("a", station(1, failure="disk")),), {"max_failed_stations": 1}, []),
         (
-            (host("a", station(1), request_reports=(requests("Heartbeat", [1.0] * 9, failures={"timeout": 1}),)),),
+            (
+                host_report_of(
+                    "a", station(1), request_reports=(requests("Heartbeat", [1.0] * 9, failures={"timeout": 1}),)
+                ),
+            ),
             {"max_latency_p95_ms": 0.5},
             ["max_latency_p95_ms", "max_failed_requests"],
         ),
         (
-            (host("a", station(1), request_reports=(requests("Heartbeat", [1.0] * 10, failures={"timeout": 1}),)),),
+            (
+                host_report_of(
+                    "a", station(1), request_reports=(requests("Heartbeat", [1.0] * 10, failures={"timeout": 1}),)
+                ),
+            ),
             {"max_failed_requests": 0.1},
             [],
         ),
-        ((host("a", station(1), request_reports=(requests("Heartbeat", [1.0], interrupted=7),)),), {}, []),
+        ((host_report_of("a", station(1), request_reports=(requests("Heartbeat", [1.0], interrupted=7),)),), {}, []),
     ],
 )
 def test_thresholds_decide(hosts: tuple[HostReport, ...], limits: dict[str, Any], expected: list[str]) -> None:
     fleet = report(*hosts, **limits)
-    assert missed(fleet) == expected
+    assert missed_thresholds(fleet) == expected
     assert fleet.passed is not bool(expected)
 
 
 def test_a_fleet_that_was_stopped_has_not_passed() -> None:
-    assert missed(report(host("a", station(1)), facts=replace(FACTS, interrupted=True))) == ["completed"]
+    assert missed_thresholds(report(host_report_of("a", station(1)), facts=replace(FACTS, interrupted=True))) == [
+        "completed"
+    ]
 
 
 def test_a_lost_host_is_counted_once_and_its_stations_go_on_or_are_replaced() -> None:
     before = replace(
-        host(
+        host_report_of(
             "a",
             station(1, started=2, arrivals=3),
             station(2, started=1),
@@ -171,7 +181,7 @@ def test_a_lost_host_is_counted_once_and_its_stations_go_on_or_are_replaced() ->
         ),
         finished=False,
     )
-    again = host(
+    again = host_report_of(
         "b",
         station(1, started=1, ended=3, arrivals=1, resumed=True),
         station(2, started=4, ended=4, register_wh=70.0),
@@ -179,7 +189,7 @@ def test_a_lost_host_is_counted_once_and_its_stations_go_on_or_are_replaced() ->
     )
     fleet = report(before, before, again, again)
     assert fleet.replaced == ["CS-2"]
-    assert missed(fleet) == ["max_replaced_stations"]
+    assert missed_thresholds(fleet) == ["max_replaced_stations"]
     assert [station.started for station in fleet.station_reports] == [3, 4]
     assert fleet.station_reports[0].arrivals == 4
     assert fleet.actions[-1].requests == 3
@@ -187,8 +197,8 @@ def test_a_lost_host_is_counted_once_and_its_stations_go_on_or_are_replaced() ->
 
 
 def test_the_failure_of_a_host_is_not_another_host() -> None:
-    lost = replace(host("a", station(1, state=StationState.FAILED)), failure="killed")
-    fleet = report(host("a", station(1, started=1)), lost)
+    lost = replace(host_report_of("a", station(1, state=StationState.FAILED)), failure="killed")
+    fleet = report(host_report_of("a", station(1, started=1)), lost)
     assert fleet.host_failures == ["killed"]
     assert fleet.replaced == []
 
@@ -217,7 +227,9 @@ class Page(HTMLParser):
 
 def test_the_page_is_complete_without_other_resources_and_escapes_names() -> None:
     hostile = replace(station(1, failure="<script>"), identity="<b>&")
-    text = report_page(report(host("a", hostile, request_reports=(requests("Heartbeat", [1.0], failures={"<x>": 1}),))))
+    text = report_page(
+        report(host_report_of("a", hostile, request_reports=(requests("Heartbeat", [1.0], failures={"<x>": 1}),)))
+    )
     page = Page()
     page.feed(text)
     assert page.open == []
@@ -232,7 +244,7 @@ def test_the_page_is_complete_without_other_resources_and_escapes_names() -> Non
 
 def test_the_json_has_everything_but_passwords() -> None:
     record = FleetRecord()
-    record.note(host("a", station(1, bills={"t": 5.0}, register_wh=5.0)))
+    record.note(host_report_of("a", station(1, bills={"t": 5.0}, register_wh=5.0)))
     secret = plan({"password": "0123456789abcdef-{n}"})
     fleet = fleet_report(secret, FACTS, record, balance_energy(record.stations, frozenset(), None))
     text = fleet.to_json().decode()
@@ -258,7 +270,7 @@ def test_what_was_not_measured_is_a_dash_and_not_a_zero() -> None:
 
 def test_disturbances_are_marked_in_every_chart_over_time() -> None:
     record = FleetRecord()
-    record.note(host("a", station(1)))
+    record.note(host_report_of("a", station(1)))
     for at_s in (5.0, 60.0, 120.0):
         record.sample(at_s)
     disturbed = plan(
@@ -283,13 +295,13 @@ def test_disturbances_are_marked_in_every_chart_over_time() -> None:
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
-    fleet = report(host("a", station(1, register_wh=5.0), request_reports=(requests("Heartbeat", [1.0]),)))
+    fleet = report(host_report_of("a", station(1, register_wh=5.0), request_reports=(requests("Heartbeat", [1.0]),)))
     assert json.loads(read_report(fleet.to_json()).to_json()) == json.loads(fleet.to_json())
 
 
 def test_bills_of_a_foreign_csms_decide_the_balance_and_its_thresholds() -> None:
     fleet = report(
-        host(
+        host_report_of(
             "a",
             station(1, register_wh=100.0, bills={"a": 60.0, "b": 40.0}),
             station(2, register_wh=50.0, bills={"c": 50.0}),
@@ -300,24 +312,24 @@ def test_bills_of_a_foreign_csms_decide_the_balance_and_its_thresholds() -> None
     closed = with_bills(fleet, bills, "bills in a.csv")
     assert (closed.passed, closed.energy.source, closed.energy.transactions) == (True, "bills in a.csv", 3)
     overbilled = with_bills(fleet, {**bills, "CS-2": {"c": CsmsBill(55.0)}, "X": {"d": CsmsBill(1.0)}}, "bills")
-    assert missed(overbilled) == ["max_energy_difference_wh"]
+    assert missed_thresholds(overbilled) == ["max_energy_difference_wh"]
     assert overbilled.energy.unknown_stations == ("X",)
     lost = with_bills(fleet, {"CS-1": {"a": CsmsBill(60.0)}, "CS-2": {"c": CsmsBill(50.0)}}, "bills")
-    assert missed(lost) == ["max_energy_difference_wh", "max_failed_stations"]
+    assert missed_thresholds(lost) == ["max_energy_difference_wh", "max_failed_stations"]
     assert lost.failed == {"CS-1": "1 transactions have no bill at the CSMS"}
 
 
 def test_the_problem_of_most_stations_is_reported_with_their_number() -> None:
     record = FleetRecord()
     record.note(
-        host(
+        host_report_of(
             "a",
             *(station(number, boots=0, failure=f"cannot connect to ws://h/CS-{number}: refused") for number in (1, 2)),
             station(3, boots=0, failure="the CSMS rejects it"),
         )
     )
     assert record.sample(1.0).problem == "2 stations: cannot connect to ws://h/CS-1: refused"
-    record.note(host("a", station(1), station(2), station(3)))
+    record.note(host_report_of("a", station(1), station(2), station(3)))
     assert record.sample(2.0).problem is None
 
 
@@ -337,7 +349,7 @@ def test_an_axis_has_round_values_up_to_the_highest(highest: float, expected: li
 
 def test_long_runs_are_thinned_out() -> None:
     record = FleetRecord()
-    record.note(host("a", station(1)))
+    record.note(host_report_of("a", station(1)))
     for second in range(9_000):
         record.sample(float(second))
     assert 1_000 <= len(record.samples) <= 2_000
@@ -352,7 +364,9 @@ def test_peaks_of_long_runs_are_kept_and_rates_are_means() -> None:
     latency = DurationHistogram()
     for second in range(1, 5_001):
         latency.record(0.5 if second == 4_321 else 0.001)
-        record.note(host("a", station(1), request_reports=(RequestReport("Heartbeat", "to CSMS", latency.data()),)))
+        record.note(
+            host_report_of("a", station(1), request_reports=(RequestReport("Heartbeat", "to CSMS", latency.data()),))
+        )
         record.sample(float(second))
     assert max(sample.p95_s or 0.0 for sample in record.samples) == pytest.approx(0.5, rel=0.02)
     assert {round(sample.requests_per_s, 6) for sample in record.samples} == {1.0}
@@ -361,7 +375,7 @@ def test_peaks_of_long_runs_are_kept_and_rates_are_means() -> None:
 def test_a_sample_soon_after_another_one_replaces_it() -> None:
     record = FleetRecord()
     for at_s, count in ((1.0, 10), (2.0, 20), (2.01, 21)):
-        record.note(host("a", station(1), request_reports=(requests("Heartbeat", [1.0] * count),)))
+        record.note(host_report_of("a", station(1), request_reports=(requests("Heartbeat", [1.0] * count),)))
         record.sample(at_s)
     assert [(sample.at_s, sample.requests) for sample in record.samples] == [(1.0, 10), (2.01, 21)]
     assert record.samples[-1].requests_per_s == pytest.approx(11 / 1.01)

@@ -26,7 +26,7 @@ THOUSAND = Path(__file__).parents[3] / "deploy/fleet/thousand.toml"
 URL = "ws://127.0.0.1:9000/ocpp"
 
 
-def errors(path: Path) -> list[str]:
+def plan_errors(path: Path) -> list[str]:
     with pytest.raises(ConfigurationError) as raised:
         load_plan(path)
     return [sentence.replace(f"{path.parent}/", "") for sentence in raised.value.sentences]
@@ -104,35 +104,35 @@ def errors(path: Path) -> list[str]:
     ],
 )
 def test_an_error_names_file_line_and_key(tmp_path: Path, text: str, expected: list[str]) -> None:
-    assert errors(write_plan(tmp_path, text)) == expected
+    assert plan_errors(write_plan(tmp_path, text)) == expected
 
 
 def test_an_error_of_the_template_names_its_line(tmp_path: Path) -> None:
     path = write_plan(tmp_path, FLEET, TEMPLATE.replace("max_current_a = 16", "max_current_a = 5"))
-    assert errors(path) == ["station.toml:11: evse[0].max_current_a: must be at least 6 (is 5)"]
+    assert plan_errors(path) == ["station.toml:11: evse[0].max_current_a: must be at least 6 (is 5)"]
 
 
 @pytest.mark.parametrize("readers", ["5", '"x"', '["x"]', "{}"])
 def test_a_template_with_something_else_than_readers_is_refused(tmp_path: Path, readers: str) -> None:
     path = write_plan(tmp_path, FLEET, template=f"reader = {readers}\n{TEMPLATE}")
-    assert all(error.startswith("station.toml:1: reader") for error in errors(path))
+    assert all(error.startswith("station.toml:1: reader") for error in plan_errors(path))
 
 
 def test_a_template_with_a_mistake_is_not_blamed_for_what_the_plan_adds(tmp_path: Path) -> None:
     path = write_plan(tmp_path, FLEET, template='[http]\nport = 1\n[[evse]]\nid = 2\n[log]\nlevel = "x"\n')
-    assert [error.split(": ")[1] for error in errors(path)] == ["evse[0].id", "log.level"]
+    assert [error.split(": ")[1] for error in plan_errors(path)] == ["evse[0].id", "log.level"]
 
 
 def test_a_template_is_checked_with_the_last_number_too(tmp_path: Path) -> None:
     path = write_plan(tmp_path, f"{FLEET}first = 8\n", TEMPLATE.replace('"{n}"', f'"{"x" * 24}{{n}}"'))
-    assert errors(path) == [
+    assert plan_errors(path) == [
         'station.toml:3: station.serial_number: length must be at most 25 (is "xxxxxxxxxxxxxxxxxxxxxxxx10")'
     ]
 
 
 def test_an_unknown_key_of_a_simulated_board_is_named(tmp_path: Path) -> None:
     path = write_plan(tmp_path, FLEET, f'{TEMPLATE}[board]\ntype = "simulated"\nselector = 16\n')
-    (sentence,) = errors(path)
+    (sentence,) = plan_errors(path)
     assert sentence.startswith("station.toml:14: board.selector: is not a known key")
 
 
@@ -140,7 +140,7 @@ def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
     modbus = '[board]\ntype = "modbus"\nselector_a = 16\n[[board.evse]]\nmodel = "simple-evse"\ndevice = "/dev/ttyS9"\n'
     meter = '[evse.meter]\ntype = "modbus-tcp"\nmodel = "eastron-sdm630"\nhost = "192.0.2.1"\n'
     firmware = '[firmware]\ntype = "command"\ninstall = ["true"]\nreboot = ["true"]\n'
-    sentences = errors(write_plan(tmp_path, FLEET, TEMPLATE + meter + modbus + firmware))
+    sentences = plan_errors(write_plan(tmp_path, FLEET, TEMPLATE + meter + modbus + firmware))
     assert sentences
     assert all(sentence.startswith("station.toml") for sentence in sentences)
 
@@ -152,7 +152,7 @@ def test_the_example_of_a_thousand_stations_is_valid() -> None:
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
     path = write_plan(tmp_path, FLEET)
     (tmp_path / "station.toml").unlink()
-    assert errors(path) == ["station.toml: cannot be read: No such file or directory"]
+    assert plan_errors(path) == ["station.toml: cannot be read: No such file or directory"]
 
 
 @pytest.mark.parametrize("key", ["template", "credentials"])
@@ -160,7 +160,7 @@ def test_a_file_name_that_no_system_accepts_names_its_line(tmp_path: Path, key: 
     plan = {"stations": "3", "template": '"station.toml"', key: '"a\\u0000b"'}
     text = "".join(f"{name} = {value}\n" for name, value in plan.items())
     line = 2 + list(plan).index(key)
-    assert errors(write_plan(tmp_path, f"[fleet]\n{text}")) == [
+    assert plan_errors(write_plan(tmp_path, f"[fleet]\n{text}")) == [
         f"plan.toml:{line}: fleet.{key}: must not contain the character NUL"
     ]
 
@@ -187,16 +187,16 @@ def test_credentials_come_from_a_csv_file(tmp_path: Path) -> None:
     assert loaded.station_credentials(2) == StationCredentials("B", None)
     assert loaded.station_credentials(3) == StationCredentials("C", Secret("0123456789abcdeg"))
     csv.write_text("identity,password\nA,0123456789abcdef\nB,secret\n\nC é,\n", encoding="utf-8")
-    assert errors(path) == [
+    assert plan_errors(path) == [
         "stations.csv:3: password: must have 16 to 64 characters (has 6)",
         "stations.csv:5: identity: must contain only the characters a-z A-Z 0-9 * - _ = : + | @ .",
     ]
     csv.write_text("identity,password\nA,\nA,\nC,\n", encoding="utf-8")
-    assert errors(path) == ["stations.csv: identity: A is used by 2 stations"]
+    assert plan_errors(path) == ["stations.csv: identity: A is used by 2 stations"]
     csv.write_text("identity\nA\n", encoding="utf-8")
-    assert errors(path) == ["stations.csv: has 1 stations, but fleet.stations is 3"]
+    assert plan_errors(path) == ["stations.csv: has 1 stations, but fleet.stations is 3"]
     csv.write_text("name\nA\nB\nC\n", encoding="utf-8")
-    assert errors(path) == ["stations.csv:1: identity: is missing: the first line must name the columns"]
+    assert plan_errors(path) == ["stations.csv:1: identity: is missing: the first line must name the columns"]
 
 
 def test_neither_a_plan_nor_its_errors_show_a_password(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_neither_a_plan_nor_its_errors_show_a_password(tmp_path: Path) -> None:
     for loaded in (by_file, by_pattern):
         assert password not in f"{loaded!r} {loaded} {loaded.station_credentials(1)!r} {loaded.credentials!r}"
     for password_text in (f"{password}-{{m}}", password * 7, ""):
-        (found,) = errors(write_plan(tmp_path, f'{FLEET}password = "{password_text}"\n'))
+        (found,) = plan_errors(write_plan(tmp_path, f'{FLEET}password = "{password_text}"\n'))
         assert found.startswith("plan.toml:4: fleet.password: ")
         assert password not in found
 
