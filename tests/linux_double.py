@@ -9,6 +9,8 @@ from typing import Any
 from gpiod import LineSettings
 from gpiod.line import Direction, Value
 
+from tests.held_file import HeldFile
+
 CHIP = "/dev/gpiochip0"
 
 
@@ -95,6 +97,11 @@ JUMPERS = (30, 31, 32, 33, 34)
 PULL_UP_OHM, REFERENCE_V, GAIN = 1000.0, 3.3, 4.0
 
 
+def raw_count(converter_v: float) -> str:
+    """The content of the file of a channel at this voltage of its input."""
+    return f"{round(converter_v / 0.0005)}\n"
+
+
 class Bench:
     """A wired station on a test bench: contactor, lock and residual-current monitor follow their outputs."""
 
@@ -124,11 +131,21 @@ class Bench:
         share = 1.0 if resistance_ohm == float("inf") else resistance_ohm / (resistance_ohm + PULL_UP_OHM)
         self._convert(2, REFERENCE_V * share)
 
+    def held(self, channel: int) -> HeldFile:
+        """A converter that does not answer for a channel, within the context: 0 and 1 measure the pilot, 2 the cable.
+
+        `release` takes a raw count: `raw_count` computes it.
+        """
+        return HeldFile(self._raw_file(channel))
+
     def _convert(self, channel: int, volts: float) -> None:
-        file = self.converter / f"in_voltage{channel}_raw"
+        file = self._raw_file(channel)
         unfinished = file.with_suffix(".new")  # a file that is half written has no counterpart in sysfs
-        unfinished.write_text(f"{round(volts / 0.0005)}\n")
+        unfinished.write_text(raw_count(volts))
         unfinished.replace(file)
+
+    def _raw_file(self, channel: int) -> Path:
+        return self.converter / f"in_voltage{channel}_raw"
 
     @property
     def duty(self) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import threading
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from energy.grid import SourceError
 from energy.sources.ct import ClampConfig, CtConfig
-from energy.sources.iio import IioCapture, SampleLayout
+from energy.sources.iio import SampleLayout
 from energy.sources.rms import ChannelCalibration, ClampFault, rms_current
 from energy.sources.source_context import SourceContext
 from foundation.clock import SystemClock
@@ -23,7 +22,8 @@ from foundation.table_definition import InvalidTableError
 from tests.energy.fake_converter import HZ, FakeConverter, wave
 from tests.energy.listening import Listener, configured, listening
 from tests.examples import examples
-from tests.patience import PATIENCE_S
+from tests.held_file import HeldFile
+from tests.patience import until
 
 TWELVE_BIT = ChannelCalibration(
     lowest=0, highest=4095, volts_per_count=3.3 / 4096, bias_count=2048, amperes_per_volt=100 / 0.333
@@ -170,29 +170,20 @@ def readers_of(node: Path) -> int:
     return sum(os.path.realpath(f"/proc/self/fd/{number}") == str(node) for number in os.listdir("/proc/self/fd"))
 
 
-async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_to_the_next_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_to_the_next_one(tmp_path: Path) -> None:
     """The kernel gives the samples of a converter to one reader at a time."""
-    opening, done, opened = threading.Event(), threading.Event(), IioCapture.__enter__
-
-    def slowly(self: IioCapture) -> IioCapture:
-        opening.wait(PATIENCE_S)
-        capture = opened(self)
-        done.set()
-        return capture
-
-    monkeypatch.setattr(IioCapture, "__enter__", slowly)
     converter = FakeConverter(tmp_path)
     try:
-        samples = converter.config().open(SystemClock()).samples()
-        first = asyncio.ensure_future(anext(samples))
-        await asyncio.sleep(0.0)
-        asyncio.get_running_loop().call_later(0.05, opening.set)
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        await asyncio.to_thread(done.wait, PATIENCE_S)
+        with HeldFile(converter.path / "in_voltage_scale") as scale:
+            samples = converter.config().open(SystemClock()).samples()
+            first = asyncio.ensure_future(anext(samples))
+            await until(lambda: scale.readers)
+            asyncio.get_running_loop().call_later(0.05, scale.release)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            await until(lambda: int(converter.read("buffer/length")) > 0)  # the last thing before the node is opened
+            await until(lambda: converter.read("buffer/enable") == "0")
         assert readers_of(converter.node) == 1, "the fake converter itself"
     finally:
         converter.close()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from station.devices.linux.wiring import LinuxEvseWiring, ProximityWiring
 
 _POLL_S: Final = 0.05
-_CONVERTER_TIMEOUT_S: Final = 1.0
+CONVERTER_TIMEOUT_S: Final = 1.0
 """real time; a slower converter counts as failed"""
 _OBSERVATION_DEADLINE_S: Final = 15.0
 """watchdog deadline of one observation"""
@@ -56,6 +56,7 @@ class LinuxBoard:
         *,
         unrated_cable: pilot.UnratedCable,
         request_lines: RequestLines | None = None,
+        converter_timeout_s: float = CONVERTER_TIMEOUT_S,
     ) -> None:
         residual = wiring.residual
         self._lock = LinuxConnectorLock(wiring.lock, clock)
@@ -81,6 +82,7 @@ class LinuxBoard:
         self._wiring = wiring
         self._clock = clock
         self._unrated_cable: pilot.UnratedCable = unrated_cable
+        self._converter_timeout_s = converter_timeout_s
         self._pwm = sysfs.Pwm(wiring.pilot.pwm)
         self._outputs = SAFE_OUTPUTS
         self._pwm_active = False
@@ -241,7 +243,7 @@ class LinuxBoard:
                 asyncio.to_thread(self._read_converters_blocking)
             )
             with self._clock.outside_wait():
-                done, _ = await asyncio.wait({measuring}, timeout=_CONVERTER_TIMEOUT_S)
+                done, _ = await asyncio.wait({measuring}, timeout=self._converter_timeout_s)
             if not done:
                 raise BoardError("the A/D converters do not answer")
             self._measuring = None

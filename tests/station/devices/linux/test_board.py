@@ -16,13 +16,11 @@ from foundation.table_definition import InvalidTableError
 from simulator.clock import VirtualClock
 from station.core.hardware.board import SAFE_OUTPUTS, BoardError, Observation, Outputs, SelfTest
 from station.core.model import Fault, PilotState
-from station.devices.linux import board as linux
-from station.devices.linux import sysfs
 from station.devices.linux.back_plate import LinuxBackPlate
-from station.devices.linux.board import LinuxBoard
+from station.devices.linux.board import CONVERTER_TIMEOUT_S, LinuxBoard
 from station.devices.linux.gpio import GpioLines, LineRequest, RequestLines
 from station.devices.linux.linux_board_config import LinuxBoardConfig
-from station.devices.linux.wiring import AnalogInput, GpioLine, SelectorWiring
+from station.devices.linux.wiring import GpioLine, SelectorWiring
 from tests import fakes
 from tests.linux_double import (
     BAY,
@@ -30,6 +28,7 @@ from tests.linux_double import (
     EMERGENCY,
     FEEDBACK,
     FLAP,
+    GAIN,
     HOT,
     JUMPERS,
     OPEN,
@@ -39,8 +38,9 @@ from tests.linux_double import (
     TRIPPED,
     Bench,
     Chips,
+    raw_count,
 )
-from tests.patience import PATIENCE_S
+from tests.patience import until
 
 CHARGING = Outputs(pilot_a=16.0, contactor=True, lock=True)
 
@@ -78,9 +78,17 @@ class _Unheld(VirtualClock):
         yield
 
 
-def board_of(bench: Bench, clock: VirtualClock, **changes: object) -> LinuxBoard:
+def board_of(
+    bench: Bench, clock: VirtualClock, *, converter_timeout_s: float = CONVERTER_TIMEOUT_S, **changes: object
+) -> LinuxBoard:
     config = LinuxBoardConfig.from_tree({**bench.table(), **changes})
-    return LinuxBoard(config.evse[0], clock, unrated_cable=13, request_lines=bench.chips.request_lines)
+    return LinuxBoard(
+        config.evse[0],
+        clock,
+        unrated_cable=13,
+        request_lines=bench.chips.request_lines,
+        converter_timeout_s=converter_timeout_s,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -195,28 +203,20 @@ async def test_a_diode_is_missing_when_two_looks_in_a_row_say_so(tmp_path: Path)
 
 @pytest.mark.parametrize(("first", "then"), [(None, 16.0), (16.0, None)])
 async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: float | None, then: float | None
+    tmp_path: Path, first: float | None, then: float | None
 ) -> None:
     """A steady pilot has no negative half."""
     async with rigged(tmp_path) as rig:
         rig.bench.pilot(9.0, -12.0 if first else 9.0)
         await rig.board.apply(Outputs(pilot_a=first))
         await rig.until(lambda: rig.seen.pilot is PilotState.B)
-        measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.read_voltage_v
-
-        def slowly(channel: AnalogInput) -> float:
-            measuring.set()
-            assert go_on.wait(PATIENCE_S)
-            return 9.0 if channel.channel < 2 else measure(channel)
-
-        monkeypatch.setattr(sysfs, "read_voltage_v", slowly)
-        moved = asyncio.create_task(rig.clock.advance(0.05))
-        await asyncio.to_thread(measuring.wait, PATIENCE_S)
-        await rig.board.apply(Outputs(pilot_a=then))
-        rig.bench.pilot(9.0, -12.0 if then else 9.0)
-        go_on.set()
-        await moved
-        monkeypatch.setattr(sysfs, "read_voltage_v", measure)
+        with rig.bench.held(1) as negative_half:
+            moved = asyncio.create_task(rig.clock.advance(0.05))
+            await until(lambda: negative_half.readers)
+            await rig.board.apply(Outputs(pilot_a=then))
+            rig.bench.pilot(9.0, -12.0 if then else 9.0)
+            negative_half.release(raw_count(9.0 / GAIN))
+            await moved
         assert not rig.seen.faults
         await rig.clock.advance(0.2)
         assert not rig.seen.faults
@@ -321,29 +321,20 @@ async def test_the_monitor_tests_itself_without_a_fault_being_told(tmp_path: Pat
         assert (await testing, faults) == (SelfTest.PASSED, set())
 
 
-async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it_ends_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it_ends_after(tmp_path: Path) -> None:
     clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
     board = board_of(bench, clock)
     bench.chips.on_output = lambda line, active: bench.put(TRIPPED, True) if line == TEST and active else None
-    measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.read_voltage_v
-
-    def slowly(channel: AnalogInput) -> float:
-        measuring.set()
-        assert go_on.wait(PATIENCE_S)
-        return measure(channel)
-
-    monkeypatch.setattr(sysfs, "read_voltage_v", slowly)
     testing = asyncio.create_task(board.test_residual_monitor())
     await clock.settle()
-    looking = asyncio.create_task(anext(board.observations()))
-    await asyncio.to_thread(measuring.wait, PATIENCE_S)
-    bench.put(TRIPPED, False)
-    await clock.advance(0.1)
-    assert testing.result() is SelfTest.PASSED
-    go_on.set()
-    assert not (await looking).faults
+    with bench.held(0) as converter:
+        looking = asyncio.create_task(anext(board.observations()))
+        await until(lambda: converter.readers)
+        bench.put(TRIPPED, False)
+        await clock.advance(0.1)
+        assert testing.result() is SelfTest.PASSED
+        converter.release()
+        assert not (await looking).faults
 
 
 async def test_a_test_that_is_broken_off_ends_and_its_trip_is_no_fault(tmp_path: Path) -> None:
@@ -497,46 +488,39 @@ async def test_a_converter_that_is_gone_is_a_board_error(tmp_path: Path) -> None
         await anext(board.observations())
 
 
-async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(linux, "_CONVERTER_TIMEOUT_S", 0.05)
-    bench, go_on, measure, asked = Bench(tmp_path), threading.Event(), sysfs.read_voltage_v, list[str]()
-    board = board_of(bench, fakes.clock())
+async def first_answer(board: LinuxBoard) -> Observation:
+    """The first observation that a converter does not delay too long."""
+    while True:
+        with contextlib.suppress(BoardError):
+            return await anext(board.observations())
 
-    def hang(channel: AnalogInput) -> float:
-        asked.append("pilot" if channel.channel == 0 else "other")
-        assert go_on.wait(PATIENCE_S)
-        return 9.0 if asked.count("pilot") == 1 else measure(channel)
 
-    monkeypatch.setattr(sysfs, "read_voltage_v", hang)
-    for _ in range(3):
+async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    board = board_of(bench, fakes.clock(), converter_timeout_s=0.05)
+    with bench.held(0) as converter:
         with pytest.raises(BoardError, match="do not answer"):
             await anext(board.observations())
-    assert asked == ["pilot"]
-    go_on.set()
-    monkeypatch.setattr(linux, "_CONVERTER_TIMEOUT_S", 10.0)
-    assert (await anext(board.observations())).pilot is PilotState.A, "what was asked too long ago says nothing of now"
+        await until(lambda: converter.readers)
+        for _ in range(2):
+            with pytest.raises(BoardError, match="do not answer"):
+                await anext(board.observations())
+        assert converter.readers == 1
+        converter.release(raw_count(9.0 / GAIN))
+        assert (await first_answer(board)).pilot is PilotState.A, "what was asked too long ago says nothing of now"
 
 
-async def test_a_look_that_never_ends_is_overdue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_look_that_never_ends_is_overdue(tmp_path: Path) -> None:
     clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
-    board, measuring, go_on = board_of(bench, clock), threading.Event(), threading.Event()
-
-    def hang(channel: AnalogInput) -> float:
-        del channel
-        measuring.set()
-        assert go_on.wait(PATIENCE_S)
-        return 12.0
-
-    monkeypatch.setattr(sysfs, "read_voltage_v", hang)
-    looking = asyncio.create_task(anext(board.observations()))
-    await asyncio.to_thread(measuring.wait, PATIENCE_S)
-    assert not board.observation_task.overdue
-    await clock.advance(16)
-    assert board.observation_task.overdue
-    go_on.set()
-    await looking
+    board = board_of(bench, clock)
+    with bench.held(0) as converter:
+        looking = asyncio.create_task(anext(board.observations()))
+        await until(lambda: converter.readers)
+        assert not board.observation_task.overdue
+        await clock.advance(16)
+        assert board.observation_task.overdue
+        converter.release()
+        await looking
     assert not board.observation_task.overdue
 
 
