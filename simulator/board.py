@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from simulator.register import EnergyRegister
 
-_SWITCHING_S = 3.0
-"""time to switch the number of phases"""
 _REACTIVE_SHARE = 0.05
 """reactive power of a charger, as a part of its active power"""
 _APPARENT_FACTOR = math.hypot(1.0, _REACTIVE_SHARE)
@@ -88,6 +86,10 @@ class SimulatedBoard:
         """whether the board does not answer: its methods for the station raise BoardError"""
         self.monitor_broken = False
         """whether the residual-current monitor does not trip in its test"""
+        self.monitor_test_s = 0.0
+        """duration of a test of the residual-current monitor, in seconds of the station's clock"""
+        self.switching_s = 3.0
+        """time that the phase relays need to move, in seconds of the station's clock"""
         self.contactor_operations = 0
         """number of times that the station commanded the contactor to open or close"""
         self.observation_task = None
@@ -117,7 +119,7 @@ class SimulatedBoard:
             await self._changed.wait(count_before)
 
     async def apply(self, outputs: Outputs) -> None:
-        """Set the outputs that the station commands: pilot, contactor, lock, and phases (after 3 s).
+        """Set the outputs that the station commands: pilot, contactor, lock, and phases (after `switching_s`).
 
         Raises:
             BoardError: `fails` is set, or phases are to be switched while the contactor is closed.
@@ -147,7 +149,7 @@ class SimulatedBoard:
                 self._observation = replace(self._observation, phases=requested[0], phase=requested[1])
                 self._update_observation()
 
-        self._clock.call_later(_SWITCHING_S, arrive)
+        self._clock.call_later(self.switching_s, arrive)
 
     async def test_residual_monitor(self) -> SelfTest:
         """Return the result of a test of the residual-current monitor: passed unless `monitor_broken` is set.
@@ -159,6 +161,8 @@ class SimulatedBoard:
             raise BoardError("the simulated board does not answer")
         if self._observation.contactor_closed:
             raise BoardError("the residual-current monitor cannot be tested while the contactor is closed")
+        if self.monitor_test_s > 0.0:
+            await self._clock.sleep(self.monitor_test_s)
         return SelfTest.FAILED if self.monitor_broken else SelfTest.PASSED
 
     async def close(self) -> None:

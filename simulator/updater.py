@@ -68,7 +68,7 @@ class SimulatedUpdater:
     """The simulated `Updater` of a station: installs images into the inactive one of two files, its slots.
 
     An instance is made for each boot: its constructor simulates the boot loader, which tries the slot that `activate`
-    set. `folder` holds the slots and their state.
+    set. `folder` holds the slots and their state; `install_s` is the least duration of an installation.
     """
 
     may_interrupt = True
@@ -76,9 +76,10 @@ class SimulatedUpdater:
     reboots_by_itself = False
     """after `activate` the caller has to reboot the station"""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, *, install_s: float = _INSTALL_S) -> None:
         self._folder = folder
         self._clock = clock
+        self._install_s = install_s
         self._boot_slots = self._read_slots()
         if self._boot_slots.trial is not None:
             self._save_slots(
@@ -91,14 +92,14 @@ class SimulatedUpdater:
         return self._boot_slots.version if self._boot_slots.active is not None else None
 
     async def install(self, image: Path) -> None:
-        """Verify the checksum of an image and copy it into the inactive slot; takes 1 s or more of the station's clock.
+        """Verify the checksum of an image and copy it into the inactive slot; takes `install_s` or more.
 
         Raises:
             ImageError: the file is no image, or its checksum is wrong.
             InstallError: the image cannot be read, or the slot cannot be written.
         """
         target = 1 - (self._boot_slots.active or 0)
-        await self._clock.sleep(_INSTALL_S)
+        await self._clock.sleep(self._install_s)
         try:
             self._save_slots(replace(self._boot_slots, installed=None, outcome=None))
             with image.open("rb") as source, self._slot_file(target).open("wb") as slot, self._clock.outside_wait():

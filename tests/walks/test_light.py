@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from station.charging.tokens.admission import TokenOutcome
-from station.core.hardware.board import SelfTest
 from station.core.light_patterns import Colour, LightReason, Pattern
 from station.core.model import EvseRef, Fault
 from station.maintenance.commissioning.activation import ActivationStage
@@ -213,16 +210,10 @@ async def test_a_fault_a_tampering_and_an_order_out_of_service_are_red(tmp_path:
         assert now(walk) == (Colour.RED, Pattern.STEADY)
 
 
-async def test_a_self_test_blinks_white(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_self_test_blinks_white(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        at_once = walk.board.test_residual_monitor
-
-        async def slow() -> SelfTest:
-            await walk.application.clock.sleep(5.0)
-            return await at_once()
-
-        monkeypatch.setattr(walk.board, "test_residual_monitor", slow)
+        walk.board.monitor_test_s = 5.0
         testing = asyncio.create_task(walk.parts.station.assemblies[1].driver.test_residual_monitor())
         await walk.advance(4)
         assert now(walk) == (Colour.WHITE, Pattern.BLINKING)

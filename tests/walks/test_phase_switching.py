@@ -139,12 +139,12 @@ async def test_a_board_that_chooses_uses_the_phase_that_the_csms_names(tmp_path:
 
 
 async def test_relays_that_do_not_move_are_a_fault_and_the_next_vehicle_has_the_phases_that_there_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """K01.FR.43; E06.FR.16: limits are reckoned for the phases that were ordered, so that no others may be used."""
     async with walking(tmp_path, evse=[SWITCHING]) as walk:
         await charge(walk)
-        monkeypatch.setattr("simulator.board._SWITCHING_S", 1e6)
+        walk.board.switching_s = 1e6
         await install(walk, watts(3000.0, numberPhases=1))
         await walk.until(lambda: sum(walk.board.currents_a) == 0.0)
         await walk.advance(8)
@@ -160,15 +160,13 @@ async def test_relays_that_do_not_move_are_a_fault_and_the_next_vehicle_has_the_
         await walk.until(lambda: tuple(walk.board.currents_a) == (32.0, 32.0, 32.0))
 
 
-async def test_relays_that_do_not_move_back_are_a_fault_until_they_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_relays_that_do_not_move_back_are_a_fault_until_they_do(tmp_path: Path) -> None:
     async with walking(tmp_path, evse=[SWITCHING]) as walk:
         await charge(walk)
         await install(walk, watts(3000.0, numberPhases=1))
         await walk.advance(20)
         assert walk.board.currents_a.l1 > 0.0
-        monkeypatch.setattr("simulator.board._SWITCHING_S", 30.0)
+        walk.board.switching_s = 30.0
         await walk.present()
         await walk.until(lambda: not walk.board.locked)
         await walk.unplug()

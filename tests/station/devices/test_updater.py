@@ -16,10 +16,9 @@ from tests.conformance.firmware import image
 from tests.patience import PATIENCE_S
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated flash memory is quick here."""
-    monkeypatch.setattr("simulator.updater._INSTALL_S", 0.0)
+def boot(folder: Path) -> SimulatedUpdater:
+    """The boot of a simulated station whose flash memory is quick."""
+    return SimulatedUpdater(folder, SystemClock(), install_s=0.0)
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -29,52 +28,52 @@ def written(path: Path, content: bytes) -> Path:
 
 
 async def test_what_is_installed_runs_from_the_next_boot_on(tmp_path: Path) -> None:
-    clock, folder = SystemClock(), tmp_path / "slots"
-    updater = SimulatedUpdater(folder, clock)
+    folder = tmp_path / "slots"
+    updater = boot(folder)
     assert updater.version is None
     await updater.install(written(tmp_path / "image", image("1.1")))
-    assert SimulatedUpdater(folder, clock).version is None  # a boot before the activation
+    assert boot(folder).version is None  # a boot before the activation
     assert await updater.activation() is ActivationResult.NOT_YET
     await updater.activate()
-    booted = SimulatedUpdater(folder, clock)
+    booted = boot(folder)
     assert (booted.version, await booted.activation()) == ("1.1", ActivationResult.RUNNING)
-    assert SimulatedUpdater(folder, clock).version == "1.1"
+    assert boot(folder).version == "1.1"
 
 
 async def test_the_running_slot_is_never_written(tmp_path: Path) -> None:
-    clock, folder = SystemClock(), tmp_path / "slots"
+    folder = tmp_path / "slots"
     for version in ("1.1", "1.2", "1.3"):
-        before = SimulatedUpdater(folder, clock)
+        before = boot(folder)
         running = {path: path.read_bytes() for path in folder.glob("slot-*.bin")}
         await before.install(written(tmp_path / "image", image(version)))
         changed = {path for path in folder.glob("slot-*.bin") if running.get(path) != path.read_bytes()}
         assert len(changed) == 1
         await before.activate()
-        assert SimulatedUpdater(folder, clock).version == version
+        assert boot(folder).version == version
 
 
 @pytest.mark.parametrize("boots_anew", [1, 2])
 async def test_a_trial_that_fails_leaves_what_ran_before(tmp_path: Path, boots_anew: int) -> None:
-    clock, folder = SystemClock(), tmp_path / "slots"
-    good = SimulatedUpdater(folder, clock)
+    folder = tmp_path / "slots"
+    good = boot(folder)
     await good.install(written(tmp_path / "image", image("1.1")))
     await good.activate()
-    running = SimulatedUpdater(folder, clock)
+    running = boot(folder)
     await running.install(written(tmp_path / "image", image("1.2", boots=False)))
     await running.activate()
     for _ in range(boots_anew):
-        booted = SimulatedUpdater(folder, clock)
+        booted = boot(folder)
         assert (booted.version, await booted.activation()) == ("1.1", ActivationResult.ROLLED_BACK)
 
 
 async def test_a_slot_that_went_bad_is_not_booted(tmp_path: Path) -> None:
-    clock, folder = SystemClock(), tmp_path / "slots"
-    updater = SimulatedUpdater(folder, clock)
+    folder = tmp_path / "slots"
+    updater = boot(folder)
     await updater.install(written(tmp_path / "image", image("1.1")))
     await updater.activate()
     (slot,) = folder.glob("slot-*.bin")
     slot.write_bytes(slot.read_bytes()[:-1])
-    booted = SimulatedUpdater(folder, clock)
+    booted = boot(folder)
     assert (booted.version, await booted.activation()) == (None, ActivationResult.ROLLED_BACK)
 
 
@@ -94,7 +93,7 @@ async def test_a_slot_that_went_bad_is_not_booted(tmp_path: Path) -> None:
     ],
 )
 async def test_what_is_no_intact_image_is_not_installed(tmp_path: Path, content: bytes) -> None:
-    updater = SimulatedUpdater(tmp_path / "slots", SystemClock())
+    updater = boot(tmp_path / "slots")
     with pytest.raises(ImageError):
         await updater.install(written(tmp_path / "image", content))
     with pytest.raises(InstallError):
@@ -102,7 +101,7 @@ async def test_what_is_no_intact_image_is_not_installed(tmp_path: Path, content:
 
 
 async def test_an_image_that_is_gone_is_not_installed(tmp_path: Path) -> None:
-    updater = SimulatedUpdater(tmp_path / "slots", SystemClock())
+    updater = boot(tmp_path / "slots")
     with pytest.raises(InstallError):
         await updater.install(tmp_path / "image")
 
