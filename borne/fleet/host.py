@@ -52,10 +52,11 @@ def host(task: HostTask, control: HostControl) -> HostReport:
 class FleetHost:
     """The stations of one host: plays the plan at each, and reports each second."""
 
-    def __init__(self, task: HostTask, control: HostControl) -> None:
-        """Prepare a run; its stations are created by `run`."""
+    def __init__(self, task: HostTask, control: HostControl, *, stop_drain_s: float = _STOP_DRAIN_S) -> None:
+        """Prepare a run; its stations are created by `run`. For `stop_drain_s`, a stop waits for transactions."""
         self._task = task
         self._control = control
+        self._stop_drain_s = stop_drain_s
         self._plan = task.loaded.plan
         self._name = uuid.uuid4().hex
         self._request_meter = RequestMeter()
@@ -212,7 +213,7 @@ class FleetHost:
         while not self._control.stop_requested():  # noqa: ASYNC110 - the engine is asked
             await asyncio.sleep(_STOP_CHECK_INTERVAL_S)
         self._stop_vehicles.set()
-        await asyncio.sleep(_STOP_DRAIN_S)
+        await asyncio.sleep(self._stop_drain_s)
         self._stop_waiting.set()
 
     async def _publish_reports(self, stations: Sequence[FleetStation]) -> None:

@@ -6,9 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from borne.fleet import host as host_module
 from borne.fleet.host import FleetHost
 from borne.fleet.unit import HostTask
 from simulator.fleet.plan import load_plan
@@ -40,28 +37,23 @@ class StoppingControl:
         return True
 
 
-async def run_and_stop(folder: Path, more: str = "") -> HostReport:
+async def run_and_stop(folder: Path, more: str = "", *, stop_drain_s: float) -> HostReport:
     """The last report of two stations without a CSMS that are stopped at once."""
     loaded = load_plan(write_plan(folder, f'[fleet]\nstations = 2\ntemplate = "station.toml"\n{more}'))
     control = StoppingControl()
-    report = await FleetHost(HostTask(loaded, loaded.numbers, NOBODY, str(folder / "out"), 0.0), control).run()
+    task = HostTask(loaded, loaded.numbers, NOBODY, str(folder / "out"), 0.0)
+    report = await FleetHost(task, control, stop_drain_s=stop_drain_s).run()
     assert control.reports[-1] == report
     return report
 
 
-async def test_stations_whose_turn_in_the_ramp_has_not_come_do_not_delay_a_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(host_module, "_STOP_DRAIN_S", 1e6)
-    report = await run_and_stop(tmp_path, "[ramp]\nstations_per_s = 0.0001\n")
+async def test_stations_whose_turn_in_the_ramp_has_not_come_do_not_delay_a_stop(tmp_path: Path) -> None:
+    report = await run_and_stop(tmp_path, "[ramp]\nstations_per_s = 0.0001\n", stop_drain_s=1e6)
     assert (report.finished, report.failure) == (True, None)
 
 
-async def test_a_stop_whose_time_is_over_still_gives_the_last_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(host_module, "_STOP_DRAIN_S", 0.0)
-    report = await run_and_stop(tmp_path)
+async def test_a_stop_whose_time_is_over_still_gives_the_last_report(tmp_path: Path) -> None:
+    report = await run_and_stop(tmp_path, stop_drain_s=0.0)
     assert (report.finished, report.failure) == (True, None)
     assert [one.state for one in report.stations] == [StationState.STOPPED] * 2
 
