@@ -48,8 +48,10 @@ class DocumentDrawing:
             return await draw(order)
 
 
-async def draw(order: DocumentOrder) -> bytes:
+async def draw(order: DocumentOrder, *, within_s: float = _WITHIN_S) -> bytes:
     """Draw a document in a process of its own and return it as PDF; cancellation kills the process.
+
+    `within_s` is the timeout in real seconds.
 
     Raises:
         DocumentError: the document was not made.
@@ -68,10 +70,10 @@ async def draw(order: DocumentOrder) -> bytes:
     except OSError as error:
         raise DocumentError(f"the process cannot be started: {error.strerror}") from error
     try:
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(within_s):
             document, errors = await process.communicate(pickle.dumps(order))
     except TimeoutError:
-        raise DocumentError(f"not finished after {_WITHIN_S:g} s") from None
+        raise DocumentError(f"not finished after {within_s:g} s") from None
     finally:
         await _kill_process(process)
     if process.returncode != 0:
