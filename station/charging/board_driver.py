@@ -149,16 +149,16 @@ class BoardDriver:
         self._reapply = True
         self._evse.changed.notify()
 
-    async def make_safe(self) -> None:
-        """At startup, set the safe outputs and wait until the contactor is observed open.
+    async def make_safe(self, *, within_s: float = _SAFE_WITHIN_S) -> None:
+        """At startup, set the safe outputs and wait, at most `within_s`, until the contactor is observed open.
 
         A contactor that stays closed is reported as welded, before it may be commanded to close.
         """
         closed = False
         try:
             await self._board.apply(self._safe_outputs)
-            with self._clock.outside_wait(_SAFE_WITHIN_S + 1.0):
-                async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: hardware I/O
+            with self._clock.outside_wait(within_s + 1.0):
+                async with asyncio.timeout(within_s):  # real time: hardware I/O
                     async for observation in self._board.observations():
                         closed = observation.contactor_closed
                         if not closed:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MAX_ENDS: Final = 1_000
+MAX_ENDS: Final = 1_000
 """limit of ends to be reported; a CSMS that answers none of so many loses the oldest ones"""
 _DELETE: Final = "DELETE FROM reservations WHERE reservation_id = ? AND ended IS NULL"
 
@@ -90,7 +90,7 @@ class ReservationStore:
             (
                 "DELETE FROM reservations WHERE ended IS NOT NULL AND number <= (SELECT number FROM reservations"
                 " WHERE ended IS NOT NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                [(_MAX_ENDS,)],
+                [(MAX_ENDS,)],
             ),
         )
 

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from energy.demand import Decision
 from foundation.monitored_task import MonitoredTask
 from metering.reading import Reading
-from station.charging import board_driver
 from station.charging.contactor_count import ContactorCount
 from station.charging.evse import EvseBehaviour
 from station.charging.evse_state import WIND_DOWN_S, Authorization, offers_energy
@@ -281,12 +280,11 @@ async def test_a_contactor_that_is_closed_without_an_order_is_welded_in_a_transa
 
 
 async def test_a_contactor_that_is_welded_at_the_start_is_found_before_anybody_may_close_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(board_driver, "_SAFE_WITHIN_S", 0.02)
     async with post(tmp_path) as it:
         await it.see(contactor_closed=True)
-        await it.assembly.driver.make_safe()
+        await it.assembly.driver.make_safe(within_s=0.02)
         assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         it.evse.apply_decision(Decision(16.0, ()))
