@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from foundation.clock import Clock
-from station.security import security_events
-from station.security.security_events import SecurityEvents, SecurityEventType
+from station.security.security_events import MAX_LOG_ENTRIES, MAX_UNSENT, SecurityEvents, SecurityEventType
 from station.storage.database import Database, StorageError
 from station.storage.sql import Statement, Value
 from tests import fakes
@@ -115,18 +114,27 @@ async def test_a_report_never_fails_and_what_the_disk_refuses_is_saved_later(tmp
         assert (await events.entries())[0].occurred_at == fakes.NOON
 
 
-async def test_the_log_rolls_and_what_waits_stays_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def fill(database: Database, count: int) -> None:
+    """Store so many events that are not critical, without the deletion of old ones that a report makes."""
+    values = (NOT_CRITICAL.value, fakes.NOON.isoformat(timespec="microseconds"), "stored", 0)
+    insert = "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES (?, ?, ?, ?)"
+    await database.write_many(insert, [values] * count)
+
+
+async def test_the_log_rolls_and_what_waits_stays_longer(tmp_path: Path) -> None:
     """A04.FR.04: recommended to be rolling."""
-    monkeypatch.setattr(security_events, "MAX_LOG_ENTRIES", 5)
-    monkeypatch.setattr(security_events, "MAX_UNSENT", 20)
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         events = SecurityEvents(database, fakes.clock())
         await events.report(CRITICAL)
+        await fill(database, MAX_LOG_ENTRIES)
         for number in range(10):
             await events.report(NOT_CRITICAL, str(number))
-        assert [one.info for one in await events.entries()] == ["", "5", "6", "7", "8", "9"]
-        for number in range(20):
-            await events.report(NOT_CRITICAL, str(number))
+        stored = [event.info for event in await events.entries(max_count=2 * MAX_LOG_ENTRIES)]
+        assert stored == ["", *["stored"] * (MAX_LOG_ENTRIES - 10), *map(str, range(10))]
+        await fill(database, MAX_UNSENT - MAX_LOG_ENTRIES - 12)
+        await events.report(NOT_CRITICAL)
+        assert await events.oldest() is not None
+        await events.report(NOT_CRITICAL)
         assert await events.oldest() is None
 
 
