@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from station.storage import compaction, database_schema, private_files
+from station.storage import compaction, database_schema
 from station.storage.database import StorageError
 from tests import fakes
 from tests.databases import open_database
+from tests.station.storage.conftest import SyncRecorder
 
 _PRAGMAS = ("user_version", "auto_vacuum", "page_size", "encoding", "application_id", "journal_mode", "freelist_count")
 WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
@@ -63,41 +63,29 @@ async def test_one_of_a_newer_program_is_refused_and_stays(tmp_path: Path) -> No
     assert dump(tmp_path / "db")[1][0] == (9999,)
 
 
-def test_file_and_folder_are_synced_before_it_counts_as_created(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[tuple[str, bool]] = []
-    sync = os.fsync
-
-    def recorded(descriptor: int) -> None:
-        synced.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")).name, (tmp_path / "new" / "db").exists()))
-        sync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", recorded)
+def test_file_and_folder_are_synced_before_it_counts_as_created(tmp_path: Path, syncs: SyncRecorder) -> None:
+    syncs.observe = (tmp_path / "new" / "db").exists
     database_schema.create(tmp_path / "new" / "db")
     # The folder in its parent, the content before the name, and then the name.
-    assert synced == [(tmp_path.name, False), (".db.new", False), ("new", True)]
+    assert [Path(path).name for path in syncs.paths] == [tmp_path.name, ".db.new", "new"]
+    assert syncs.observations == [False, False, True]
     assert stat.S_IMODE((tmp_path / "new" / "db").stat().st_mode) == 0o600
 
 
 def test_files_of_a_deleted_database_are_gone_from_the_disk_before_the_new_one_exists(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, syncs: SyncRecorder
 ) -> None:
     """A power cut could bring the log back beside the new file otherwise."""
     path = tmp_path / "db"
     left = [path.with_name(f"db{suffix}") for suffix in ("-journal", "-shm", "-wal")]
     for one in left:
         one.touch()
-    synced: list[tuple[bool, bool]] = []
-    sync = private_files.sync_folder
-
-    def recorded(folder: Path) -> None:
-        synced.append((any(one.exists() for one in left), path.exists()))
-        sync(folder)
-
-    monkeypatch.setattr(private_files, "sync_folder", recorded)
+    syncs.observe = lambda: (any(file.exists() for file in left), path.exists())
     database_schema.create(path)
-    assert synced.index((False, False)) < synced.index((False, True))
+    observed_at_folder = [
+        observation for name, observation in zip(syncs.paths, syncs.observations, strict=True) if Path(name).is_dir()
+    ]
+    assert observed_at_folder.index((False, False)) < observed_at_folder.index((False, True))
 
 
 def _half_written(path: Path) -> None:

@@ -9,25 +9,12 @@ from pathlib import Path
 import pytest
 
 from station.storage import private_files
+from tests.station.storage.conftest import SyncRecorder
 
 
 def mode(path: Path) -> int:
     """What the owner, its group and all others may do."""
     return stat.S_IMODE(path.stat().st_mode)
-
-
-@pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is synced to disk, in order, by its path."""
-    seen: list[str] = []
-    really = os.fsync
-
-    def sync(descriptor: int) -> None:
-        seen.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        really(descriptor)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    return seen
 
 
 def test_every_new_folder_on_the_way_to_a_private_file_is_private(tmp_path: Path) -> None:
@@ -41,22 +28,22 @@ def test_every_new_folder_on_the_way_to_a_private_file_is_private(tmp_path: Path
     assert mode(place / "roots" / "csms" / "one.pem") == 0o600
 
 
-def test_every_new_folder_is_on_disk_when_a_file_in_it_is_said_to_be(tmp_path: Path, synced: list[str]) -> None:
+def test_every_new_folder_is_on_disk_when_a_file_in_it_is_said_to_be(tmp_path: Path, syncs: SyncRecorder) -> None:
     """The name of a folder is in the one above it: a power cut would take the file with the folder."""
     file = tmp_path / "certificates" / "roots" / "one.pem"
     private_files.write(file, "first")
     above, unfinished = [str(tmp_path), str(tmp_path / "certificates")], str(file.with_name(f".{file.name}.new"))
-    assert synced == [*above, unfinished, str(file.parent)]
-    synced.clear()
+    assert syncs.paths == [*above, unfinished, str(file.parent)]
+    syncs.paths.clear()
     private_files.write(file, "second")
-    assert synced == [unfinished, str(file.parent)]
+    assert syncs.paths == [unfinished, str(file.parent)]
 
 
-def test_a_folder_that_a_file_moves_into_is_on_disk(tmp_path: Path, synced: list[str]) -> None:
+def test_a_folder_that_a_file_moves_into_is_on_disk(tmp_path: Path, syncs: SyncRecorder) -> None:
     source = tmp_path / "one.pem"
     source.write_text("first")
     private_files.move(source, tmp_path / "old" / "one.pem")
-    assert synced == [str(tmp_path), str(tmp_path / "old"), str(tmp_path)]
+    assert syncs.paths == [str(tmp_path), str(tmp_path / "old"), str(tmp_path)]
 
 
 def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
