@@ -21,21 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.foundation.conftest import FakeNameService
+
 _MANY = 100
 
 
 @pytest.mark.parametrize("loop_class", [StationLoop, UvLoop])
 async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure_or_record(
-    monkeypatch: pytest.MonkeyPatch, loop_class: Callable[[], asyncio.AbstractEventLoop]
+    names: FakeNameService, loop_class: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     """A meter is dialled by its name again and again, each time for as long as its patience goes."""
     gone = threading.Event()
 
-    def look_up(*question: object) -> list[object]:
+    def wait(host: str) -> list[Any]:
         gone.wait(2 * PATIENCE_S)
-        return list(question)
+        return [host]
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    names.answer = wait
 
     async def live() -> int:
         loop = asyncio.get_running_loop()
@@ -61,22 +63,19 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
 
 @pytest.mark.parametrize("loop_class", [StationLoop, UvLoop])
 async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybody_who_asks(
-    monkeypatch: pytest.MonkeyPatch, loop_class: Callable[[], asyncio.AbstractEventLoop]
+    names: FakeNameService, loop_class: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    asked: list[Any] = []
-
-    def look_up(host: str, *rest: object) -> list[Any]:
-        asked.append((host, *rest))
+    def answer(host: str) -> list[Any]:
         if host == "nobody.invalid":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [host]
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    names.answer = answer
 
     async def live() -> list[object]:
         loop = asyncio.get_running_loop()
-        names = ("meter.local", "nobody.invalid", "nobody.invalid")
-        return await asyncio.gather(*(loop.getaddrinfo(name, 502) for name in names), return_exceptions=True)
+        hosts = ("meter.local", "nobody.invalid", "nobody.invalid")
+        return await asyncio.gather(*(loop.getaddrinfo(host, 502) for host in hosts), return_exceptions=True)
 
     def run() -> list[object]:
         with asyncio.Runner(loop_factory=loop_class) as runner:
@@ -85,7 +84,7 @@ async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybo
     found, *failures = await asyncio.to_thread(run)
     assert found == ["meter.local"]
     assert [type(failure) for failure in failures] == [socket.gaierror] * 2
-    assert sorted(asked) == [("meter.local", 502, 0, 0, 0, 0), ("nobody.invalid", 502, 0, 0, 0, 0)]
+    assert sorted(names.questions) == [("meter.local", 502, 0, 0, 0, 0), ("nobody.invalid", 502, 0, 0, 0, 0)]
 
 
 @pytest.mark.parametrize(("rate", "loop"), [(1.0, UvLoop), (60.0, StationLoop), (0.0, StationLoop)])

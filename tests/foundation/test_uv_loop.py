@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from foundation.uv_loop import UvLoop
+from tests.foundation.conftest import FakeNameService
 
 
 async def on_uvloop(work: Coroutine[Any, Any, None]) -> None:
@@ -22,18 +23,6 @@ async def on_uvloop(work: Coroutine[Any, Any, None]) -> None:
             runner.run(work)
 
     await asyncio.to_thread(run)
-
-
-def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> list[object]:
-    """Resolve every name to these addresses; the names that were asked for."""
-    asked: list[object] = []
-
-    def look_up(host: str, *_: object) -> list[Any]:
-        asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return asked
 
 
 async def answer_once(server: asyncio.Server, host: str, **options: Any) -> bytes:
@@ -50,33 +39,33 @@ async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def test_a_connection_is_made_to_the_first_address_that_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_is_made_to_the_first_address_that_accepts(names: FakeNameService) -> None:
     async def work() -> None:
         server = await asyncio.start_server(greet, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        asked = resolve_to(monkeypatch, ("127.0.0.2", port), ("127.0.0.1", port))  # the server is not at the first one
+        names.resolve_to(("127.0.0.2", port), ("127.0.0.1", port))  # the server is not at the first one
         assert await answer_once(server, "csms.example") == b"hello"
-        assert asked == ["csms.example"]
+        assert [host for host, *_ in names.questions] == ["csms.example"]
         server.close()
 
     await on_uvloop(work())
 
 
-async def test_the_last_failure_is_raised_where_no_address_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_last_failure_is_raised_where_no_address_accepts(names: FakeNameService) -> None:
     async def work() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        resolve_to(monkeypatch, ("127.0.0.2", port), ("127.0.0.1", port))
+        names.resolve_to(("127.0.0.2", port), ("127.0.0.1", port))
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("csms.example", port)
-        resolve_to(monkeypatch)
+        names.resolve_to()
         with pytest.raises(OSError, match="no address"):
             await asyncio.open_connection("csms.example", port)
 
     await on_uvloop(work())
 
 
-async def test_the_name_and_not_the_address_is_checked_in_the_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_name_and_not_the_address_is_checked_in_the_certificate(names: FakeNameService) -> None:
     class Asked(ssl.SSLObject):
         """Notes the name that is checked, and fails."""
 
@@ -85,7 +74,7 @@ async def test_the_name_and_not_the_address_is_checked_in_the_certificate(monkey
 
     async def work() -> None:
         server = await asyncio.start_server(greet, "127.0.0.1", 0)
-        resolve_to(monkeypatch, server.sockets[0].getsockname()[:2])
+        names.resolve_to(server.sockets[0].getsockname()[:2])
         context = ssl.create_default_context()
         context.sslobject_class = Asked
         with pytest.raises(ssl.SSLCertVerificationError, match=r"checked: csms\.example"):
