@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from tests.examples import register_profiles
 from tests.full_disk import FullDisk
 from tests.logging_state import logging_restored
 from tests.programs import ProgramHost
+
+if TYPE_CHECKING:
+    from tests.linux_double import Chips
 
 register_profiles()
 
@@ -42,6 +46,16 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
     full = FullDisk()
     monkeypatch.setattr(sqlite3, "connect", full.connect)
     return full
+
+
+@pytest.fixture
+def chips(monkeypatch: pytest.MonkeyPatch) -> Chips:
+    """The GPIO chip of the machine, in place of those that gpiod finds."""
+    from tests.linux_double import Chips  # late: gpiod, which few tests need
+
+    fake = Chips()
+    monkeypatch.setattr("gpiod.request_lines", fake.request_lines)
+    return fake
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -44,7 +44,7 @@ class Contact:
     """A relay of the grid operator at the lines of a chip, and what the source said of it."""
 
     name: str
-    chips: Chips = field(default_factory=Chips)
+    chips: Chips
     time: VirtualClock = field(default_factory=clock)
     said: list[OrderReason | None] = field(default_factory=list[OrderReason | None])
     source: DryContactSource = field(init=False)
@@ -82,11 +82,10 @@ class Contact:
 
 
 @pytest.fixture
-def contact(name: str, monkeypatch: pytest.MonkeyPatch) -> Contact:
-    made = Contact(name)
-    monkeypatch.setattr("gpiod.request_lines", made.chips.request_lines)
-    made.dim(False)
-    return made
+def contact(name: str, chips: Chips) -> Contact:
+    contact = Contact(name, chips)
+    contact.dim(False)
+    return contact
 
 
 @each

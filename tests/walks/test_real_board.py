@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
-import gpiod
 import httpx
 import pytest
 
@@ -29,11 +28,17 @@ from station.devices.real_hardware import RealHardware
 from station.interfaces.part_keys import DEVICE_MODEL
 from station.load.tamper import TamperAlarm
 from tests import fakes
-from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench
+from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench, Chips
 from tests.patience import PATIENCE_S, until
 from tests.station.configuration.test_hardware_rules import REAL
 from tests.walks import real_board_process
 from tests.walks.real_board_process import running, tables
+
+
+@pytest.fixture
+def bench(tmp_path: Path, chips: Chips) -> Bench:
+    """The bench on which the board of the station is."""
+    return Bench(tmp_path / "bench", chips)
 
 
 class Station:
@@ -60,8 +65,7 @@ class Station:
 
 
 @contextlib.asynccontextmanager
-async def powered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Bench) -> AsyncGenerator[Station]:
-    monkeypatch.setattr(gpiod, "request_lines", bench.chips.request_lines)
+async def powered(tmp_path: Path, bench: Bench) -> AsyncGenerator[Station]:
     clock = SystemClock()
     served = ServedMeter(MODELS["eastron-sdm630"], lambda: fakes.reading(1000.0, 0.0))
     async with TcpMeterServer({1: served}, TcpFraming(), clock) as meter:
@@ -70,11 +74,10 @@ async def powered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Bench)
             yield Station(bench, process)
 
 
-async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, bench: Bench) -> None:
     """The pilot offers what cable and selector allow, the cable is locked, the contactor follows state C."""
-    bench = Bench(tmp_path / "bench")
     bench.turn(2)  # 25 A
-    async with powered(tmp_path, monkeypatch, bench) as station:
+    async with powered(tmp_path, bench) as station:
         await station.until(lambda: station.evse.state.metered)
         bench.cable(680.0)  # 20 A
         bench.pilot(9.0)
@@ -92,9 +95,8 @@ async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, mon
     assert bench.chips.settings == {}  # every line was let go
 
 
-async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(tmp_path / "bench")
-    async with powered(tmp_path, monkeypatch, bench) as station:
+async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, bench: Bench) -> None:
+    async with powered(tmp_path, bench) as station:
         program = station.program
         assert isinstance(program.hardware, RealHardware)
         assert isinstance(program.clock, SystemClock)
@@ -134,17 +136,11 @@ async def test_a_station_on_a_real_board_imports_nothing_of_the_simulation(tmp_p
 
 @pytest.mark.parametrize("wired", [True, False])
 async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_that_they_tell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wired: bool
+    tmp_path: Path, bench: Bench, wired: bool
 ) -> None:
     """Part 2, 2.6.6: with a point that nobody sees no transaction would start, or none would end."""
-    bench = Bench(tmp_path / "bench")
-    table = bench.table()
-    for name in () if wired else ("bay", "emergency_stop", "too_hot", "temperature"):
-        del table["evse"][0][name]
-    if not wired:
-        del table["flap"]
-    monkeypatch.setattr(bench, "table", lambda: table)
-    async with powered(tmp_path, monkeypatch, bench) as station:
+    bench.sensors = wired
+    async with powered(tmp_path, bench) as station:
         assert station.program.running
         model = station.program.parts.get(DEVICE_MODEL)
         assert isinstance(model, DeviceModel)
@@ -158,11 +154,8 @@ async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_th
             assert "Authorized" in point.description.values
 
 
-async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = Bench(tmp_path / "bench")
-    async with powered(tmp_path, monkeypatch, bench) as station:
+async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(tmp_path: Path, bench: Bench) -> None:
+    async with powered(tmp_path, bench) as station:
         assert station.program.running
         bench.put(FLAP, True)
         await station.until(lambda: station.evse.connector_status == "Faulted")
@@ -175,12 +168,9 @@ async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(
         assert not bench.chips.active[CONTACTOR]
 
 
-async def test_a_board_that_is_missing_is_a_fault_and_not_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = Bench(tmp_path / "bench")
+async def test_a_board_that_is_missing_is_a_fault_and_not_the_end(tmp_path: Path, bench: Bench) -> None:
     bench.chips.missing = True
-    async with powered(tmp_path, monkeypatch, bench) as station:
+    async with powered(tmp_path, bench) as station:
         await station.until(lambda: station.evse.connector_status == "Faulted")
         bench.chips.missing = False
         await station.until(lambda: station.evse.connector_status == "Available")
