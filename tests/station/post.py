@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from energy.demand import Decision
+from foundation.clock import Clock
 from metering.ocmf_payload import Signatory
 from simulator.clock import VirtualClock
 from station.billing.transaction_log import TransactionLog
@@ -111,11 +113,16 @@ async def signing_with(key: Path, database: Database, clock: VirtualClock) -> Re
 
 @contextlib.asynccontextmanager
 async def post(
-    path: Path, layout: EvseLayout | None = None, *, signed: bool = False, behaviour: EvseBehaviour | None = None
+    path: Path,
+    layout: EvseLayout | None = None,
+    *,
+    signed: bool = False,
+    behaviour: EvseBehaviour | None = None,
+    opener: Callable[[Path, Clock], AbstractAsyncContextManager[Database]] = open_database,
 ) -> AsyncGenerator[Post]:
-    """An EVSE whose tasks run; `signed`: it signs its meter readings."""
+    """An EVSE whose tasks run; `signed`: it signs its meter readings. `opener` opens its database."""
     clock = fakes.clock()
-    async with open_database(path / "db", clock) as database:
+    async with opener(path / "db", clock) as database:
         signatures = await signing_with(path / "key.pem", database, clock) if signed else None
         fixture = Post(database, clock, layout or EvseLayout(1), signatures, behaviour)
         running = asyncio.create_task(fixture.assembly.run())

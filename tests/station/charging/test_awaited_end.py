@@ -205,11 +205,9 @@ async def test_a_stop_of_the_program_does_not_wait(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", range(16))
-async def test_between_any_two_writes_of_a_signed_charge_with_a_silent_end(
-    cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_between_any_two_writes_of_a_signed_charge_with_a_silent_end(cut: int, tmp_path: Path) -> None:
     """Whichever write was the last: one end, with the register that the meter shows when it is back, signed once."""
-    async with living(tmp_path, monkeypatch) as (fixture, disk):
+    async with living(tmp_path) as (fixture, disk):
         disk.left = cut
         fixture.evse.apply_decision(Decision(16.0, ()))
         await fixture.see(pilot=PilotState.B, cable_plugged=True)
@@ -227,7 +225,7 @@ async def test_between_any_two_writes_of_a_signed_charge_with_a_silent_end(
         await fixture.clock.advance(20)
         complete = disk.left > 0
     for _ in range(2):
-        async with living(tmp_path, monkeypatch) as (fixture, _):
+        async with living(tmp_path) as (fixture, _):
             fixture.meter.shows = None
             await end_open_transactions(fixture.outbox, {1: fixture.assembly}, fixture.settings.sampling, fixture.clock)
             await fixture.clock.advance(10)

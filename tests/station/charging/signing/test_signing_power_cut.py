@@ -24,8 +24,7 @@ from station.core.sampling import ReadingContext
 from station.storage.database import Database, Row, Statement, StorageError, Value
 from tests import fakes
 from tests.databases import open_database
-from tests.station import post as posts
-from tests.station.post import Post
+from tests.station.post import Post, post
 
 WRITES = 11
 """of one charge"""
@@ -66,7 +65,7 @@ class Failing(Database):
 
 
 @contextlib.asynccontextmanager
-async def living(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[Post, Failing]]:
+async def living(folder: Path) -> AsyncGenerator[tuple[Post, Failing]]:
     """An EVSE on a disk that can fail."""
     found: list[Failing] = []
 
@@ -78,8 +77,7 @@ async def living(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerato
             found.append(made)
             yield made
 
-    monkeypatch.setattr(posts, "open_database", failing)
-    async with posts.post(folder, signed=True) as it:
+    async with post(folder, signed=True, opener=failing) as it:
         it.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
         yield it, found[0]
 
@@ -140,9 +138,9 @@ def last_samples(events: list[TransactionEvent]) -> list[object]:
 
 
 @pytest.mark.parametrize("cut", range(WRITES + 2))
-async def test_between_any_two_writes(cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_between_any_two_writes(cut: int, tmp_path: Path) -> None:
     """The signed record, the event, the samples kept for the end: whichever was the last that the disk took."""
-    async with living(tmp_path, monkeypatch) as (it, disk):
+    async with living(tmp_path) as (it, disk):
         shows(it, 1000.0)
         await it.clock.advance(1)
         disk.left = cut
@@ -151,7 +149,7 @@ async def test_between_any_two_writes(cut: int, tmp_path: Path, monkeypatch: pyt
         register_wh = it.meter.shows.energy_import_wh if it.meter.shows is not None else None
         assert register_wh is not None
     for _ in range(2):  # and once more: what recovery did is not done again
-        async with living(tmp_path, monkeypatch) as (it, _disk):
+        async with living(tmp_path) as (it, _disk):
             shows(it, register_wh)
             await end_open_transactions(it.outbox, {1: it.assembly}, it.settings.sampling, it.clock)
             pages = [record.page for record in await it.records.stored_after(0, 100)]
