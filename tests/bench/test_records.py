@@ -11,13 +11,33 @@ import pytest
 from bench.records import BEGIN, CARDS, SIZE_AIM_MIB, fill
 from foundation.clock import SystemClock
 from station.billing.transaction_log import TransactionLog, TransactionQuery
-from station.storage.database import Row, Value
+from station.storage.database import Database, Row, Value
 from tests.databases import open_database
 
 COUNT = 500
 TEN_YEARS = 50_000
 SINCE = BEGIN + timedelta(days=3_000)
 UNTIL = SINCE + timedelta(days=365)
+
+
+class ExplainingDatabase(Database):
+    """Notes how SQLite carries out each long query."""
+
+    plans: list[str]
+
+    async def long_query(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """A query, and its plan."""
+        plan = await super().long_query(f"EXPLAIN QUERY PLAN {sql}", values)
+        self.plans.extend(str(row[3]) for row in plan)
+        return await super().long_query(sql, values)
+
+
+def explaining(opened: Database) -> ExplainingDatabase:
+    """The same database, explained."""
+    connection, reads = opened._connection, opened._read_connections  # pyright: ignore[reportPrivateUsage]  # the same file
+    database = ExplainingDatabase(connection, SystemClock(), reads)
+    database.plans = []
+    return database
 
 
 @pytest.mark.parametrize(
@@ -34,23 +54,16 @@ UNTIL = SINCE + timedelta(days=365)
     ],
 )
 async def test_a_search_reads_what_it_is_about_and_sorts_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: TransactionQuery, bounds: str
+    tmp_path: Path, search: TransactionQuery, bounds: str
 ) -> None:
-    async with open_database(tmp_path / "borne.sqlite", SystemClock()) as database:
-        log = TransactionLog(database)
-        await fill(database, log, COUNT)
-        plans: list[str] = []
-        read = database.long_query
-
-        async def explained(sql: str, values: Sequence[Value] = ()) -> list[Row]:
-            plans.extend(str(row[3]) for row in await read(f"EXPLAIN QUERY PLAN {sql}", values))
-            return await read(sql, values)
-
-        monkeypatch.setattr(database, "long_query", explained)
+    async with open_database(tmp_path / "borne.sqlite", SystemClock()) as opened:
+        await fill(opened, TransactionLog(opened), COUNT)
+        database = explaining(opened)
+        log, plans = TransactionLog(database), database.plans
         found = await log.find(search)
         assert found.total > 0
-        told = [one async for page in log.pages(search) for one in page]
-        assert len(told) == found.total
+        exported = [transaction async for page in log.pages(search) for transaction in page]
+        assert len(exported) == found.total
         assert len(plans) >= 5
         of_kinds = [plan for plan in plans if "INDEX transactions_by_time_" in plan]
         assert all(bounds in plan for plan in plans if plan not in of_kinds), plans

@@ -36,6 +36,8 @@ class Desk:
         self.reply: Callable[[], str] = lambda: "Accepted"
         self.online = True
         self.due = False
+        self.unreadable: OSError | None = None
+        """why the certificate of the station cannot be read; None: it can"""
         self.refusal: CertificateRefusal | None = None
         self.switched = 0
         self._keys = 0
@@ -52,6 +54,8 @@ class Desk:
         return {"status": self.reply()}
 
     async def renewal_due(self) -> bool:
+        if self.unreadable is not None:
+            raise self.unreadable
         return self.due
 
     async def new_signing_request(self, owner: CertificateSubject) -> str:
@@ -249,11 +253,8 @@ async def test_a_long_time_without_a_link_does_not_end_the_asking(desk: Desk, er
         assert await desk.answer() == "Accepted"
 
 
-async def test_a_certificate_that_cannot_be_read_costs_no_link(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken() -> bool:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(desk, "renewal_due", broken)
+async def test_a_certificate_that_cannot_be_read_costs_no_link(desk: Desk) -> None:
+    desk.unreadable = OSError(5, "Input/output error")
     async with desk.running():
         await desk.clock.advance(DAY_S)
         await desk.trigger()

@@ -143,14 +143,14 @@ def test_a_record_of_no_moment_is_written() -> None:
     assert json.loads(JsonFormatter().format(record))["time"] == "1970-01-01T00:00:00.000Z"
 
 
-def test_a_log_file_that_cannot_be_followed_is_written_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_file_that_cannot_be_followed_is_written_on(tmp_path: Path) -> None:
     file = tmp_path / "log"
-    handler = RotatedFileHandler(file)
 
-    def failing() -> bool:
-        raise ValueError("I/O operation on closed file")
+    class UnfollowedFileHandler(RotatedFileHandler):
+        def _moved(self) -> bool:
+            raise ValueError("I/O operation on closed file")
 
-    monkeypatch.setattr(handler, "_moved", failing)
+    handler = UnfollowedFileHandler(file)
     with only(handler):
         LOG.warning("half a character: \ud800")
     handler.close()
