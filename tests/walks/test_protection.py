@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 
 from energy.limit import LimitSource
 from station.core.model import Fault
-from station.load import residual_current, tamper
+from station.load.residual_current import MAX_TESTS
 from station.security.security_events import SecurityEventType
-from station.storage.database import Database
 from station.storage.fact_store import FactStore
+from tests.fakes import NOON
 from tests.full_disk import FullDisk
+from tests.patience import until
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
 from tests.walks.visit import TOKEN, visiting
@@ -107,23 +109,20 @@ async def test_the_selector_is_followed_although_the_disk_hangs_over_a_tamper_al
         assert told.count("TamperDetectionActivated") == 1
 
 
-async def test_an_alarm_that_is_answered_for_while_the_flap_opens_again_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_alarm_that_is_answered_for_while_the_flap_opens_again_stays(tmp_path: Path, disk: FullDisk) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
-        save = tamper.save_fact
         await api.post("/api/sim/tamper", {"open": True})
         await api.post("/api/sim/tamper", {"open": False})
 
-        async def opens_meanwhile(database: Database, name: str, value: str) -> None:
-            walk.world.back_plate.move_flap(value == "none")
-            await save(database, name, value)
+        async def open_flap() -> None:
+            walk.world.back_plate.move_flap(True)
 
-        monkeypatch.setattr(tamper, "save_fact", opens_meanwhile)
+        disk.meanwhile("('tamper', 'none')", open_flap)
         answer = await api.client.delete("/api/tamper")
         assert (answer.status_code, answer.json()["detail"]) == (409, "the flap is open again")
         await walk.settle()
+        await api.post("/api/sim/tamper", {"open": False})
         await api.post("/api/sim/power", {"action": "cycle"})
         assert (await api.evse())["faults"] == ["tamper"]
 
@@ -170,25 +169,21 @@ async def test_the_trip_that_takes_the_stations_power_waits_for_the_latch_but_no
     async with walking(tmp_path, protection={"shunt_trip": "pulse"}) as walk:
         await walk.accepted()
         clock, plate, save = walk.world.clock, walk.world.back_plate, FactStore.save
-        order: list[str] = []
+        saved: list[str] = []
 
         async def slow(self: FactStore, name: str, value: str) -> None:
             if name == "tripped/1":
                 await clock.sleep(slow_s)
             await save(self, name, value)
-            order.append(name)
-
-        async def energise(energised: bool) -> None:
-            order.append(f"coil {energised}")
+            saved.append(name)
 
         monkeypatch.setattr(FactStore, "save", slow)
-        monkeypatch.setattr(plate, "energise_shunt_trip", energise)
         walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
         await walk.settle()
         assert not walk.board.outputs.contactor
-        assert order == []
-        await walk.until(lambda: order[-1:] == ["coil True"], within_s=0.5, step_s=0.05)
-        assert order == (["tripped/1", "coil True"] if slow_s < 1 else ["coil True"])
+        assert (saved, plate.shunt_trip) == ([], False)
+        await walk.until(lambda: plate.shunt_trip, within_s=0.5, step_s=0.05)
+        assert saved == (["tripped/1"] if slow_s < 1 else [])
 
 
 async def test_a_disk_that_refuses_hinders_neither_the_shunt_trip_nor_the_end_of_its_pulse(
@@ -212,23 +207,21 @@ async def test_a_disk_that_refuses_hinders_neither_the_shunt_trip_nor_the_end_of
 
 
 async def test_a_trip_while_the_last_one_is_being_cleared_is_latched_and_trips_the_breaker_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, disk: FullDisk
 ) -> None:
     async with walking(tmp_path, protection={"shunt_trip": "pulse"}) as walk, visiting(walk) as api:
         await walk.accepted()
-        plate, save = walk.world.back_plate, FactStore.save
+        plate = walk.world.back_plate
         await api.post("/api/sim/faults", FAULT)
         await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
         await walk.advance(5)
         assert plate.trips == 1
 
-        async def trips_meanwhile(self: FactStore, name: str, value: str) -> None:
-            if (name, value) == ("tripped/1", "false"):
-                walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
-                await walk.until(lambda: walk.evse.state.seen.faults, within_s=0.5, step_s=0.1)
-            await save(self, name, value)
+        async def trip() -> None:
+            walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+            await until(lambda: walk.evse.state.seen.faults)
 
-        monkeypatch.setattr(FactStore, "save", trips_meanwhile)
+        disk.meanwhile("('residual-current/tripped/1', 'false')", trip)
         answer = await api.client.delete(TRIPPED)
         assert (answer.status_code, answer.json()["detail"]) == (409, "the monitor reports a DC residual current again")
         await walk.advance(5)
@@ -259,12 +252,17 @@ async def test_the_monitor_is_tested_at_the_start_and_on_schedule_with_evidence(
         assert (await api.evse())["faults"] == []
 
 
-async def test_of_a_monitors_tests_the_newest_are_kept_over_power_cuts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(residual_current, "MAX_TESTS", 3)
+async def test_of_a_monitors_tests_the_newest_are_kept_over_power_cuts(tmp_path: Path) -> None:
+    days = (NOON - timedelta(days=days) for days in range(1, MAX_TESTS))
+    earlier = [f"residual-current/test/1/{day.isoformat()}" for day in days]
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
+        await walk.application.cut_power()
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
+            rows = [(name, '"passed"') for name in earlier]
+            database.executemany("INSERT INTO facts (name, value) VALUES (?, ?)", rows)
+            database.commit()
+        await walk.application.restore_power()
         for _ in range(2):
             for _ in range(3):
                 await api.advance(5)
@@ -273,8 +271,11 @@ async def test_of_a_monitors_tests_the_newest_are_kept_over_power_cuts(
         newest = (await api.get(TRIPPED))["last_test"]["at"]
     with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
         names = [name for (name,) in database.execute("SELECT name FROM facts WHERE name LIKE '%/test/1/%'")]
-    assert len(names) == 3
+    assert len(names) == MAX_TESTS
     assert max(names).endswith(newest)
+    new = set(names) - set(earlier)
+    assert len(new) > 6
+    assert set(names) - new == set(earlier[: -(len(new) - 1)])
 
 
 async def test_nobody_who_charges_is_interrupted_by_a_test(tmp_path: Path) -> None:
