@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from station.storage.database import StorageError
-from station.storage.outbox import Outbox
 from tests.csms import Csms, Payload, running_csms
+from tests.full_disk import FullDisk
 from tests.patience import until
 from tests.walk import walking
 from tests.walks.station_process import StationProcess
+from tests.walks.steps import charge
 
 SETTINGS = """
 [[variable]]
@@ -174,12 +174,16 @@ async def test_a_full_disk_does_not_keep_the_program_from_stopping(tmp_path: Pat
             await station.aclose()
 
 
-async def test_a_station_starts_on_a_disk_that_lets_nothing_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To forget old records takes room as well; without it the station would not start before somebody came."""
-
-    async def full(*_: object) -> None:
-        raise StorageError("database or disk is full")
-
-    monkeypatch.setattr(Outbox, "prune", full)
+async def test_a_station_lives_on_a_disk_that_lets_nothing_go(tmp_path: Path, disk: FullDisk) -> None:
+    """To delete old records, as it does once a day, takes room as well."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
+        await charge(walk)
+        await walk.present()
+        await walk.until(lambda: not walk.board.locked)
+        await walk.unplug()
+        with disk.refusing("DELETE FROM events"):
+            await walk.advance(86_400)
+        await walk.plug()
+        await walk.present()
+        await walk.charging()

@@ -47,15 +47,19 @@ class PoisonError(Exception):
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> Break:
     """A function that undoes the mutant: a station whose decision fails while a charging profile is installed."""
-    limit_a = controller.limit_a
+    limit_a, mutant = controller.limit_a, True
 
     def poisonous(profiles: Any, *more: Any) -> float | None:
-        if profiles:
+        if profiles and mutant:
             raise PoisonError("a secret of 13 A")
         return limit_a(profiles, *more)
 
+    def repair() -> None:
+        nonlocal mutant
+        mutant = False
+
     monkeypatch.setattr(controller, "limit_a", poisonous)
-    return lambda: monkeypatch.setattr(controller, "limit_a", limit_a)
+    return repair
 
 
 class Site:
