@@ -70,8 +70,7 @@ class Bench:
 
     async def advance(self, seconds: float) -> None:
         await self.time.advance(seconds)
-        for _ in range(50):
-            await asyncio.sleep(0.002)  # the disk
+        await self.time.settle()
 
     @property
     def events(self) -> list[str]:

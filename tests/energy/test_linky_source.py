@@ -316,12 +316,15 @@ async def test_nobody_has_to_read() -> None:
 
 
 async def test_a_house_that_fails_is_not_hidden() -> None:
+    called = asyncio.Event()
+
     def broken() -> HouseReading:
+        called.set()
         raise ZeroDivisionError
 
     meter = SimulatedLinky(broken, FastClock())
     await meter.start()
-    await asyncio.sleep(0.01)
+    await asyncio.wait_for(called.wait(), PATIENCE_S)
     with pytest.raises(ZeroDivisionError):
         await meter.stop()
     await meter.stop()

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -521,11 +522,17 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
                 sent.append(words + crc(words))
                 for at in range(0, len(sent[-1]), 3):
                     writer.write(sent[-1][at : at + 3])
-                    await writer.drain()
-                    await asyncio.sleep(0.001)
+                    sent_bytes = sum(map(len, sent[:-1])) + len(sent[-1][: at + 3])
+                    await until(partial(has_received, sent_bytes))
         writer.close()
         await writer.wait_closed()
         over.set()
+
+    def received() -> list[bytes]:
+        return [chunk.data for chunk in buses.tap.chunks_after(0) if not chunk.sent]
+
+    def has_received(count: int) -> bool:
+        return sum(map(len, received())) >= count
 
     over = asyncio.Event()
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
@@ -536,9 +543,8 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
             await meter.read()
         await meter.close()
         await over.wait()
-    received = [chunk.data for chunk in buses.tap.chunks_after(0) if not chunk.sent]
-    assert len(received) > len(sent)
-    assert b"".join(received) == b"".join(sent)
+    assert len(received()) > len(sent)
+    assert b"".join(received()) == b"".join(sent)
 
 
 async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:

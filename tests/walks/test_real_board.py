@@ -48,9 +48,9 @@ class Station:
         self.bench = bench
         self.process = process
 
-    async def until(self, what: Callable[[], object]) -> None:
+    async def until(self, condition: Callable[[], object]) -> None:
         """Wait, in real time, until something is true."""
-        await until(what)
+        await until(condition)
 
     @property
     def program(self) -> StationRuntime:
@@ -129,9 +129,9 @@ async def test_a_station_on_a_real_board_imports_nothing_of_the_simulation(tmp_p
     assert process.returncode == 0, errors.decode()
     checked, result = output.decode().splitlines()
     assert ": ok: " in checked
-    said = json.loads(result)
-    assert said["answers"] == dict.fromkeys(real_board_process.PAGES, 200)
-    assert (said["asked"], said["loaded"]) == ([], [])
+    report = json.loads(result)
+    assert report["answers"] == dict.fromkeys(real_board_process.PAGES, 200)
+    assert (report["asked"], report["loaded"]) == ([], [])
 
 
 @pytest.mark.parametrize("wired", [True, False])
@@ -144,7 +144,7 @@ async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_th
         assert station.program.running
         model = station.program.parts.get(DEVICE_MODEL)
         assert isinstance(model, DeviceModel)
-        sensors = {one.component.name for one in model if one.component.name.endswith("Sensor")}
+        sensors = {variable.component.name for variable in model if variable.component.name.endswith("Sensor")}
         fitted = {"BayOccupancySensor", "CaseAccessSensor", "EmergencyStopSensor", "TemperatureSensor"}
         assert sensors == (fitted if wired else set())
         for name in ("TxStartPoint", "TxStopPoint"):
@@ -160,11 +160,13 @@ async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(t
         bench.put(FLAP, True)
         await station.until(lambda: station.evse.connector_status == "Faulted")
         bench.put(FLAP, False)
-        await asyncio.sleep(0.5)
-        assert station.program.parts.get(TamperAlarm).alarm
+        hardware = station.program.hardware
+        assert isinstance(hardware, RealHardware)
+        await station.until(lambda: not hardware.back_plate.view.flap_open)
         bench.cable(220.0)
         bench.pilot(6.0)
         await station.until(lambda: station.evse.state.seen.cable_plugged)
+        assert station.program.parts.get(TamperAlarm).alarm
         assert not bench.chips.active[CONTACTOR]
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import aiosqlite
@@ -17,7 +17,7 @@ from station.storage.database import Database, DatabaseConnection, StorageError,
 from station.storage.database_thread import DatabaseThread
 from station.storage.read_connections import CLOSE_AFTER_S, MAX_CONNECTIONS, ReadConnections
 from tests import fakes
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
 NAMES = "SELECT name FROM facts ORDER BY name"
@@ -64,13 +64,6 @@ def reading_threads() -> int:
         isinstance(thread, aiosqlite.Connection) or "connection_worker" in thread.name  # since aiosqlite 0.22
         for thread in threading.enumerate()
     )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that other threads do, of which nothing is published."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.001)
 
 
 @contextlib.asynccontextmanager
