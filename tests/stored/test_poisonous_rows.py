@@ -149,7 +149,7 @@ def test_every_table_has_its_turn(tmp_path: Path) -> None:
 def all_delivered(walk: Walk, kind: str) -> bool:
     """Whether nothing waits for the CSMS: but poisonous events, beside the ends of the transactions that were open."""
     if kind == "events":
-        return [one["eventType"] for one in walk.events()] == ["Ended"] * OPEN_TRANSACTIONS
+        return [event["eventType"] for event in walk.events()] == ["Ended"] * OPEN_TRANSACTIONS
     return walk.parts.outbox.waiting == 0
 
 

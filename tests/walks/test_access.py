@@ -50,24 +50,24 @@ async def enter(client: httpx.AsyncClient, role: str, password: str = PASSWORD) 
 
 
 async def give_password(walk: Walk, *roles: Role) -> None:
-    """As somebody at the machine does it."""
+    """Set passwords of roles, as on the machine itself."""
     for role in roles:
         await walk.parts.access.accounts.set_password(role, PASSWORD)
 
 
 async def log_of(walk: Walk) -> list[tuple[str, str]]:
-    """The security log without what a start writes."""
-    return [(one.type, one.info) for one in await walk.parts.security_events.entries()][1:]
+    """Types and texts of the security log, without the event of the start."""
+    return [(event.type, event.info) for event in await walk.parts.security_events.entries()][1:]
 
 
 async def test_before_anybody_has_a_password_other_machines_only_look(tmp_path: Path) -> None:
     """Whether it is free, and nothing of the house or of its cards."""
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
-        shown = (await client.get("/api/status")).json()
-        assert shown["evses"][0]["connector_status"] == "Available"
-        assert not {"csms", "grid", "queue", "boot_status"} & shown.keys()
-        assert not {"id_token", "transaction_id"} & shown["evses"][0].keys()
+        status = (await client.get("/api/status")).json()
+        assert status["evses"][0]["connector_status"] == "Available"
+        assert not {"csms", "grid", "queue", "boot_status"} & status.keys()
+        assert not {"id_token", "transaction_id"} & status["evses"][0].keys()
         for path in (
             "/api/auth/cache",
             "/api/auth/list",
@@ -87,7 +87,7 @@ OF_CHARGE = {"offered_a", "limit", "limits", "meter", "cost", "contactor_operati
 
 
 async def next_evse_event(client: httpx.AsyncClient, walk: Walk) -> dict[str, Any]:
-    """What the event stream says when the charge is ended with its card."""
+    """The next event of an EVSE in the event stream, after the charge is ended with its card."""
     async with client.stream("GET", "/api/events") as stream:
         lines = stream.aiter_lines()
         assert await anext(lines) == ": listening"
@@ -119,7 +119,7 @@ async def test_a_visitor_sees_what_flows_why_and_what_it_costs_only_where_the_in
         assert (evse["connector_status"], evse["light"]["reason"]) == ("Occupied", "charging")
         assert evse["own_tariff"]["energy_per_kwh"] == "0.30"
         assert "grid_explanation" not in evse  # what the house uses
-        assert allowed or "cost" not in {one["topic"] for one in evse["display"]}
+        assert allowed or "cost" not in {line["topic"] for line in evse["display"]}
         (charge,) = (await client.get("/api/charges")).json()
         assert ((charge["charge"] is not None), charge["authorized"]) == (allowed, True)
         (display,) = (await client.get("/api/display")).json()
@@ -127,10 +127,10 @@ async def test_a_visitor_sees_what_flows_why_and_what_it_costs_only_where_the_in
         assert ({"energy", "cost"} <= reasons, "tariff" in reasons) == (allowed, True)
         assert ("kW" in display["screen"]["lines"][0]["text"]) is allowed
         assert display["screen"]["lines"][0]["text"].startswith("Charging")
-        whole = [(await driver.get(path)).json() for path in ("/api/status", "/api/charges", "/api/display")]
-        assert {name for name in OF_CHARGE if whole[0]["evses"][0].get(name) is not None} == OF_CHARGE
-        assert whole[1][0]["charge"]["energy_wh"] > 0
-        assert "energy" in {line["reason"] for line in whole[2][0]["screen"]["lines"]}
+        responses = [(await driver.get(path)).json() for path in ("/api/status", "/api/charges", "/api/display")]
+        assert {name for name in OF_CHARGE if responses[0]["evses"][0].get(name) is not None} == OF_CHARGE
+        assert responses[1][0]["charge"]["energy_wh"] > 0
+        assert "energy" in {line["reason"] for line in responses[2][0]["screen"]["lines"]}
         assert ("offered_a" in await next_evse_event(client, walk)) is allowed
         for path in ("/metrics", "/api/history", "/api/transactions", "/api/load-management"):
             assert (await client.get(path)).status_code == 401, path
@@ -159,27 +159,31 @@ async def test_while_the_station_starts_nobody_is_refused_for_good(tmp_path: Pat
 
 async def test_the_installer_comes_in_with_the_labels_code_once(tmp_path: Path) -> None:
     """Then with the password; the owner's code is handed on, and the log tells all of it."""
-    async with walking(tmp_path, http={"installer_code": LABEL}) as walk, away(walk) as phone, away(walk) as other:
+    async with (
+        walking(tmp_path, http={"installer_code": LABEL}) as walk,
+        away(walk) as phone,
+        away(walk) as other_phone,
+    ):
         await walk.accepted()
         body = {"code": "abcdefghjklm", "password": PASSWORD}
         answer = await phone.post("/api/accounts/installer/first-password", json=body)
         assert answer.status_code == 201
         assert answer.json()["role"] == "installer"
         phone.headers["x-borne-csrf"] = answer.json()["csrf"]
-        again = await other.post("/api/accounts/installer/first-password", json=body)
+        again = await other_phone.post("/api/accounts/installer/first-password", json=body)
         assert again.status_code == 403
         assert (await phone.get("/api/variables")).status_code == 200
         code = (await phone.post("/api/accounts/owner/code")).json()["code"]
         assert (await phone.post("/api/accounts/service/code")).status_code == 403
-        owner = await other.post("/api/accounts/owner/first-password", json={"code": code, "password": PASSWORD})
+        owner = await other_phone.post("/api/accounts/owner/first-password", json={"code": code, "password": PASSWORD})
         assert owner.json()["role"] == "owner"
-        assert (await other.get("/api/variables")).status_code == 403
-        told = await log_of(walk)
-        assert ("MaintenanceLoginAccepted", "installer, from 127.0.0.1") in told
-        assert ("MaintenanceLoginFailed", "installer, from 127.0.0.1") in told
-        assert ("LocalChange", "installer: POST /api/accounts/{role}/code, from 127.0.0.1") in told
-        assert PASSWORD not in str(told)
-        assert LABEL not in str(told)
+        assert (await other_phone.get("/api/variables")).status_code == 403
+        entries = await log_of(walk)
+        assert ("MaintenanceLoginAccepted", "installer, from 127.0.0.1") in entries
+        assert ("MaintenanceLoginFailed", "installer, from 127.0.0.1") in entries
+        assert ("LocalChange", "installer: POST /api/accounts/{role}/code, from 127.0.0.1") in entries
+        assert PASSWORD not in str(entries)
+        assert LABEL not in str(entries)
 
 
 async def test_a_role_may_do_what_is_its_own_and_not_more(tmp_path: Path) -> None:
@@ -192,8 +196,8 @@ async def test_a_role_may_do_what_is_its_own_and_not_more(tmp_path: Path) -> Non
             async with away(walk) as client:
                 assert (await client.get("/api/variables")).status_code == 401
                 assert (await enter(client, role.label)).status_code == 201
-                for path, wanted in least.items():
-                    expected = 200 if role >= wanted else 403
+                for path, least_role in least.items():
+                    expected = 200 if role >= least_role else 403
                     assert (await client.get(path)).status_code == expected, (role, path)
                 simulated = await client.post("/api/sim/faults", json={"code": "ground-fault"})
                 assert simulated.status_code == (202 if role is Role.SERVICE else 403)
@@ -336,8 +340,8 @@ async def test_a_script_comes_in_with_a_bearer_token(tmp_path: Path) -> None:
         answer = await client.post("/api/session", json=body)
         assert "set-cookie" not in answer.headers
         bearer = {"Authorization": f"Bearer {answer.json()['token']}"}
-        made = await client.post("/api/access-tokens", json={"name": "script", "role": "driver"}, headers=bearer)
-        script = {"Authorization": f"Bearer {made.json()['token']}"}
+        created = await client.post("/api/access-tokens", json={"name": "script", "role": "driver"}, headers=bearer)
+        script = {"Authorization": f"Bearer {created.json()['token']}"}
         assert (await client.get("/metrics", headers=script)).status_code == 200
         assert (await client.get("/api/transactions", headers=script)).status_code == 403
         assert (await client.get("/metrics")).status_code == 401
@@ -359,9 +363,9 @@ async def test_the_tokens_that_a_script_makes_end_with_its_own(tmp_path: Path) -
         secret = await walk.parts.access.create_token("script", Role.OWNER, timedelta(days=1))
         body = {"name": "backdoor", "role": "owner", "days": 730}
         script = {"Authorization": f"Bearer {secret}"}
-        made = (await client.post("/api/access-tokens", json=body, headers=script)).json()
-        assert datetime.fromisoformat(made["expires_at"]) <= walk.application.clock.now() + timedelta(days=1)
-        child = {"Authorization": f"Bearer {made['token']}"}
+        created = (await client.post("/api/access-tokens", json=body, headers=script)).json()
+        assert datetime.fromisoformat(created["expires_at"]) <= walk.application.clock.now() + timedelta(days=1)
+        child = {"Authorization": f"Bearer {created['token']}"}
         assert (await client.get("/api/transactions", headers=child)).status_code == 200
         await enter(client, "owner")
         assert (await client.delete("/api/access-tokens/script")).status_code == 202
@@ -392,9 +396,9 @@ async def test_a_limit_that_an_automation_repeats_does_not_wash_out_the_security
                 assert (await client.put(f"{limits}/{setter}", json={"current_a": 10})).status_code == 202
             assert (await client.put("/api/load-management/priorities/1", json={"priority": 1})).status_code == 202
             await walk.advance(200)
-        told = [info.split(",")[0] for kind, info in await log_of(walk) if kind == "LocalChange"]
-        assert told.count("owner: PUT /api/load-management/limits/{setter}") == 4
-        assert told.count("owner: PUT /api/load-management/priorities/{evse_id}") == 21
+        changes = [info.split(",")[0] for kind, info in await log_of(walk) if kind == "LocalChange"]
+        assert changes.count("owner: PUT /api/load-management/limits/{setter}") == 4
+        assert changes.count("owner: PUT /api/load-management/priorities/{evse_id}") == 21
 
 
 async def test_a_driver_tries_card_numbers_no_faster_than_at_the_reader(tmp_path: Path) -> None:
@@ -537,8 +541,8 @@ async def test_frames_are_told_to_installers_only(tmp_path: Path) -> None:
             assert await anext(lines) == ": listening"
             walk.application.feed.publish("frame", direction="out", text="[2]")
             walk.application.feed.publish("evse", id=1, transaction_id="secret", connector_status="Occupied")
-            told = [line async for line in _first_lines(lines, 3)]
-        assert told == ["", "event: evse", 'data: {"id": 1, "connector_status": "Occupied"}']
+            frames = [line async for line in _first_lines(lines, 3)]
+        assert frames == ["", "event: evse", 'data: {"id": 1, "connector_status": "Occupied"}']
 
 
 async def test_a_script_listens_no_longer_than_its_token_is_good(tmp_path: Path) -> None:
@@ -569,8 +573,8 @@ async def test_a_page_that_does_not_exist_is_a_404_page_and_asks_nobody_to_sign_
     async with walking(tmp_path) as walk, away(walk) as client, visiting(walk) as api:
         await walk.accepted()
         await give_password(walk, Role.DRIVER, Role.SERVICE)
-        for who in ("a stranger", "a driver"):
-            if who == "a driver":
+        for visitor in ("a stranger", "a driver"):
+            if visitor == "a driver":
                 assert (await enter(client, "driver")).is_success
             for path in ("/nowhere", "/owner/nowhere", "/.git/config", "/docs/"):
                 answer = await client.get(path, headers=page)
@@ -623,7 +627,7 @@ async def test_the_page_may_be_served_over_tls(tmp_path: Path) -> None:
         assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600
 
 
-async def shown_names(port: int) -> list[str]:
+async def certificate_names(port: int) -> list[str]:
     """The names and addresses in the certificate that the page shows."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -635,7 +639,7 @@ async def shown_names(port: int) -> list[str]:
         await writer.wait_closed()
     assert der is not None
     names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return [str(one) for kind in (x509.DNSName, x509.IPAddress) for one in names.get_values_for_type(kind)]
+    return [str(name) for kind in (x509.DNSName, x509.IPAddress) for name in names.get_values_for_type(kind)]
 
 
 async def test_the_certificate_of_the_page_has_its_names_and_addresses(
@@ -653,22 +657,22 @@ async def test_the_certificate_of_the_page_has_its_names_and_addresses(
     async with walking(tmp_path, http={"tls": True, "names": ["station.example"]}) as walk:
         await walk.accepted()
         port = walk.web.port
-        assert await shown_names(port) == [*names, "127.0.0.1", "192.0.2.7", "2001:db8::7", "::1"]
-        made = (tmp_path / "page.pem").read_text(encoding="utf-8")
+        assert await certificate_names(port) == [*names, "127.0.0.1", "192.0.2.7", "2001:db8::7", "::1"]
+        certificate = (tmp_path / "page.pem").read_text(encoding="utf-8")
         addresses.remove("2001:db8::7")
         await walk.advance(300)
-        assert (tmp_path / "page.pem").read_text(encoding="utf-8") == made  # it has more than is needed
+        assert (tmp_path / "page.pem").read_text(encoding="utf-8") == certificate  # it has more than is needed
         addresses[:] = ["192.0.2.8"]
         async with asyncio.timeout(PATIENCE_S):
-            while "192.0.2.8" not in await shown_names(port):
+            while "192.0.2.8" not in await certificate_names(port):
                 await walk.advance(10)
-        assert await shown_names(port) == [*names, "127.0.0.1", "192.0.2.8", "::1"]
+        assert await certificate_names(port) == [*names, "127.0.0.1", "192.0.2.8", "::1"]
         renewed = (tmp_path / "page.pem").read_text(encoding="utf-8")
-        assert renewed != made
+        assert renewed != certificate
     addresses.clear()  # the network is not there yet when it starts again
     async with walking(tmp_path, http={"tls": True, "names": ["station.example"]}) as walk:
         await walk.accepted()
-        assert "192.0.2.8" in await shown_names(walk.web.port)
+        assert "192.0.2.8" in await certificate_names(walk.web.port)
     assert (tmp_path / "page.pem").read_text(encoding="utf-8") == renewed
 
 
@@ -693,12 +697,12 @@ async def test_the_certificate_of_the_page_is_not_made_anew_for_addresses_that_d
     async with walking(tmp_path, http={"tls": True}) as walk:
         await walk.accepted()
         port = walk.web.port
-        assert await shown_names(port) == ["borne-test.local", "localhost", "127.0.0.1", "2001:db8::7", "::1"]
-        made = (tmp_path / "page.pem").read_text(encoding="utf-8")
+        assert await certificate_names(port) == ["borne-test.local", "localhost", "127.0.0.1", "2001:db8::7", "::1"]
+        certificate = (tmp_path / "page.pem").read_text(encoding="utf-8")
         privacy_address(2)
         await walk.advance(300)
-        await shown_names(port)
-        assert (tmp_path / "page.pem").read_text(encoding="utf-8") == made
+        await certificate_names(port)
+        assert (tmp_path / "page.pem").read_text(encoding="utf-8") == certificate
 
 
 async def test_a_certificate_of_the_installation_that_is_renewed_is_shown_without_a_restart(tmp_path: Path) -> None:
@@ -710,14 +714,14 @@ async def test_a_certificate_of_the_installation_that_is_renewed_is_shown_withou
     async with walking(tmp_path / "storage", http=http) as walk:
         await walk.accepted()
         port = walk.web.port
-        assert await shown_names(port) == ["old.example"]
+        assert await certificate_names(port) == ["old.example"]
         certificate.write_text(new.pem, encoding="utf-8")
         await walk.advance(100)
         await asyncio.to_thread(lambda: None)  # whoever compares the files has done so
-        assert await shown_names(port) == ["old.example"]
+        assert await certificate_names(port) == ["old.example"]
         key.write_text(new.key_pem, encoding="utf-8")
         async with asyncio.timeout(PATIENCE_S):
-            while await shown_names(port) != ["new.example"]:
+            while await certificate_names(port) != ["new.example"]:
                 await walk.advance(10)
 
 

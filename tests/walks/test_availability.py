@@ -93,16 +93,16 @@ async def test_the_order_of_an_evse_outlives_those_of_the_station(tmp_path: Path
     """G03.FR.07, G04.FR.08: the station's own end brings back what was before."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
-        one, other = walk.parts.station.evses[1], walk.parts.station.evses[2]
+        first, second = walk.parts.station.evses[1], walk.parts.station.evses[2]
         assert await order(walk, "Inoperative", CONNECTOR_1) == "Accepted"
         assert await order(walk, "Inoperative") == "Accepted"
-        assert (one.connector_status, other.connector_status) == ("Unavailable", "Unavailable")
+        assert (first.connector_status, second.connector_status) == ("Unavailable", "Unavailable")
         assert await order(walk, "Operative") == "Accepted"
-        assert (one.connector_status, other.connector_status) == ("Unavailable", "Available")
+        assert (first.connector_status, second.connector_status) == ("Unavailable", "Available")
         assert await order(walk, "Operative", EVSE_1) == "Accepted"
-        assert one.connector_status == "Unavailable"
+        assert first.connector_status == "Unavailable"
         assert await order(walk, "Operative", CONNECTOR_1) == "Accepted"
-        assert one.connector_status == "Available"
+        assert first.connector_status == "Available"
 
 
 async def test_the_station_goes_where_no_transaction_runs_at_once(tmp_path: Path) -> None:
@@ -110,8 +110,11 @@ async def test_the_station_goes_where_no_transaction_runs_at_once(tmp_path: Path
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await charge(walk)
         assert await order(walk, "Inoperative") == "Scheduled"
-        told = [(one["evseId"], one["connectorStatus"]) for one in walk.csms.sent("StatusNotification")]
-        assert told[-1] == (2, "Unavailable")
+        notified = [
+            (notification["evseId"], notification["connectorStatus"])
+            for notification in walk.csms.sent("StatusNotification")
+        ]
+        assert notified[-1] == (2, "Unavailable")
         assert walk.evse.state.operative
 
 
@@ -158,12 +161,12 @@ async def test_an_order_that_changes_nothing_is_answered_with_how_it_is(tmp_path
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await order(walk, status)
-        told = len(statuses(walk))
+        count_before = len(statuses(walk))
         assert await order(walk, status) == "Accepted"
-        await walk.until(lambda: len(statuses(walk)) == told + 1)
+        await walk.until(lambda: len(statuses(walk)) == count_before + 1)
         assert statuses(walk)[-1] == {"Operative": "Available", "Inoperative": "Unavailable"}[status]
         await walk.advance(30)
-        assert len(statuses(walk)) == told + 1
+        assert len(statuses(walk)) == count_before + 1
 
 
 async def test_a_status_that_does_not_last_is_not_told(tmp_path: Path) -> None:
@@ -212,11 +215,11 @@ async def test_how_long_an_absence_is_does_not_depend_on_the_time_that_is_set_me
 
 
 async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Off and on, with the CSMS there sooner than the disk tells what the cut has left open: when that event is set."""
-    told, read = asyncio.Event(), Outbox.open_transactions
+    """Cut the power and restore it; the transactions left open cannot be read before the returned event is set."""
+    readable, read = asyncio.Event(), Outbox.open_transactions
 
     async def read_later(outbox: Outbox) -> list[str]:
-        await told.wait()
+        await readable.wait()
         return await read(outbox)
 
     monkeypatch.setattr(Outbox, "open_transactions", read_later)
@@ -224,7 +227,7 @@ async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
     await walk.application.restore_power()
     await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.boot_status == "Accepted")
     await walk.settle()
-    return told
+    return readable
 
 
 async def test_what_a_connector_is_after_a_power_cut_is_told_once_its_board_has_looked(
@@ -234,15 +237,18 @@ async def test_what_a_connector_is_after_a_power_cut_is_told_once_its_board_has_
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await charge(walk)
         before = len(walk.csms.sent("StatusNotification"))
-        looks = await power_cut(walk, monkeypatch)
-        for ask in ({"requestedMessage": "StatusNotification"}, {"requestedMessage": "Heartbeat"}):
-            assert (await walk.csms.call("TriggerMessage", ask))["status"] == "Accepted"
+        readable = await power_cut(walk, monkeypatch)
+        for request in ({"requestedMessage": "StatusNotification"}, {"requestedMessage": "Heartbeat"}):
+            assert (await walk.csms.call("TriggerMessage", request))["status"] == "Accepted"
         await walk.csms.expect("Heartbeat")
-        looks.set()
+        readable.set()
         await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == before + 4)
         await walk.advance(20)
-        told = {(one["evseId"], one["connectorStatus"]) for one in walk.csms.sent("StatusNotification")[before:]}
-        assert told == {(1, "Occupied"), (2, "Available")}
+        notified = {
+            (notification["evseId"], notification["connectorStatus"])
+            for notification in walk.csms.sent("StatusNotification")[before:]
+        }
+        assert notified == {(1, "Occupied"), (2, "Available")}
 
 
 async def test_no_remote_start_comes_before_the_end_of_what_a_power_cut_has_left(
@@ -252,14 +258,14 @@ async def test_no_remote_start_comes_before_the_end_of_what_a_power_cut_has_left
     async with walking(tmp_path) as walk:
         await charge(walk)
         before = len(walk.events())
-        told = await power_cut(walk, monkeypatch)
+        readable = await power_cut(walk, monkeypatch)
         assert (await ask_start(walk, remote_start_id=1))["status"] == "Rejected"
-        told.set()
+        readable.set()
         await event(walk, "Ended", "AbnormalCondition")
         assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
         await walk.charging()
         await event(walk, "Updated", "RemoteStart", remoteStartId=2)
-        kinds = [one["eventType"] for one in walk.events()[before:]]
+        kinds = [transaction_event["eventType"] for transaction_event in walk.events()[before:]]
         waited = kinds.index("Ended")  # what was on disk before the power cut, and not yet sent
         assert set(kinds[:waited]) <= {"Updated"}
         assert kinds[waited : waited + 3] == ["Ended", "Started", "Updated"]

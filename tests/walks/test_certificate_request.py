@@ -16,13 +16,13 @@ async def test_a_request_that_comes_with_the_accepted_boot_is_carried_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A02.FR.02, F06.FR.04: also while the station reads when its certificate expires."""
-    csms, asked = Csms(), asyncio.Event()
+    csms, requested = Csms(), asyncio.Event()
     tasks: list[asyncio.Task[Payload]] = []
     renewal_due = CertificateStore.renewal_due
 
     async def ask() -> Payload:
         answer = await csms.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
-        asked.set()
+        requested.set()
         return answer
 
     def boot(_: Payload) -> Payload:
@@ -31,7 +31,7 @@ async def test_a_request_that_comes_with_the_accepted_boot_is_carried_out(
 
     async def slow(self: CertificateStore) -> bool:
         due = await renewal_due(self)
-        await asked.wait()
+        await requested.wait()
         await asyncio.sleep(0.05)  # and the errand that follows the answer
         return due
 

@@ -40,24 +40,24 @@ def rows() -> list[dict[str, str]]:
 
 
 class Stubborn:
-    """Refuses each event a number of times, and notes when it came."""
+    """A CSMS that refuses each event a number of times, and records when it was received."""
 
     def __init__(self, csms: Csms, answer: Answer, refusals: int) -> None:
         self._csms = csms
         self._answer = answer
         self._refusals = refusals
-        self.came_s: dict[int, list[float]] = {}
+        self.received_s: dict[int, list[float]] = {}
         self.clock: Callable[[], float] = lambda: 0.0
         csms.answers["TransactionEvent"] = self._take
 
-    def _take(self, told: Event) -> Answer:
-        times = self.came_s.setdefault(told["seqNo"], [])
+    def _take(self, event: Event) -> Answer:
+        times = self.received_s.setdefault(event["seqNo"], [])
         times.append(self.clock())
         return self._answer if len(times) <= self._refusals else {}
 
 
 async def plugged(walk: Walk, stubborn: Stubborn) -> None:
-    """An event that the CSMS will not like."""
+    """Plug a vehicle in, which causes an event that the CSMS refuses."""
     stubborn.clock = walk.application.clock.monotonic
     await walk.accepted()
     await walk.plug()
@@ -70,13 +70,13 @@ async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answe
     stubborn = Stubborn(csms, answer, refusals=ATTEMPTS)
     async with walking(tmp_path, csms, csms={"message_timeout_s": TIMEOUT_S}, variable=rows()) as walk:
         await plugged(walk, stubborn)
-        await walk.until(lambda: len(stubborn.came_s.get(0, [])) == ATTEMPTS, within_s=120)
-        first, second, third = stubborn.came_s[0]
+        await walk.until(lambda: len(stubborn.received_s.get(0, [])) == ATTEMPTS, within_s=120)
+        first, second, third = stubborn.received_s[0]
         assert second - first == pytest.approx(INTERVAL_S + patience_s, abs=1.1)
         assert third - second == pytest.approx(2 * INTERVAL_S + patience_s, abs=1.1)
         await walk.advance(4 * INTERVAL_S + 2 * TIMEOUT_S)
-        assert len(stubborn.came_s[0]) == ATTEMPTS
-        stubborn.came_s[1] = [0.0] * ATTEMPTS  # the next one is taken at once
+        assert len(stubborn.received_s[0]) == ATTEMPTS
+        stubborn.received_s[1] = [0.0] * ATTEMPTS  # the next one is taken at once
         await walk.unplug()
         await walk.until(lambda: walk.told()[-1] == ("Ended", "EVCommunicationLost"))
         assert walk.events()[-1]["seqNo"] == 1
@@ -92,15 +92,15 @@ async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attemp
     async with walking(tmp_path, csms, variable=rows()) as walk:
         with disk.refusing("SET attempts"):
             await plugged(walk, stubborn)
-            await walk.until(lambda: len(stubborn.came_s.get(0, [])) == ATTEMPTS, within_s=120)
+            await walk.until(lambda: len(stubborn.received_s.get(0, [])) == ATTEMPTS, within_s=120)
             await walk.unplug()
-            await walk.until(lambda: 1 in stubborn.came_s)
-        first, second, third = stubborn.came_s[0]
+            await walk.until(lambda: 1 in stubborn.received_s)
+        first, second, third = stubborn.received_s[0]
         assert third - second == pytest.approx(2 * (second - first), abs=1.1)
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "consequence"),
     [
         ({"idTokenInfo": {}}, "the CSMS may have it, but its answer cannot be read"),
         (Refuse("FormatViolation"), "the CSMS has refused it"),
@@ -108,7 +108,7 @@ async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attemp
     ],
 )
 async def test_the_log_says_what_follows_when_an_event_is_given_up(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: Answer, said: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: Answer, consequence: str
 ) -> None:
     csms = Csms()
     stubborn = Stubborn(csms, answer, refusals=ATTEMPTS)
@@ -116,7 +116,10 @@ async def test_the_log_says_what_follows_when_an_event_is_given_up(
         await plugged(walk, stubborn)
         await walk.until(lambda: "is not sent again" in caplog.text, within_s=120)
         (given_up,) = [line for line in caplog.messages if "is not sent again" in line]
-        assert f"event 0 is not sent again after {ATTEMPTS} attempts: {said}. The events after it are sent" in given_up
+        assert (
+            f"event 0 is not sent again after {ATTEMPTS} attempts: {consequence}. The events after it are sent"
+            in given_up
+        )
         assert "stays in the transactions of the station" in given_up
 
 
@@ -129,11 +132,11 @@ async def test_an_event_that_is_taken_at_last_is_not_sent_again(
     stubborn = Stubborn(csms, answer, refusals=1)
     async with walking(tmp_path, csms, csms={"message_timeout_s": TIMEOUT_S}, variable=rows()) as walk:
         await plugged(walk, stubborn)
-        await walk.until(lambda: len(stubborn.came_s.get(0, [])) == 2, within_s=60)
-        first, second = stubborn.came_s[0]
+        await walk.until(lambda: len(stubborn.received_s.get(0, [])) == 2, within_s=60)
+        first, second = stubborn.received_s[0]
         assert second - first == pytest.approx(INTERVAL_S + patience_s, abs=1.1)
         await walk.advance(4 * INTERVAL_S + 2 * TIMEOUT_S)
-        assert len(stubborn.came_s[0]) == 2
+        assert len(stubborn.received_s[0]) == 2
         once, again = walk.events()
         assert once == again
 
@@ -146,8 +149,8 @@ async def test_events_that_happen_meanwhile_wait_for_their_turn(tmp_path: Path) 
         await plugged(walk, stubborn)
         await walk.present()
         await walk.charging()
-        await walk.until(lambda: len(stubborn.came_s.get(2, [])) == 2, within_s=120)
-        assert [one["seqNo"] for one in walk.events()] == [0, 0, 1, 1, 2, 2]
+        await walk.until(lambda: len(stubborn.received_s.get(2, [])) == 2, within_s=120)
+        assert [event["seqNo"] for event in walk.events()] == [0, 0, 1, 1, 2, 2]
 
 
 async def test_a_lost_link_does_not_count_as_an_attempt(tmp_path: Path) -> None:
@@ -167,15 +170,15 @@ async def test_a_lost_link_does_not_count_as_an_attempt(tmp_path: Path) -> None:
         await walk.plug()
         await walk.until(lambda: len(firsts(walk)) == ATTEMPTS + 2, within_s=600, step_s=2)
         await walk.advance(60)
-        assert [one.get("offline", False) for one in firsts(walk)] == [False] + [True] * (ATTEMPTS + 1)
+        assert [event.get("offline", False) for event in firsts(walk)] == [False] + [True] * (ATTEMPTS + 1)
 
 
 def firsts(walk: Walk) -> list[Event]:
     """All transmissions of the first event."""
-    return [one for one in walk.events() if one["seqNo"] == 0]
+    return [event for event in walk.events() if event["seqNo"] == 0]
 
 
-_TAKEN = frozenset({"BootNotification", "Heartbeat", "TransactionEvent", "Authorize"})
+_ACCEPTED_ACTIONS = frozenset({"BootNotification", "Heartbeat", "TransactionEvent", "Authorize"})
 
 
 @dataclass
@@ -185,7 +188,7 @@ class Terse(Csms):
     code: str = "NotImplemented"
 
     def _default(self, action: str) -> Rule:
-        return super()._default(action) if action in _TAKEN else lambda _: Refuse(self.code)
+        return super()._default(action) if action in _ACCEPTED_ACTIONS else lambda _: Refuse(self.code)
 
 
 @pytest.mark.parametrize(
@@ -204,20 +207,20 @@ async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hi
         walk.board.raise_fault(Fault.LOCK)
         await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(10.0, for_s=7_200.0))
         walk.parts.load.decisions.request()
-        wanted = {"StatusNotification", "SecurityEventNotification", "NotifyEvent", "NotifyChargingLimit"}
-        await walk.until(lambda: {one.action for one in csms.calls} >= wanted)
+        expected_actions = {"StatusNotification", "SecurityEventNotification", "NotifyEvent", "NotifyChargingLimit"}
+        await walk.until(lambda: {call.action for call in csms.calls} >= expected_actions)
         await walk.advance(300)
         walk.board.clear_fault(Fault.LOCK)
         await walk.plug()
         await walk.until(walk.events, within_s=1)
         await walk.advance(repeated_for_s)
-        calls = Counter(one.action for one in csms.calls if one.action not in _TAKEN)
+        calls = Counter(call.action for call in csms.calls if call.action not in _ACCEPTED_ACTIONS)
         for number in (2, 3, 4):
             csms.drop()
             await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
             await walk.settle()
             await walk.advance(20)
-        assert Counter(one.action for one in csms.calls if one.action not in _TAKEN) == calls
+        assert Counter(call.action for call in csms.calls if call.action not in _ACCEPTED_ACTIONS) == calls
         await walk.unplug()
         await walk.until(lambda: walk.told()[-1][0] == "Ended", within_s=2)
 
@@ -248,7 +251,7 @@ async def test_an_event_that_this_program_cannot_send_is_set_aside_and_keeps_no_
             identity = transaction_id(walk)
             await walk.present()
             await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
-            sent = [one["seqNo"] for one in walk.events()]
+            sent = [event["seqNo"] for event in walk.events()]
             (row,) = walk.parts.unreadable.all()
             assert row.address.seq_no is not None
             assert sorted([*sent, row.address.seq_no]) == list(range(sent[-1] + 1))
@@ -265,10 +268,10 @@ async def test_an_event_that_this_program_cannot_send_is_set_aside_and_keeps_no_
             await walk.application.restore_power()
         else:
             walk.csms.drop()
-        await walk.until(lambda: [one for one in walk.events() if of_row(one, row.address)])
+        await walk.until(lambda: [event for event in walk.events() if of_row(event, row.address)])
         assert walk.parts.unreadable.all() == []
         await walk.until(lambda: walk.parts.outbox.waiting == 0)
-        received = [one["seqNo"] for one in walk.events()]
+        received = [event["seqNo"] for event in walk.events()]
         assert sorted(set(received) if restarts else received) == sorted([*sent, row.address.seq_no]), (
             "each once; a power cut may repeat those that were settled last"
         )
@@ -299,7 +302,7 @@ async def test_no_event_is_lost_because_its_schema_does_not_allow_it(
             await walk.present()
             await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
             await walk.until(lambda: walk.parts.outbox.waiting == 0)
-        received = {one["seqNo"]: one for one in walk.events()}
+        received = {event["seqNo"]: event for event in walk.events()}
         ended = max(received)
         metrics = (await api.client.get("/metrics")).text
         (count,) = walk.invalid_messages = list(walk.parts.parts.get(InvalidMessageCounts).counts())
@@ -314,7 +317,7 @@ async def test_no_event_is_lost_because_its_schema_does_not_allow_it(
             assert len(missing) == count.count == len(walk.parts.unreadable.all())
             assert "triggerReason must be one of" in caplog.text
             walk.csms.drop()
-            await walk.until(lambda: len({one["seqNo"] for one in walk.events()}) == ended + 1)
+            await walk.until(lambda: len({event["seqNo"] for event in walk.events()}) == ended + 1)
             assert walk.parts.unreadable.all() == []
 
 
@@ -328,6 +331,6 @@ async def test_an_answer_that_this_program_cannot_apply_settles_its_event(
         monkeypatch.setattr(TariffBlock, "apply_response", failing)
         await charge(walk)
         await walk.until(lambda: walk.parts.outbox.waiting == 0)
-        numbers = [one["seqNo"] for one in walk.events()]
+        numbers = [event["seqNo"] for event in walk.events()]
         assert numbers == list(range(len(numbers))), "each is sent once"
         assert "could not be applied" in caplog.text

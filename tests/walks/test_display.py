@@ -25,18 +25,20 @@ PRICES = {"energy_per_kwh": 0.3}
 
 
 def texts(walk: Walk, display: DisplayAddress = MAIN_DISPLAY) -> list[str]:
-    """What stands on a display now."""
+    """The lines of a display."""
     return [line.text for line in walk.parts.parts.get(DisplayScreens).current(display).lines]
 
 
 async def shows(walk: Walk, *beginnings: str, within_s: float = 30.0) -> None:
     """Wait until the display has lines that begin so."""
 
-    def shown() -> bool:
-        assert [one for one in beginnings if not any(text.startswith(one) for text in texts(walk))] == [], texts(walk)
+    def all_displayed() -> bool:
+        assert [
+            beginning for beginning in beginnings if not any(text.startswith(beginning) for text in texts(walk))
+        ] == [], texts(walk)
         return True
 
-    await walk.until(shown, within_s=within_s)
+    await walk.until(all_displayed, within_s=within_s)
 
 
 def accept_in_german(csms: Csms) -> None:
@@ -100,7 +102,10 @@ async def test_the_api_says_what_is_shown_and_why_and_the_feed_when_it_changes(t
         await walk.advance(2)
         async with visiting(walk) as api:
             station, second = await api.get("/api/display")
-            assert [(one["evse"], one["path"]) for one in (station, second)] == [(None, "/display"), (2, "/display/2")]
+            assert [(screen["evse"], screen["path"]) for screen in (station, second)] == [
+                (None, "/display"),
+                (2, "/display/2"),
+            ]
             assert [line["text"] for line in second["screen"]["lines"]] == ["Ready to charge", "Present your card."]
             with walk.application.feed.subscribe(lambda kind: kind == "display") as events:
                 await set_message(
@@ -143,7 +148,7 @@ async def test_a_character_display_and_a_file_show_it_and_a_broken_one_stops_not
     outputs = [{"type": "lcd", "device": str(device)}, {"type": "file", "path": str(file)}]
     async with walking(tmp_path, reader=READER, display={"output": outputs}) as walk:
         await walk.accepted()
-        await walk.until(lambda: [one["text"] for one in json.loads(file.read_text())["lines"]] == texts(walk))
+        await walk.until(lambda: [line["text"] for line in json.loads(file.read_text())["lines"]] == texts(walk))
         problem = walk.model.find(Component("Display"), "Problem")
         assert isinstance(problem, Variable)
         assert problem.read() == "true", "nobody answers on the bus"
@@ -204,7 +209,7 @@ async def test_the_device_model_has_each_display_with_what_it_shows_O01_FR_21(
     async with walking(tmp_path, reader=READER, display={"output": outputs}) as walk:
         await walk.accepted()
         await walk.advance(2)
-        asked = [
+        requests = [
             ("Available", None),
             ("DataText", "Visible"),
             ("State", None),
@@ -213,10 +218,10 @@ async def test_the_device_model_has_each_display_with_what_it_shows_O01_FR_21(
         ]
         data = [
             {"component": {"name": "Display"}, "variable": {"name": name, **({"instance": of} if of else {})}}
-            for name, of in asked
+            for name, of in requests
         ]
         answer = await walk.csms.call("GetVariables", {"getVariableData": data})
-        assert [one["attributeValue"] for one in answer["getVariableResult"]] == [
+        assert [result["attributeValue"] for result in answer["getVariableResult"]] == [
             "true",
             "Ready to charge\nPresent your card.",
             "state",

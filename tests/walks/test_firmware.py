@@ -62,24 +62,24 @@ async def update(walk: Walk, request: Payload) -> str:
 
 
 def statuses(walk: Walk, request_id: int) -> list[str]:
-    """What the CSMS was told of an update."""
-    told = walk.csms.sent("FirmwareStatusNotification")
-    return [one["status"] for one in told if one.get("requestId") == request_id]
+    """The statuses of an update that the CSMS has received."""
+    notifications = walk.csms.sent("FirmwareStatusNotification")
+    return [notification["status"] for notification in notifications if notification.get("requestId") == request_id]
 
 
 def events(walk: Walk) -> list[str]:
-    """The security events of firmware that the CSMS was told."""
-    told = [event["type"] for event in walk.csms.sent("SecurityEventNotification")]
-    return [kind for kind in told if "Firmware" in kind]
+    """The security events of firmware that the CSMS has received."""
+    types = [event["type"] for event in walk.csms.sent("SecurityEventNotification")]
+    return [kind for kind in types if "Firmware" in kind]
 
 
 def at_status(csms: Csms, status: str, do: Callable[[], None]) -> None:
-    """Do something once, when the CSMS is told a status, before it answers."""
-    done: list[bool] = []
+    """Do something once, when the CSMS receives a status, before it answers."""
+    calls: list[bool] = []
 
     def answer(payload: Payload) -> Payload:
-        if payload["status"] == status and not done:
-            done.append(True)
+        if payload["status"] == status and not calls:
+            calls.append(True)
             do()
         return {}
 
@@ -100,7 +100,7 @@ async def test_an_update_goes_on_after_a_power_cut_at_any_status(tmp_path: Path,
         await walk.application.restore_power()
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
         await walk.until(lambda: "FirmwareUpdated" in events(walk))
-        assert [told for told, _ in groupby(statuses(walk, 1))] == THE_WAY
+        assert [reported for reported, _ in groupby(statuses(walk, 1))] == THE_WAY
         assert walk.parts.firmware.version == VERSION
         boot = walk.csms.sent("BootNotification")[-1]
         assert boot["chargingStation"]["firmwareVersion"] == VERSION
@@ -118,7 +118,7 @@ async def test_the_power_fails_often(tmp_path: Path, maker: Maker) -> None:
             await walk.application.cut_power()
             await walk.application.restore_power()
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
-        assert [told for told, _ in groupby(statuses(walk, 1))] == THE_WAY
+        assert [reported for reported, _ in groupby(statuses(walk, 1))] == THE_WAY
 
 
 async def test_firmware_that_does_not_come_up_is_rolled_back(tmp_path: Path, maker: Maker) -> None:
@@ -156,9 +156,9 @@ async def test_a_scheduled_installation_is_cancelled_by_the_next_order(tmp_path:
         later = maker.order(1, image(), installDateTime="2099-01-01T00:00:00Z")
         assert await update(walk, later) == "Accepted"
         await walk.until(lambda: statuses(walk, 1)[-1:] == ["InstallScheduled"])
-        nothing = maker.order(2, b"nothing", name="gone")
+        missing_image = maker.order(2, b"nothing", name="gone")
         del maker.files.files["gone"]
-        assert await update(walk, nothing | {"retries": 0}) == "AcceptedCanceled"
+        assert await update(walk, missing_image | {"retries": 0}) == "AcceptedCanceled"
         await walk.until(lambda: statuses(walk, 2) == ["Downloading", "DownloadFailed"])
         await walk.advance(60.0)
         assert statuses(walk, 1)[-1] == "InstallScheduled"
@@ -211,8 +211,8 @@ async def test_an_activation_cannot_be_cancelled_nor_reset(tmp_path: Path, maker
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
         await maker.is_trusted(walk)
-        walk.csms.answers["FirmwareStatusNotification"] = lambda told: (
-            NEVER if told["status"] == "InstallRebooting" else {}
+        walk.csms.answers["FirmwareStatusNotification"] = lambda notification: (
+            NEVER if notification["status"] == "InstallRebooting" else {}
         )
         assert await update(walk, maker.order(1, image())) == "Accepted"
         await walk.until(lambda: "InstallRebooting" in statuses(walk, 1))

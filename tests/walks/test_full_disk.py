@@ -27,7 +27,7 @@ def station_on(directory: Path, csms: Csms, on_storage_failure: str) -> StationP
 
 
 async def charge_until_delivered(station: StationProcess, csms: Csms) -> None:
-    """A charge that the CSMS has already heard of."""
+    """Charge until the CSMS has received all events so far."""
     station.start()
     await station.ready()
     await until(lambda: csms.connected)
@@ -63,19 +63,19 @@ async def test_with_stop_a_full_disk_opens_the_contactor_until_there_is_room_aga
         try:
             await charge_until_delivered(station, csms)
             station.fill_disk()
-            shown = await station.until_evse(lambda evse: not evse["contactor_closed"])
-            assert (shown["connector_status"], shown["faults"]) == ("Faulted", ["storage-failure"])
+            evse_view = await station.until_evse(lambda evse: not evse["contactor_closed"])
+            assert (evse_view["connector_status"], evse_view["faults"]) == ("Faulted", ["storage-failure"])
             assert any("cannot be stored and is retried" in line for line in errors(station))
             await until(lambda: csms.sent("StatusNotification")[-1]["connectorStatus"] == "Faulted")
-            stopped_at_wh, told = station.register_wh(), len(csms.sent("TransactionEvent"))
+            stopped_at_wh, event_count = station.register_wh(), len(csms.sent("TransactionEvent"))
             await station.post("/api/sim/clock", advance_s=120)
             assert station.register_wh() == stopped_at_wh
-            assert len(csms.sent("TransactionEvent")) == told
+            assert len(csms.sent("TransactionEvent")) == event_count
             station.empty_disk()
-            shown = await station.until_evse(lambda evse: evse["charging_state"] == "Charging")
-            assert (shown["connector_status"], shown["faults"]) == ("Occupied", [])
+            evse_view = await station.until_evse(lambda evse: evse["charging_state"] == "Charging")
+            assert (evse_view["connector_status"], evse_view["faults"]) == ("Occupied", [])
             events = await end(station, csms)
-            late = events[told:]
+            late = events[event_count:]
             assert "SuspendedEVSE" in [event["transactionInfo"].get("chargingState") for event in late]
         finally:
             await station.aclose()
@@ -89,16 +89,22 @@ async def test_with_continue_the_charge_goes_on_and_its_events_are_recorded_late
             await charge_until_delivered(station, csms)
             station.fill_disk()
             await until(lambda: any("cannot be stored and is retried" in line for line in errors(station)))
-            full_at_wh, told = station.register_wh(), len(csms.sent("TransactionEvent"))
+            full_at_wh, event_count = station.register_wh(), len(csms.sent("TransactionEvent"))
             await station.post("/api/sim/clock", advance_s=120)
-            shown = await station.evse()
-            assert (shown["connector_status"], shown["contactor_closed"], shown["faults"]) == ("Occupied", True, [])
+            charging = await station.evse()
+            assert (charging["connector_status"], charging["contactor_closed"], charging["faults"]) == (
+                "Occupied",
+                True,
+                [],
+            )
             assert station.register_wh() - full_at_wh > 600.0
-            assert len(csms.sent("TransactionEvent")) == told
+            assert len(csms.sent("TransactionEvent")) == event_count
             station.empty_disk()
-            await until(lambda: len(csms.sent("TransactionEvent")) > told + 12)
+            await until(lambda: len(csms.sent("TransactionEvent")) > event_count + 12)
             events = await end(station, csms)
-            assert [event["triggerReason"] for event in events[told : told + 12]] == ["MeterValuePeriodic"] * 12
+            assert [event["triggerReason"] for event in events[event_count : event_count + 12]] == [
+                "MeterValuePeriodic"
+            ] * 12
         finally:
             await station.aclose()
     assert csms.schema_faults == []
@@ -111,7 +117,7 @@ async def test_no_energy_flows_before_the_start_of_its_transaction_is_on_disk(tm
             await charge_until_delivered(station, csms)
             await end(station, csms)
             await station.post("/api/sim/evses/1/unplug")
-            used_wh, told = station.register_wh(), len(csms.sent("TransactionEvent"))
+            used_wh, event_count = station.register_wh(), len(csms.sent("TransactionEvent"))
             station.fill_disk()
             await station.plug()
             await station.present()
@@ -120,8 +126,8 @@ async def test_no_energy_flows_before_the_start_of_its_transaction_is_on_disk(tm
             assert station.register_wh() == used_wh
             station.empty_disk()
             await station.until_evse(lambda evse: evse["charging_state"] == "Charging")
-            await until(lambda: len(csms.sent("TransactionEvent")) > told)
-            started = csms.sent("TransactionEvent")[told]
+            await until(lambda: len(csms.sent("TransactionEvent")) > event_count)
+            started = csms.sent("TransactionEvent")[event_count]
             assert (started["eventType"], register_of(started)) == ("Started", round(used_wh, 3))
         finally:
             await station.aclose()

@@ -22,7 +22,7 @@ AVAILABLE = (Colour.GREEN, Pattern.STEADY)
 
 
 def now(walk: Walk) -> tuple[Colour, Pattern]:
-    """What the light shows."""
+    """Colour and pattern of the light."""
     return walk.parts.light.station.colour, walk.parts.light.station.pattern
 
 
@@ -229,11 +229,11 @@ async def test_the_page_is_told_colour_pattern_and_reason(tmp_path: Path) -> Non
         green = {"colour": "green", "pattern": "steady", "reason": "available"}
         assert (await api.get("/api/status"))["light"] == green
         assert (await api.evse())["light"] == green
-        with walk.application.feed.subscribe(lambda _: True) as heard:
+        with walk.application.feed.subscribe(lambda _: True) as events:
             await walk.plug(phases=3)
-            happenings = [await heard.get() for _ in range(len(heard))]
+            happenings = [await events.get() for _ in range(len(events))]
         blue = {"colour": "light-blue", "pattern": "steady", "reason": "plugged-in"}
-        assert [one.data for one in happenings if one.event_type == "light"] == [blue]
+        assert [event.data for event in happenings if event.event_type == "light"] == [blue]
 
 
 async def test_the_led_shows_what_the_page_shows_and_is_white_when_the_program_has_ended(tmp_path: Path) -> None:

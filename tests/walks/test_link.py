@@ -48,7 +48,7 @@ EXACT = comm(RetryBackOffWaitMinimum=5, RetryBackOffRandomRange=0, RetryBackOffR
 
 @dataclass
 class DialledCsms(Csms):
-    """A CSMS that notes when it is dialled, in the time of the station."""
+    """A CSMS that records when the station connects, in the time of the station."""
 
     dialled: list[datetime] = field(default_factory=list[datetime])
 
@@ -380,13 +380,13 @@ async def test_an_error_that_nobody_foresaw_does_not_keep_the_station_from_its_o
     """B10.FR.03: else the station would begin with the first slot again, for ever."""
     async with running_csms() as second, walking(tmp_path) as walk:
         await walk.accepted()
-        other = NetworkProfile(second.url, 0, 30.0)
-        await walk.parts.network.store(2, other)
+        second_profile = NetworkProfile(second.url, 0, 30.0)
+        await walk.parts.network.store(2, second_profile)
         await walk.parts.network.set_priority("1,2")
         open_websocket = Connection._open  # pyright: ignore[reportPrivateUsage]  # to be watched
 
         async def stumble(self: Connection, profile: NetworkProfile, material: TlsMaterial | None) -> object:
-            if profile != other:
+            if profile != second_profile:
                 raise UnicodeError("label empty or too long")
             return await open_websocket(self, profile, material)
 
@@ -403,7 +403,7 @@ async def test_messages_are_compressed_where_the_csms_can(tmp_path: Path) -> Non
         assert "permessage-deflate" in walk.csms.headers[0]["Sec-WebSocket-Extensions"]
         websocket = walk.csms._websocket  # pyright: ignore[reportPrivateUsage]  # what the handshake agreed on
         assert websocket is not None
-        assert [type(one).__name__ for one in websocket.protocol.extensions] == ["PerMessageDeflate"]
+        assert [type(extension).__name__ for extension in websocket.protocol.extensions] == ["PerMessageDeflate"]
 
 
 async def test_the_station_keeps_nothing_of_a_stack_that_has_ended(

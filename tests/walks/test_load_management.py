@@ -352,21 +352,21 @@ async def test_a_vehicle_that_shows_to_be_faster_than_reckoned_waits_again(tmp_p
 
 
 async def waits(api: Any) -> list[str]:
-    """Until when EVSE 1 waits because of the blackout; empty: it does not."""
-    return [one["next_change"] for one in (await api.evse())["limits"] if one["source"] == "restart-delay"]
+    """The end of the restart delay of EVSE 1; empty if it does not wait."""
+    return [limit["next_change"] for limit in (await api.evse())["limits"] if limit["source"] == "restart-delay"]
 
 
 async def test_after_a_blackout_vehicles_wait_for_a_random_time(tmp_path: Path) -> None:
     async with walking(tmp_path, grid={**GRID, "restart_delay_max_s": 600}) as walk, visiting(walk) as api:
         house = House(walk)
         await walk.accepted()
-        told: list[str] = []
+        wait_ends: list[str] = []
         for _ in range(4):
             await walk.application.cut_power()
             await walk.application.restore_power()
             await house.live(2)
-            told += await waits(api)
-        assert len(set(told)) > 1
+            wait_ends += await waits(api)
+        assert len(set(wait_ends)) > 1
         await house.live(601)
         assert await waits(api) == []
 

@@ -40,8 +40,8 @@ async def set_monitors(csms: Csms, *monitors: Payload) -> list[int]:
     """Set monitors, which must be accepted; returns their ids."""
     answer = await csms.call("SetVariableMonitoring", {"setMonitoringData": list(monitors)})
     results = answer["setMonitoringResult"]
-    assert [one["status"] for one in results] == ["Accepted"] * len(monitors), results
-    return [one["id"] for one in results]
+    assert [result["status"] for result in results] == ["Accepted"] * len(monitors), results
+    return [result["id"] for result in results]
 
 
 def events(csms: Csms) -> list[Payload]:
@@ -51,7 +51,7 @@ def events(csms: Csms) -> list[Payload]:
 
 def reported(csms: Csms, request_id: int) -> dict[int, Payload]:
     """The monitors of a report by id, with component and variable."""
-    parts = [one for one in csms.sent("NotifyMonitoringReport") if one["requestId"] == request_id]
+    parts = [part for part in csms.sent("NotifyMonitoringReport") if part["requestId"] == request_id]
     assert [part["seqNo"] for part in parts] == list(range(len(parts)))
     return {
         one["id"]: {**one, "component": data["component"], "variable": data["variable"]}
@@ -63,7 +63,7 @@ def reported(csms: Csms, request_id: int) -> dict[int, Payload]:
 
 def is_complete(csms: Csms, request_id: int) -> bool:
     """Whether the last part of a report has arrived."""
-    parts = [one for one in csms.sent("NotifyMonitoringReport") if one["requestId"] == request_id]
+    parts = [part for part in csms.sent("NotifyMonitoringReport") if part["requestId"] == request_id]
     return bool(parts) and not parts[-1].get("tbc", False)
 
 
@@ -130,10 +130,10 @@ async def test_offline_events_arrive_in_order_and_those_of_no_weight_are_not_que
         walk.stack.restore_network()
         await walk.until(lambda: len(events(walk.csms)) >= 6)
         await walk.advance(30)
-        told = events(walk.csms)
-        assert {event["component"]["name"] for event in told} == {"EVSE"}
-        assert [event["actualValue"] for event in told] == ["Occupied", "Available"] * 3
-        times = [event["timestamp"] for event in told]
+        received = events(walk.csms)
+        assert {event["component"]["name"] for event in received} == {"EVSE"}
+        assert [event["actualValue"] for event in received] == ["Occupied", "Available"] * 3
+        times = [event["timestamp"] for event in received]
         assert times == sorted(times)
         await walk.until(lambda: rows(tmp_path, "monitoring_events") == 0)
         await walk.until(lambda: rows(tmp_path, "monitor_states") >= 1)
@@ -158,9 +158,9 @@ async def test_dropped_events_are_reported_once_there_is_room(tmp_path: Path, mo
         walk.stack.restore_network()
         await walk.until(lambda: len(events(walk.csms)) >= 11)
         await walk.advance(60)
-        *kept, dropped = events(walk.csms)
-        assert [event["component"]["name"] for event in kept].count("EVSE") == 8
-        assert len(kept) == 10
+        *retained, dropped = events(walk.csms)
+        assert [event["component"]["name"] for event in retained].count("EVSE") == 8
+        assert len(retained) == 10
         assert (dropped["component"]["name"], dropped["variable"]["name"]) == ("MonitoringCtrlr", "DroppedEvents")
         assert (dropped["actualValue"], dropped["eventNotificationType"]) == ("6", "HardWiredMonitor")
 
@@ -200,8 +200,8 @@ async def test_the_power_of_a_charge_is_monitored_within_its_transaction(tmp_pat
         above, below = events(walk.csms)
         assert float(above["actualValue"]) > 100.0 >= float(below["actualValue"])
         assert (above.get("cleared"), below["cleared"]) == (False, True)
-        assert {one["transactionId"] for one in (above, below)} == {transaction_id}
-        assert {one["variableMonitoringId"] for one in (above, below)} == {identity}
+        assert {event["transactionId"] for event in (above, below)} == {transaction_id}
+        assert {event["variableMonitoringId"] for event in (above, below)} == {identity}
 
 
 async def test_after_the_end_of_a_transaction_an_event_does_not_name_it(tmp_path: Path) -> None:
@@ -215,9 +215,9 @@ async def test_after_the_end_of_a_transaction_an_event_does_not_name_it(tmp_path
         await walk.until(lambda: walk.told()[-1][0] == "Ended")
         await walk.until(lambda: not walk.board.locked)
         await walk.unplug()
-        await walk.until(lambda: any(one["actualValue"] == "Available" for one in events(walk.csms)), within_s=5)
-        available = [one for one in events(walk.csms) if one["actualValue"] == "Available"]
-        assert not any("transactionId" in one for one in available), available
+        await walk.until(lambda: any(event["actualValue"] == "Available" for event in events(walk.csms)), within_s=5)
+        available = [event for event in events(walk.csms) if event["actualValue"] == "Available"]
+        assert not any("transactionId" in event for event in available), available
 
 
 async def test_a_station_without_a_csms_knows_its_events(tmp_path: Path) -> None:
@@ -226,7 +226,9 @@ async def test_a_station_without_a_csms_knows_its_events(tmp_path: Path) -> None
         walk.board.raise_fault(Fault.GROUND_FAULT)
         await walk.advance(10)
         monitoring = walk.parts.monitoring
-        (event,) = [one for one in monitoring.detection.recent if one.address.component == "RCD"]
+        (event,) = [
+            recent_event for recent_event in monitoring.detection.recent if recent_event.address.component == "RCD"
+        ]
         assert (event.value, event.tech_code) == ("true", "ground-fault")
         assert len(monitoring.queue) == 0
 
@@ -246,10 +248,10 @@ def at_their_bounds() -> Iterator[Payload]:
 async def test_a_flood_of_monitors_and_their_events_does_not_disturb_a_charge(tmp_path: Path) -> None:
     """120 monitors that trigger every second, replaced again and again."""
     async with charging(tmp_path) as (walk, csms):
-        wanted = list(at_their_bounds())
+        monitors = list(at_their_bounds())
         ids: list[int] = []
-        for start in range(0, len(wanted), 50):
-            ids += await set_monitors(csms, *wanted[start : start + 50])
+        for start in range(0, len(monitors), 50):
+            ids += await set_monitors(csms, *monitors[start : start + 50])
         longest_s, stop = 0.0, asyncio.Event()
 
         async def measure() -> None:
@@ -262,14 +264,14 @@ async def test_a_flood_of_monitors_and_their_events_does_not_disturb_a_charge(tm
         measuring = asyncio.create_task(measure())
         for number in range(60):
             start = number % 2 * 50
-            items = [{**one, "id": identity} for one, identity in zip(wanted[start:], ids[start:], strict=True)]
+            items = [{**data, "id": identity} for data, identity in zip(monitors[start:], ids[start:], strict=True)]
             await set_monitors(csms, *items[:50])
             if number % 10 == 0:
                 await walk.advance(1)
         stop.set()
         await measuring
         assert longest_s < 0.5
-        answer = await csms.ask("SetVariableMonitoring", {"setMonitoringData": wanted[:51]})
+        answer = await csms.ask("SetVariableMonitoring", {"setMonitoringData": monitors[:51]})
         assert answer[2] == "OccurrenceConstraintViolation"
         assert events(csms)
         assert len(walk.parts.monitoring.monitors()) < MAX_MONITORS
@@ -311,11 +313,11 @@ async def test_a_threshold_that_no_double_can_hold_is_refused_by_the_name_of_its
 
 
 class Accepted:
-    """The monitors that a CSMS was told to be set, and those of the request that a power cut left open."""
+    """The monitors that a station has accepted, and those of the request whose response a power cut left open."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.kept: dict[int, Payload] = {}
+        self.accepted: dict[int, Payload] = {}
         self.open: Sequence[Payload] = ()
         self._numbers = itertools.count()
 
@@ -327,27 +329,27 @@ class Accepted:
             answer = await csms.call("SetVariableMonitoring", {"setMonitoringData": some})
             for data, result in zip(some, answer["setMonitoringResult"], strict=True):
                 if result["status"] == "Accepted":
-                    self.kept[result["id"]] = {**data, "id": result["id"]}
+                    self.accepted[result["id"]] = {**data, "id": result["id"]}
             self.open = ()
 
     def _next(self) -> Payload:
         value = float(next(self._numbers))
-        if self.kept and self.chance.random() < 0.4:
-            return {**self.chance.choice(list(self.kept.values())), "value": value}
+        if self.accepted and self.chance.random() < 0.4:
+            return {**self.chance.choice(list(self.accepted.values())), "value": value}
         return monitor(EVSE, "Power", self.chance.choice(["UpperThreshold", "Delta"]), value, self.chance.randint(0, 9))
 
     def check(self, found: dict[int, Payload]) -> None:
-        """All that was accepted is there; what was open may be."""
+        """Check that all accepted monitors exist; those of the open request may exist."""
         open_values = {data["value"] for data in self.open}
-        for identity, data in self.kept.items():
+        for identity, data in self.accepted.items():
             assert identity in found, f"monitor {identity} was accepted and is lost"
-            values = {data["value"]} | {one["value"] for one in self.open if one.get("id") == identity}
+            values = {data["value"]} | {request["value"] for request in self.open if request.get("id") == identity}
             assert found[identity]["value"] in values
             assert found[identity]["severity"] == data["severity"]
-        others = {identity: one for identity, one in found.items() if identity not in self.kept}
-        assert all(one["value"] in open_values for one in others.values() if one["component"]["name"] == "EVSE")
-        self.kept = {
-            one["id"]: {**one, "id": one["id"]} for one in found.values() if one["component"]["name"] == "EVSE"
+        unconfirmed = {identity: data for identity, data in found.items() if identity not in self.accepted}
+        assert all(data["value"] in open_values for data in unconfirmed.values() if data["component"]["name"] == "EVSE")
+        self.accepted = {
+            data["id"]: {**data, "id": data["id"]} for data in found.values() if data["component"]["name"] == "EVSE"
         }
 
 
@@ -375,7 +377,7 @@ async def test_an_accepted_monitor_outlives_a_power_cut_at_any_moment(
                     await setting
         finally:
             await station.aclose()
-    assert accepted.kept
+    assert accepted.accepted
 
 
 async def _check_report(csms: Csms, accepted: Accepted, request_id: int) -> None:

@@ -29,9 +29,9 @@ ROOT = "borne/BORNE-TEST"
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        return free_socket.getsockname()[1]
 
 
 @contextlib.asynccontextmanager
@@ -66,19 +66,19 @@ class Peer:
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self.client = client
-        self.heard: dict[str, str] = {}
+        self.payloads: dict[str, str] = {}
         self.discovered: dict[str, str] = {}
-        """what Home Assistant was told"""
+        """by topic: the last message of the discovery of Home Assistant"""
 
     async def listen(self) -> None:
-        """Keep the last word of each topic."""
+        """Store the last payload of each topic."""
         await self.client.subscribe(f"{ROOT}/#")
         await self.client.subscribe("homeassistant/#")
         async for message in self.client.messages:
             if str(message.topic).startswith("homeassistant/"):
                 self.discovered[str(message.topic)] = bytes(message.payload).decode()
                 continue
-            self.heard[str(message.topic).removeprefix(f"{ROOT}/")] = bytes(message.payload).decode()
+            self.payloads[str(message.topic).removeprefix(f"{ROOT}/")] = bytes(message.payload).decode()
 
     async def order(self, topic: str, payload: object) -> None:
         """Ask for a limit."""
@@ -86,25 +86,25 @@ class Peer:
         await self.client.publish(f"{ROOT}/{topic}", text, qos=1)
 
     def state(self) -> dict[str, Any]:
-        """What EVSE 1 does."""
-        return json.loads(self.heard["evse/1/state"])
+        """The published state of EVSE 1."""
+        return json.loads(self.payloads["evse/1/state"])
 
     def reason(self) -> dict[str, Any]:
-        """Why EVSE 1 offers what it offers."""
-        return json.loads(self.heard["evse/1/reason"])
+        """The published reason for the offer of EVSE 1."""
+        return json.loads(self.payloads["evse/1/reason"])
 
     def limit_a(self, setter: str) -> float | None:
         """The limit that a setter has published, in amperes; None as long as there is none."""
-        limit: dict[str, Any] | None = json.loads(self.heard[f"limit/{setter}"])
+        limit: dict[str, Any] | None = json.loads(self.payloads[f"limit/{setter}"])
         return limit["current_a"] if limit is not None else None
 
 
-async def until(walk: Walk, what: Callable[[], object]) -> None:
+async def until(walk: Walk, condition: Callable[[], object]) -> None:
     """The broker's time is real, the station's is not."""
 
     def met() -> bool:
         with contextlib.suppress(KeyError):
-            return bool(what())
+            return bool(condition())
         return False
 
     await walk.advance(0.1)
@@ -130,7 +130,7 @@ async def test_the_broker_is_told_the_reason_and_brings_limits(tmp_path: Path) -
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
         await walk.accepted()
-        await until(walk, lambda: peer.heard["online"] == "true")
+        await until(walk, lambda: peer.payloads["online"] == "true")
         await walk.plug(phases=3)
         await walk.present()
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
@@ -146,7 +146,7 @@ async def test_the_broker_is_told_the_reason_and_brings_limits(tmp_path: Path) -
         await until(walk, lambda: peer.reason()["offered_a"] in {10.0, 32.0})
         await walk.advance(31)
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
-        await until(walk, lambda: peer.heard["limit/user"] == "null")
+        await until(walk, lambda: peer.payloads["limit/user"] == "null")
 
 
 async def test_status_log_broker_and_csms_tell_one_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -161,7 +161,7 @@ async def test_status_log_broker_and_csms_tell_one_reason(tmp_path: Path, caplog
         visiting(walk) as api,
     ):
         await walk.accepted()
-        await until(walk, lambda: peer.heard["online"] == "true")
+        await until(walk, lambda: peer.payloads["online"] == "true")
         await walk.plug(phases=3)
         await walk.present()
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
@@ -172,8 +172,8 @@ async def test_status_log_broker_and_csms_tell_one_reason(tmp_path: Path, caplog
         assert (reason["source"], reason["current_a"]) == ("grid-operator", 4.0)
         assert reason["next_change"] is not None
         assert reason == (await api.evse())["limit"] == (await api.get("/api/load-management"))["reasons"]["1"]
-        said = f"EVSE 1 may draw 0.0 A: {reason['source']}, {reason['words']}"
-        assert said in [record.getMessage() for record in caplog.records]
+        message = f"EVSE 1 may draw 0.0 A: {reason['source']}, {reason['words']}"
+        assert message in [record.getMessage() for record in caplog.records]
         await until(walk, lambda: walk.csms.sent("NotifyChargingLimit"))
         assert walk.csms.sent("NotifyChargingLimit")[-1]["chargingLimit"]["chargingLimitSource"] == "SO"
         await until(walk, lambda: walk.events()[-1]["transactionInfo"]["chargingState"] == "SuspendedEVSE")
@@ -185,13 +185,13 @@ async def test_an_order_that_makes_no_sense_changes_nothing_and_is_answered(tmp_
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
-        await until(walk, lambda: peer.heard["online"] == "true")
+        await until(walk, lambda: peer.payloads["online"] == "true")
         await peer.order("limit/user/set", payload)
-        await until(walk, lambda: peer.heard["limit/user/error"])
+        await until(walk, lambda: peer.payloads["limit/user/error"])
         assert walk.parts.load.limits.shared == {}
         await peer.order("limit/somebody/set", {"current_a": 6})
         await peer.order("limit/user/set", {"current_a": 16})
-        await until(walk, lambda: peer.heard["limit/user/error"] == "")
+        await until(walk, lambda: peer.payloads["limit/user/error"] == "")
         assert list(walk.parts.load.limits.shared) == ["user"]
 
 
@@ -202,7 +202,7 @@ async def test_a_broker_that_comes_late_or_is_gone_for_a_while_is_found_again(tm
         await walk.accepted()
         for _ in range(2):
             async with broker(tmp_path, port), peering(port) as peer:
-                await until(walk, lambda peer=peer: peer.heard["online"] == "true")
+                await until(walk, lambda peer=peer: peer.payloads["online"] == "true")
                 await until(walk, lambda peer=peer: peer.reason())
             await walk.advance(5)
         await walk.plug(phases=3)
@@ -233,14 +233,14 @@ async def test_home_assistant_finds_every_topic_that_it_is_told_of(tmp_path: Pat
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
-        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await until(walk, lambda: peer.payloads["pause"] == "OFF")
         await until(walk, lambda: peer.discovered[CONFIG])
-        told = json.loads(peer.discovered[CONFIG])
-        for part in told["components"].values():
+        device = json.loads(peer.discovered[CONFIG])
+        for part in device["components"].values():
             if "state_topic" in part:
-                await until(walk, lambda part=part: peer.heard[part["state_topic"].removeprefix(f"{ROOT}/")])
-        assert told["device"]["serial_number"] == "0001"
-        assert peer.heard[told["availability"][0]["topic"].removeprefix(f"{ROOT}/")] == "true"
+                await until(walk, lambda part=part: peer.payloads[part["state_topic"].removeprefix(f"{ROOT}/")])
+        assert device["device"]["serial_number"] == "0001"
+        assert peer.payloads[device["availability"][0]["topic"].removeprefix(f"{ROOT}/")] == "true"
 
 
 async def test_what_an_evse_does_is_told_as_it_happens(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ async def test_what_an_evse_does_is_told_as_it_happens(tmp_path: Path) -> None:
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
         await until(walk, lambda: peer.state()["status"] == "Available")
-        await until(walk, lambda: json.loads(peer.heard["light"])["colour"] == "green")
+        await until(walk, lambda: json.loads(peer.payloads["light"])["colour"] == "green")
         await walk.plug(phases=3)
         await walk.present()
         await until(walk, lambda: peer.state()["charging_state"] == "Charging")
@@ -256,22 +256,22 @@ async def test_what_an_evse_does_is_told_as_it_happens(tmp_path: Path) -> None:
         assert peer.state()["current_a"] == pytest.approx(32.0, abs=0.5)
         await until(walk, lambda: peer.state()["energy_wh"] > 0)
         assert peer.state()["reason"] == peer.reason()["reason"]["words"]
-        await until(walk, lambda: json.loads(peer.heard["light"])["reason"] == "charging")
+        await until(walk, lambda: json.loads(peer.payloads["light"])["reason"] == "charging")
 
 
 async def test_a_charge_is_paused_and_resumed_from_home_assistant(tmp_path: Path) -> None:
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
-        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await until(walk, lambda: peer.payloads["pause"] == "OFF")
         await walk.plug(phases=3)
         await walk.present()
         await walk.charging()
         await peer.order("pause/set", "ON")
-        await until(walk, lambda: peer.heard["pause"] == "ON")
+        await until(walk, lambda: peer.payloads["pause"] == "ON")
         await until(walk, lambda: peer.reason()["offered_a"] == 0.0)
         await peer.order("pause/set", "OFF")
-        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await until(walk, lambda: peer.payloads["pause"] == "OFF")
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
         await peer.order("limit/user/set", {"current_a": 10})
         await until(walk, lambda: peer.reason()["offered_a"] == 10.0)
@@ -288,20 +288,20 @@ async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_res
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
-        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await until(walk, lambda: peer.payloads["pause"] == "OFF")
         await peer.order("limit/user/set", {"current_a": 10, "lasting": True, "by": "Home Assistant"})
         await until(walk, lambda: peer.limit_a("user") == 10.0)
-        assert json.loads(peer.heard["limit/user"])["until"] is None
+        assert json.loads(peer.payloads["limit/user"])["until"] is None
         await peer.order("pause/set", "ON")
-        await until(walk, lambda: peer.heard["pause"] == "ON")
+        await until(walk, lambda: peer.payloads["pause"] == "ON")
         await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.accepted()
-        await until(walk, lambda: peer.heard["pause"] == "ON")
+        await until(walk, lambda: peer.payloads["pause"] == "ON")
         assert walk.parts.load.limits.shared["user"].current_a == 0.0
         await peer.order("limit/user/set", {"current_a": 12, "lasting": True})
         await walk.advance(1)
-        assert peer.heard["pause"] == "ON", "another limit ends no pause"
+        assert peer.payloads["pause"] == "ON", "another limit ends no pause"
         await peer.order("pause/set", "OFF")
         await until(walk, lambda: peer.limit_a("user") == 12.0)
         await walk.application.cut_power()
@@ -309,9 +309,9 @@ async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_res
         await walk.accepted()
         await until(walk, lambda: walk.parts.load.limits.shared["user"].current_a == 12.0)
         await peer.order("pause/set", "ON")
-        await until(walk, lambda: peer.heard["pause"] == "ON")
+        await until(walk, lambda: peer.payloads["pause"] == "ON")
         await peer.order("pause/set", "RESUME")
-        await until(walk, lambda: peer.heard["limit/user"] == "null")
+        await until(walk, lambda: peer.payloads["limit/user"] == "null")
 
 
 async def test_an_order_that_is_not_understood_is_logged_once_and_answered(
@@ -320,22 +320,23 @@ async def test_an_order_that_is_not_understood_is_logged_once_and_answered(
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
-        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await until(walk, lambda: peer.payloads["pause"] == "OFF")
         await peer.order("limit/user/set", "current = 6")
-        await until(walk, lambda: peer.heard["limit/user/error"].startswith("the command is not valid JSON: "))
+        await until(walk, lambda: peer.payloads["limit/user/error"].startswith("the command is not valid JSON: "))
         for _ in range(3):
             await peer.order("pause/set", b"\xff".decode("latin-1"))
-        await until(walk, lambda: peer.heard["pause/error"] == "the command must be ON, OFF or RESUME")
+        await until(walk, lambda: peer.payloads["pause/error"] == "the command must be ON, OFF or RESUME")
         await peer.order("evse/1/charge-now/set", "PRESS")
         await until(
-            walk, lambda: peer.heard["evse/1/charge-now/error"] == "no charge is in progress or authorized at this EVSE"
+            walk,
+            lambda: peer.payloads["evse/1/charge-now/error"] == "no charge is in progress or authorized at this EVSE",
         )
         await peer.order("evse/7/charge-now/set", "PRESS")
-        await until(walk, lambda: peer.heard["error"] == "'evse/7/charge-now/set': unknown topic")
+        await until(walk, lambda: peer.payloads["error"] == "'evse/7/charge-now/set': unknown topic")
         await peer.order("limit/somebody/set", {"current_a": 6})
-        await until(walk, lambda: peer.heard["error"] == "'limit/somebody/set': unknown topic")
+        await until(walk, lambda: peer.payloads["error"] == "'limit/somebody/set': unknown topic")
         await peer.order("pause/set", "OFF")
-        await until(walk, lambda: peer.heard["pause/error"] == "")
+        await until(walk, lambda: peer.payloads["pause/error"] == "")
         assert caplog.text.count("pause/error: the command must be ON, OFF or RESUME") == 1
         assert "evse/1/charge-now/error: no charge is in progress or authorized at this EVSE" in caplog.text
 
@@ -344,7 +345,7 @@ async def test_charge_now_overrides_the_waiting_for_cheap_hours(tmp_path: Path) 
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
-        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await until(walk, lambda: peer.payloads["pause"] == "OFF")
         await walk.parts.load.plans.change(1, ChargePlan(TariffMode.OFF_PEAK))
         tariff = walk.parts.load.tariff
         tariff.process_sample(GridSample(walk.application.clock.now(), tariff=MeterTariff(off_peak=False)))
@@ -376,7 +377,7 @@ async def test_a_station_that_is_stopped_says_that_it_is_not_online_any_more(tmp
     async with broker(tmp_path, port), peering(port) as peer:
         async with walking(tmp_path, mqtt={"host": "127.0.0.1", "port": port}) as walk:
             await walk.accepted()
-            await until(walk, lambda: peer.heard["online"] == "true")
+            await until(walk, lambda: peer.payloads["online"] == "true")
         async with aiomqtt.Client("127.0.0.1", port) as late, asyncio.timeout(PATIENCE_S):
             await late.subscribe(f"{ROOT}/online")
             assert (await anext(late.messages)).payload == b"false"
@@ -387,9 +388,9 @@ async def test_an_unknown_key_that_is_no_text_is_answered_and_ends_no_connection
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
         await walk.accepted()
-        await until(walk, lambda: peer.heard["online"] == "true")
+        await until(walk, lambda: peer.payloads["online"] == "true")
         await peer.order("limit/user/set", '{"\\ud800": 1}')
-        await until(walk, lambda: "is not a known key" in peer.heard["limit/user/error"])
+        await until(walk, lambda: "is not a known key" in peer.payloads["limit/user/error"])
 
 
 async def test_a_plus_in_the_identity_is_told_as_a_topic_can_hold_it(tmp_path: Path) -> None:
@@ -409,15 +410,20 @@ async def test_events_of_monitors_and_faults_are_published_once(tmp_path: Path) 
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
         await walk.accepted()
-        await until(walk, lambda: peer.heard["online"] == "true")
+        await until(walk, lambda: peer.payloads["online"] == "true")
         walk.board.raise_fault(Fault.GROUND_FAULT)
-        await until(walk, lambda: "device-event" in peer.heard)
-        told = json.loads(peer.heard["device-event"])
-        assert (told["component"], told["evse"], told["variable"], told["value"]) == ("RCD", 1, "Tripped", "true")
-        assert told["notification_type"] == "HardWiredNotification"
+        await until(walk, lambda: "device-event" in peer.payloads)
+        device_event = json.loads(peer.payloads["device-event"])
+        assert (device_event["component"], device_event["evse"], device_event["variable"], device_event["value"]) == (
+            "RCD",
+            1,
+            "Tripped",
+            "true",
+        )
+        assert device_event["notification_type"] == "HardWiredNotification"
         async with peering(port) as late:
-            await until(walk, lambda: "online" in late.heard)
-            assert "device-event" not in late.heard
+            await until(walk, lambda: "online" in late.payloads)
+            assert "device-event" not in late.payloads
 
 
 async def test_a_display_with_an_output_of_type_mqtt_is_published_and_others_are_not(tmp_path: Path) -> None:
@@ -433,12 +439,12 @@ async def test_a_display_with_an_output_of_type_mqtt_is_published_and_others_are
         await walk.accepted()
 
         def texts() -> list[str]:
-            return [line["text"] for line in json.loads(peer.heard["evse/2/display"])["lines"]]
+            return [line["text"] for line in json.loads(peer.payloads["evse/2/display"])["lines"]]
 
         await until(walk, lambda: texts() == ["Ready to charge", "Present your card."])
         walk.world.boards[2].plug(VehicleModel())
         await until(walk, lambda: texts()[0] == "Plugged in")
-        assert "display" not in peer.heard
+        assert "display" not in peer.payloads
 
 
 async def test_a_station_stops_even_if_the_broker_answers_at_that_moment(
@@ -460,7 +466,7 @@ async def test_a_station_stops_even_if_the_broker_answers_at_that_moment(
     async with broker(tmp_path, port), peering(port) as peer, asyncio.timeout(PATIENCE_S):
         async with walking(tmp_path, mqtt={"host": "127.0.0.1", "port": port}) as walk:
             await walk.accepted()
-            await until(walk, lambda: peer.heard["online"] == "true" and peer.state())
+            await until(walk, lambda: peer.payloads["online"] == "true" and peer.state())
             assert not lost
         assert lost
         await walk.application.wait_until_ended()

@@ -43,7 +43,7 @@ async def most_w(walk: Walk, seconds: int) -> float:
 
 
 async def supported(walk: Walk, name: str, **place: Any) -> str | None:
-    """What a variable of SmartChargingCtrlr says."""
+    """The value of a variable of SmartChargingCtrlr."""
     component = {"name": "SmartChargingCtrlr", **place}
     request = {"getVariableData": [{"component": component, "variable": {"name": name}}]}
     answer = await walk.csms.call("GetVariables", request)
@@ -105,8 +105,8 @@ async def test_what_is_offered_on_one_phase_is_told_as_the_power_of_one(tmp_path
         await charge(walk)
         await install(walk, watts(3000.0, numberPhases=1))
         await walk.advance(70)
-        told = {sample["measurand"]: sample["value"] for sample in samples(periodic(walk)[-1])}
-        assert told == pytest.approx({"Power.Offered": 3000.0, "Current.Offered": 13.0}, rel=0.01)
+        values = {sample["measurand"]: sample["value"] for sample in samples(periodic(walk)[-1])}
+        assert values == pytest.approx({"Power.Offered": 3000.0, "Current.Offered": 13.0}, rel=0.01)
 
 
 async def test_a_board_that_only_takes_two_away_does_not_choose_and_says_so(tmp_path: Path) -> None:

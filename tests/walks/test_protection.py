@@ -105,8 +105,8 @@ async def test_the_selector_is_followed_although_the_disk_hangs_over_a_tamper_al
         assert walk.parts.load.grid.selector_a == 16.0
         disk.set()
         await api.advance(1)
-        told = [one.type for one in await events.entries()]
-        assert told.count("TamperDetectionActivated") == 1
+        event_types = [event.type for event in await events.entries()]
+        assert event_types.count("TamperDetectionActivated") == 1
 
 
 async def test_an_alarm_that_is_answered_for_while_the_flap_opens_again_stays(tmp_path: Path, disk: FullDisk) -> None:
@@ -300,8 +300,8 @@ async def test_heat_takes_current_away_then_all_of_it_and_says_so(tmp_path: Path
         async def offered(celsius: float) -> tuple[float, Any]:
             await api.post("/api/sim/temperature", {"celsius": celsius})
             await api.advance(20)
-            shown = await api.evse()
-            return shown["offered_a"], shown["limit"]["source"]
+            evse = await api.evse()
+            return evse["offered_a"], evse["limit"]["source"]
 
         assert (await offered(44.0))[0] == 32.0
         assert await offered(47.5) == (19.0, LimitSource.TEMPERATURE)
@@ -309,7 +309,7 @@ async def test_heat_takes_current_away_then_all_of_it_and_says_so(tmp_path: Path
         assert "over-temperature" not in (await api.evse())["faults"]  # a pause, no fault
         assert (await offered(49.0))[0] == 0.0
         assert (await offered(30.0))[0] == 32.0
-        assert len([one for one in walk.events() if one["eventType"] == "Ended"]) == 0
+        assert len([event for event in walk.events() if event["eventType"] == "Ended"]) == 0
 
 
 async def test_the_selector_caps_whatever_else_is_configured_also_while_it_is_turned(tmp_path: Path) -> None:
@@ -318,8 +318,8 @@ async def test_the_selector_caps_whatever_else_is_configured_also_while_it_is_tu
         for position, current_a in (("16", 16.0), ("8", 8.0), ("32", 32.0), ("Y", 8.0), ("20", 20.0), (None, 8.0)):
             await api.post("/api/sim/selector", {"position": position})
             await api.advance(2)
-            shown = await api.evse()
-            assert (shown["offered_a"], shown["limit"]["source"] in {"selector", "hardware"}) == (current_a, True)
+            evse = await api.evse()
+            assert (evse["offered_a"], evse["limit"]["source"] in {"selector", "hardware"}) == (current_a, True)
         await api.post("/api/sim/power", {"action": "cycle"})
         await api.post("/api/token", TOKEN)
         await api.advance(10)
@@ -333,8 +333,8 @@ async def test_operations_of_the_contactor_are_counted_over_power_cuts_and_told(
         await walk.until(lambda: not walk.board.outputs.contactor)
         await walk.settle()
         await api.post("/api/sim/power", {"action": "cycle"})
-        shown = await api.evse()
-        assert (shown["contactor_operations"], shown["contactor_opened_under_load"]) == (1, 0)
+        evse = await api.evse()
+        assert (evse["contactor_operations"], evse["contactor_opened_under_load"]) == (1, 0)
         rows = await api.get("/api/variables")
         (count,) = [row["value"] for row in rows if (row["component"], row["variable"]) == ("PowerContactor", "Count")]
         assert count == "1"
@@ -392,5 +392,5 @@ async def test_a_cable_without_a_rating_is_refused_where_nothing_is_configured(t
         await api.post("/api/token", TOKEN)
         await api.post("/api/sim/evses/1/plug", {"ev": {"cable_ohm": 1000.0}})
         await api.advance(30)
-        shown = await api.evse()
-        assert (shown["offered_a"], shown["contactor_closed"], shown["limit"]["source"]) == (0.0, False, "cable")
+        evse = await api.evse()
+        assert (evse["offered_a"], evse["contactor_closed"], evse["limit"]["source"]) == (0.0, False, "cable")

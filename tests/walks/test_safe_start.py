@@ -84,7 +84,7 @@ class Site:
             yield walk
 
     async def fail(self, *, after_s: float = 0.0, limit: float = 13.0, unit: str = "A") -> None:
-        """Start the station, which fails; `after_s`: it has to run for so long before a profile with `limit` is set."""
+        """Start the station, which fails; a profile with `limit` is set `after_s` seconds after the start."""
         with pytest.raises((PoisonError, BaseExceptionGroup)):
             await self._run_until_it_fails(after_s, limit, unit)
 
@@ -125,23 +125,27 @@ async def site(storage: Path) -> AsyncGenerator[Site]:
 @contextlib.asynccontextmanager
 async def poisoned_site(storage: Path) -> AsyncGenerator[Site]:
     """A station that has failed three times since the CSMS has set a profile, and a setting."""
-    async with site(storage) as it:
-        async with it.start() as walk:
+    async with site(storage) as station_site:
+        async with station_site.start() as walk:
             await walk.set_variable("OCPPCommCtrlr", "MessageAttempts", "7", "TransactionEvent")
-        await it.fail(after_s=1.0)
-        await it.fail()
-        await it.fail()
-        yield it
+        await station_site.fail(after_s=1.0)
+        await station_site.fail()
+        await station_site.fail()
+        yield station_site
 
 
 def safe_start_events(walk: Walk) -> list[dict[str, Any]]:
-    """The security events that tell of the safe start."""
-    return [one for one in walk.csms.sent("SecurityEventNotification") if one["type"] == "SafeStart"]
+    """The security events of type SafeStart that the CSMS has received."""
+    return [
+        notification
+        for notification in walk.csms.sent("SecurityEventNotification")
+        if notification["type"] == "SafeStart"
+    ]
 
 
 def aside(status: dict[str, Any]) -> dict[str, int]:
-    """The rows that are set aside, by kind, as the status tells."""
-    return {one["kind"]: one["rows"] for one in status["safe_start"]["set_aside"]}
+    """The number of rows set aside, by kind, from the status."""
+    return {entry["kind"]: entry["rows"] for entry in status["safe_start"]["set_aside"]}
 
 
 async def message_attempts(csms: Csms) -> str:
@@ -178,21 +182,21 @@ async def restarted(walk: Walk) -> None:
 async def test_the_fourth_start_does_without_profiles_and_settings_and_charges_with_6_a(
     tmp_path: Path, poison: Break, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with poisoned_site(tmp_path) as it, it.start() as walk, visiting(walk) as api:
+    async with poisoned_site(tmp_path) as station_site, station_site.start() as walk, visiting(walk) as api:
         assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
         await walk.until(lambda: safe_start_events(walk))
-        (told,) = safe_start_events(walk)
+        (notification,) = safe_start_events(walk)
         cause = "PoisonError in tests.walks.test_safe_start.poisonous, line "
-        assert cause in told["techInfo"]
-        assert told["techInfo"].endswith("set aside: charging-profiles (1), settings (1)")
+        assert cause in notification["techInfo"]
+        assert notification["techInfo"].endswith("set aside: charging-profiles (1), settings (1)")
         assert "safe start: the last starts failed: " + cause in caplog.text
-        assert "secret" not in told["techInfo"]
+        assert "secret" not in notification["techInfo"]
         status = await api.get("/api/status")
         assert aside(status) == {"charging-profiles": 1, "settings": 1}
         assert cause in status["safe_start"]["cause"]
-        assert await message_attempts(it.csms) != "7"
+        assert await message_attempts(station_site.csms) != "7"
         await charge(walk)
-        limits = {one["source"]: one["current_a"] for one in (await api.evse())["limits"]}
+        limits = {limit["source"]: limit["current_a"] for limit in (await api.evse())["limits"]}
         assert limits["safe-start"] == 6.0
         assert walk.evse.offered_a == 6.0
         assert await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
@@ -206,56 +210,56 @@ async def test_a_limit_that_is_set_aside_is_not_exceeded(
     tmp_path: Path, poison: Break, limit: float, unit: str, offered_a: float
 ) -> None:
     """Whichever EVSE, phase or time it was for: a period below the lowest charging current is a pause."""
-    async with site(tmp_path) as it:
-        await it.fail(after_s=1.0, limit=limit, unit=unit)
-        await it.fail()
-        await it.fail()
-        async with it.start() as walk, visiting(walk) as api:
+    async with site(tmp_path) as station_site:
+        await station_site.fail(after_s=1.0, limit=limit, unit=unit)
+        await station_site.fail()
+        await station_site.fail()
+        async with station_site.start() as walk, visiting(walk) as api:
             await walk.present()
             await walk.plug()
             await walk.advance(30)
-            limits = {one["source"]: one["current_a"] for one in (await api.evse())["limits"]}
+            limits = {limit["source"]: limit["current_a"] for limit in (await api.evse())["limits"]}
             assert limits["safe-start"] == walk.evse.offered_a == offered_a
 
 
 async def test_a_full_disk_does_not_keep_a_station_from_starting_without_its_rows(
     tmp_path: Path, poison: Break, disk: FullDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with poisoned_site(tmp_path) as it, it.start() as walk:
+    async with poisoned_site(tmp_path) as station_site, station_site.start() as walk:
         await walk.advance(TEN_MINUTES_S - 1)
         with disk.refusing("FROM aside_"):
             await restarted(walk)
         assert "rows cannot be set aside or put back: database or disk is full" in caplog.text
-        assert it.rows("aside_charging_profiles") == 1
+        assert station_site.rows("aside_charging_profiles") == 1
 
 
 async def test_a_power_cut_while_rows_are_put_back_blames_no_other_kind(tmp_path: Path, poison: Break) -> None:
-    async with poisoned_site(tmp_path) as it:
+    async with poisoned_site(tmp_path) as station_site:
         poison()
-        async with it.start() as walk:
+        async with station_site.start() as walk:
             await walk.advance(TEN_MINUTES_S + 1)
             await walk.until(lambda: SafeStartRecord(tmp_path).state.next_is_due)
             await walk.application.cut_power()
         state = replace(SafeStartRecord(tmp_path).state, trial="charging-profiles", next_is_due=False)
         SafeStartRecord(tmp_path).save(state)  # the power failed after this was written, before the rows were moved
-        async with it.start() as walk, visiting(walk) as api:
+        async with station_site.start() as walk, visiting(walk) as api:
             status = (await api.get("/api/status"))["safe_start"]
-            assert (status["trial"], [one["kind"] for one in status["set_aside"]]) == (
+            assert (status["trial"], [entry["kind"] for entry in status["set_aside"]]) == (
                 "charging-profiles",
                 ["settings"],
             )
-            assert it.rows("charging_profiles") == 1
+            assert station_site.rows("charging_profiles") == 1
 
 
 async def test_it_puts_the_rows_back_one_kind_after_the_other_but_not_the_one_that_fails_again(
     tmp_path: Path, poison: Break
 ) -> None:
-    async with poisoned_site(tmp_path) as it:
+    async with poisoned_site(tmp_path) as station_site:
         with pytest.raises((PoisonError, BaseExceptionGroup)):
-            await fail_with_the_profile_put_back(it)
-        async with it.start() as walk, visiting(walk) as api:
+            await fail_with_the_profile_put_back(station_site)
+        async with station_site.start() as walk, visiting(walk) as api:
             status = (await api.get("/api/status"))["safe_start"]
-            assert {(one["kind"], one["failed"]) for one in status["set_aside"]} == {
+            assert {(entry["kind"], entry["failed"]) for entry in status["set_aside"]} == {
                 ("charging-profiles", True),
                 ("settings", False),
             }
@@ -263,29 +267,29 @@ async def test_it_puts_the_rows_back_one_kind_after_the_other_but_not_the_one_th
             await restarted(walk)
             assert aside(await api.get("/api/status")) == {"charging-profiles": 1}
             assert (await api.get("/api/status"))["safe_start"]["trial"] == "settings"
-            assert await message_attempts(it.csms) == "7"
+            assert await message_attempts(station_site.csms) == "7"
             boots = len(walk.csms.sent("BootNotification"))
             await walk.advance(3 * TEN_MINUTES_S)
             assert len(walk.csms.sent("BootNotification")) == boots, "there is nothing left to try"
-            answer = await it.csms.call("ClearChargingProfile", {"chargingProfileId": PROFILE["id"]})
+            answer = await station_site.csms.call("ClearChargingProfile", {"chargingProfileId": PROFILE["id"]})
             assert answer["status"] == "Accepted"
-        async with it.start() as walk, visiting(walk) as api:
+        async with station_site.start() as walk, visiting(walk) as api:
             await walk.advance(TEN_MINUTES_S + 1)
             await walk.until(lambda: not (tmp_path / FILE_NAME).exists())
             assert (await api.get("/api/status"))["safe_start"] is None
 
 
-async def fail_with_the_profile_put_back(it: Site) -> None:
+async def fail_with_the_profile_put_back(station_site: Site) -> None:
     """Run the station until it has put the charging profile back, which ends it."""
-    async with it.start() as walk:
+    async with station_site.start() as walk:
         await walk.advance(TEN_MINUTES_S - 30)
-        assert it.rows("charging_profiles") == 0
-        await walk.until(lambda: it.rows("charging_profiles"), within_s=120)
+        assert station_site.rows("charging_profiles") == 0
+        await walk.until(lambda: station_site.rows("charging_profiles"), within_s=120)
         await walk.until(lambda: not walk.application.running, within_s=120)
 
 
 async def test_it_does_not_restart_by_itself_while_somebody_charges(tmp_path: Path, poison: Break) -> None:
-    async with poisoned_site(tmp_path) as it, it.start() as walk:
+    async with poisoned_site(tmp_path) as station_site, station_site.start() as walk:
         poison()
         await charge(walk)
         boots = len(walk.csms.sent("BootNotification"))
@@ -294,11 +298,11 @@ async def test_it_does_not_restart_by_itself_while_somebody_charges(tmp_path: Pa
         await end(walk)
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) > boots, within_s=120)
         assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
-        assert it.rows("charging_profiles") == 1
+        assert station_site.rows("charging_profiles") == 1
 
 
 async def test_all_is_as_before_once_every_kind_has_lasted(tmp_path: Path, poison: Break) -> None:
-    async with poisoned_site(tmp_path) as it, it.start() as walk, visiting(walk) as api:
+    async with poisoned_site(tmp_path) as station_site, station_site.start() as walk, visiting(walk) as api:
         poison()  # a new version of the program
         for _ in ("charging profiles", "settings"):
             await walk.advance(TEN_MINUTES_S)
@@ -306,15 +310,15 @@ async def test_all_is_as_before_once_every_kind_has_lasted(tmp_path: Path, poiso
         await walk.advance(TEN_MINUTES_S + 1)
         await walk.until(lambda: not (tmp_path / FILE_NAME).exists())
         assert (await api.get("/api/status"))["safe_start"] is None
-        assert await message_attempts(it.csms) == "7"
-        assert it.rows("charging_profiles") == 1
+        assert await message_attempts(station_site.csms) == "7"
+        assert station_site.rows("charging_profiles") == 1
 
 
 @pytest.mark.parametrize(("order", "profiles"), [("put-back", 1), ("delete", 0)])
 async def test_the_owner_ends_it_with_all_rows_or_without_those_set_aside(
     tmp_path: Path, poison: Break, order: str, profiles: int
 ) -> None:
-    async with poisoned_site(tmp_path) as it, it.start() as walk, visiting(walk) as api:
+    async with poisoned_site(tmp_path) as station_site, station_site.start() as walk, visiting(walk) as api:
         poison()
         await charge(walk)
         await api.post("/api/safe-start/end", {"rows": order}, status=409)
@@ -322,38 +326,42 @@ async def test_the_owner_ends_it_with_all_rows_or_without_those_set_aside(
         await api.post("/api/safe-start/end", {"rows": order}, status=202)
         await restarted(walk)
         assert (await api.get("/api/status"))["safe_start"] is None
-        assert it.rows("charging_profiles") == profiles
-        assert (await message_attempts(it.csms) == "7") == bool(profiles)
+        assert station_site.rows("charging_profiles") == profiles
+        assert (await message_attempts(station_site.csms) == "7") == bool(profiles)
         await api.post("/api/safe-start/end", {"rows": order}, status=409)
 
 
 async def test_the_csms_ends_it_by_a_variable_and_a_reset(tmp_path: Path, poison: Break) -> None:
-    async with poisoned_site(tmp_path) as it, it.start() as walk:
+    async with poisoned_site(tmp_path) as station_site, station_site.start() as walk:
         poison()
         active = {"component": {"name": "SafeStart"}, "variable": {"name": "Active"}}
-        answer = await it.csms.call("GetVariables", {"getVariableData": [active]})
+        answer = await station_site.csms.call("GetVariables", {"getVariableData": [active]})
         assert answer["getVariableResult"][0]["attributeValue"] == "true"
-        answer = await it.csms.call("SetVariables", {"setVariableData": [{**active, "attributeValue": "true"}]})
+        answer = await station_site.csms.call(
+            "SetVariables", {"setVariableData": [{**active, "attributeValue": "true"}]}
+        )
         assert answer["setVariableResult"][0]["attributeStatus"] == "Rejected"
-        answer = await it.csms.call("SetVariables", {"setVariableData": [{**active, "attributeValue": "false"}]})
+        answer = await station_site.csms.call(
+            "SetVariables", {"setVariableData": [{**active, "attributeValue": "false"}]}
+        )
         assert answer["setVariableResult"][0]["attributeStatus"] == "RebootRequired"
-        await it.csms.call("Reset", {"type": "Immediate"})
+        await station_site.csms.call("Reset", {"type": "Immediate"})
         await restarted(walk)
-        assert it.rows("charging_profiles") == 1
-        answer = await it.csms.call("GetVariables", {"getVariableData": [active]})
+        assert station_site.rows("charging_profiles") == 1
+        answer = await station_site.csms.call("GetVariables", {"getVariableData": [active]})
         assert answer["getVariableResult"][0]["attributeStatus"] == "UnknownComponent"
 
 
 async def test_a_failure_in_a_safe_start_sets_aside_what_the_station_can_do_without(
     tmp_path: Path, poison: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with poisoned_site(tmp_path) as it:
+    async with poisoned_site(tmp_path) as station_site:
         from station.charging.reservations.reservation_store import ReservationStore
 
         load = ReservationStore.load
 
         async def poisonous(store: ReservationStore) -> Any:
-            if it.rows("reservations"):
+            if station_site.rows("reservations"):
                 raise PoisonError
             return await load(store)
 
@@ -362,57 +370,57 @@ async def test_a_failure_in_a_safe_start_sets_aside_what_the_station_can_do_with
             database.execute("INSERT INTO reservations (reservation_id, payload) VALUES (1, '{}'), (2, ?)", (reserved,))
             database.commit()
         monkeypatch.setattr(ReservationStore, "load", poisonous)
-        await it.fail()
-        async with it.start() as walk, visiting(walk) as api:
+        await station_site.fail()
+        async with station_site.start() as walk, visiting(walk) as api:
             assert aside(await api.get("/api/status")).items() > {"settings": 1, "reservations": 2}.items()
             request = {"requestId": 1, "report": True, "clear": True, "idToken": token()}
             await walk.csms.call("CustomerInformation", request)
             await walk.until(lambda: walk.csms.sent("NotifyCustomerInformation"))
-            (told,) = walk.csms.sent("NotifyCustomerInformation")
-            assert "Set aside after failed starts: 1 entries" in told["data"]
+            (notification,) = walk.csms.sent("NotifyCustomerInformation")
+            assert "Set aside after failed starts: 1 entries" in notification["data"]
             assert aside(await api.get("/api/status"))["reservations"] == 1, "no row of the customer can be put back"
 
 
 async def test_failures_later_than_ten_minutes_after_a_start_are_reported_and_not_counted(
     tmp_path: Path, poison: Break
 ) -> None:
-    async with site(tmp_path) as it:
+    async with site(tmp_path) as station_site:
         for _ in range(4):
-            await it.fail(after_s=TEN_MINUTES_S + 10)
+            await station_site.fail(after_s=TEN_MINUTES_S + 10)
             forget_profile(tmp_path)
-        async with it.start() as walk, visiting(walk) as api:
+        async with station_site.start() as walk, visiting(walk) as api:
             assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
             assert (await api.get("/api/status"))["safe_start"] is None
-        async with it.start() as walk:
+        async with station_site.start() as walk:
             assert walk.csms.sent("BootNotification")[-1]["reason"] == "PowerUp"
 
 
 async def test_rows_are_put_back_also_if_the_record_cannot_be_read(tmp_path: Path, poison: Break) -> None:
-    async with poisoned_site(tmp_path) as it:
+    async with poisoned_site(tmp_path) as station_site:
         poison()
-        async with it.start():
+        async with station_site.start():
             pass
         (tmp_path / FILE_NAME).write_text("{")
-        async with it.start() as walk, visiting(walk) as api:
+        async with station_site.start() as walk, visiting(walk) as api:
             assert aside(await api.get("/api/status")) == {"charging-profiles": 1, "settings": 1}
             await walk.advance(TEN_MINUTES_S)
             await restarted(walk)
-            assert it.rows("charging_profiles") == 1
+            assert station_site.rows("charging_profiles") == 1
 
 
 async def test_two_failures_do_not_count_any_more_once_a_run_has_lasted(tmp_path: Path, poison: Break) -> None:
-    async with site(tmp_path) as it:
-        await it.fail(after_s=1.0)
-        await it.fail()
+    async with site(tmp_path) as station_site:
+        await station_site.fail(after_s=1.0)
+        await station_site.fail()
         assert (tmp_path / FILE_NAME).exists()
         forget_profile(tmp_path)
-        async with it.start() as walk:
+        async with station_site.start() as walk:
             await walk.advance(TEN_MINUTES_S + 1)
             await walk.until(lambda: not (tmp_path / FILE_NAME).exists())
-        await it.fail(after_s=1.0)
-        await it.fail()
+        await station_site.fail(after_s=1.0)
+        await station_site.fail()
         forget_profile(tmp_path)
-        async with it.start() as walk, visiting(walk) as api:
+        async with station_site.start() as walk, visiting(walk) as api:
             assert (await api.get("/api/status"))["safe_start"] is None
 
 
@@ -425,11 +433,11 @@ async def test_a_storage_that_fails_is_no_reason_for_a_safe_start(
     async def failing(_: Outbox) -> None:
         raise StorageError("disk I/O error")
 
-    async with site(tmp_path) as it:
+    async with site(tmp_path) as station_site:
         with monkeypatch.context() as patched:
             patched.setattr(Outbox, "check", failing)
             for _ in range(4):
                 with pytest.raises((StartError, BaseExceptionGroup)):
-                    async with it.start():
+                    async with station_site.start():
                         pass
         assert not (tmp_path / FILE_NAME).exists()
