@@ -23,8 +23,8 @@ from tests.patience import PATIENCE_S
 DAY_S = 86_400.0
 
 
-class Desk:
-    """A signing block whose link and store are stand-ins that remember."""
+class SigningFixture:
+    """A signing block whose link and certificate store are fakes that record their calls."""
 
     def __init__(self) -> None:
         self.clock = clock()
@@ -73,15 +73,15 @@ class Desk:
     # What the CSMS does
 
     async def trigger(self) -> None:
-        """TriggerMessage: answered, then its errand runs."""
-        status, errand = self.block.trigger()
+        """TriggerMessage: answered, then the follow-up runs."""
+        status, follow_up = self.block.trigger()
         assert status == "Accepted"
-        assert errand is not None
-        await errand()
+        assert follow_up is not None
+        await follow_up()
         await self.clock.settle()
 
     async def answer(self, kind: str | None = None) -> str:
-        """CertificateSigned: the status, after the errand that follows it."""
+        """Send CertificateSigned, and run its follow-up; returns the status."""
         request: Any = {"certificateChain": "PEM"} | ({"certificateType": kind} if kind else {})
         answer = await self.block.certificate_signed(request)
         if answer.follow_up is not None:
@@ -102,8 +102,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def fixture() -> SigningFixture:
+    return SigningFixture()
 
 
 def _raises(error: Exception) -> Callable[[], str]:
@@ -113,155 +113,161 @@ def _raises(error: Exception) -> Callable[[], str]:
     return reply
 
 
-async def test_it_asks_once_when_the_csms_wants_it_and_stops_when_the_certificate_comes(desk: Desk) -> None:
+async def test_it_asks_once_when_the_csms_wants_it_and_stops_when_the_certificate_comes(
+    fixture: SigningFixture,
+) -> None:
     """A02.FR.02, A02.FR.08."""
-    async with desk.running():
-        assert desk.sent == []
-        await desk.trigger()
-        assert desk.sent == [0.0]
-        assert await desk.answer() == "Accepted"
-        assert desk.switched == 1
-        await desk.clock.advance(DAY_S)
-    assert len(desk.sent) == 1
+    async with fixture.running():
+        assert fixture.sent == []
+        await fixture.trigger()
+        assert fixture.sent == [0.0]
+        assert await fixture.answer() == "Accepted"
+        assert fixture.switched == 1
+        await fixture.clock.advance(DAY_S)
+    assert len(fixture.sent) == 1
 
 
-async def test_it_asks_again_after_ever_longer_times_and_then_no_more(desk: Desk) -> None:
+async def test_it_asks_again_after_ever_longer_times_and_then_no_more(fixture: SigningFixture) -> None:
     """A02.FR.17, A02.FR.18, A02.FR.19: doubled twice, so after 10, 20 and 40 seconds, with the same request."""
-    desk.due = True
-    async with desk.running():
-        await desk.clock.advance(3 * DAY_S)
-        assert [after - before for before, after in zip(desk.sent, desk.sent[1:], strict=False)] == [10.0, 20.0, 40.0]
-        assert set(desk.csrs) == {"CSR 1"}
-        await desk.trigger()  # only the CSMS begins anew
-    assert desk.csrs[4:] == ["CSR 2"]
+    fixture.due = True
+    async with fixture.running():
+        await fixture.clock.advance(3 * DAY_S)
+        assert [after - before for before, after in zip(fixture.sent, fixture.sent[1:], strict=False)] == [
+            10.0,
+            20.0,
+            40.0,
+        ]
+        assert set(fixture.csrs) == {"CSR 1"}
+        await fixture.trigger()  # only the CSMS begins anew
+    assert fixture.csrs[4:] == ["CSR 2"]
 
 
-async def test_without_increments_it_asks_again_once(desk: Desk) -> None:
-    desk.settings.override(SecuritySettings.cert_signing_repeat_times, 0)
-    async with desk.running():
-        await desk.trigger()
-        await desk.clock.advance(DAY_S)
-    assert desk.sent == [0.0, 10.0]
+async def test_without_increments_it_asks_again_once(fixture: SigningFixture) -> None:
+    fixture.settings.override(SecuritySettings.cert_signing_repeat_times, 0)
+    async with fixture.running():
+        await fixture.trigger()
+        await fixture.clock.advance(DAY_S)
+    assert fixture.sent == [0.0, 10.0]
 
 
 @pytest.mark.parametrize("reply", [lambda: "Rejected", _raises(CallRefusedError("InternalError", ""))])
-async def test_a_refused_request_is_not_repeated(desk: Desk, reply: Callable[[], str]) -> None:
-    desk.reply = reply
-    async with desk.running():
-        await desk.trigger()
-        await desk.clock.advance(3 * DAY_S)
-    assert desk.sent == [0.0]
+async def test_a_refused_request_is_not_repeated(fixture: SigningFixture, reply: Callable[[], str]) -> None:
+    fixture.reply = reply
+    async with fixture.running():
+        await fixture.trigger()
+        await fixture.clock.advance(3 * DAY_S)
+    assert fixture.sent == [0.0]
 
 
 @pytest.mark.parametrize("error", [LinkLostError("gone"), CallTimeoutError("late")])
-async def test_a_request_that_nobody_answered_is_repeated(desk: Desk, error: Exception) -> None:
-    desk.reply = _raises(error)
-    async with desk.running():
-        await desk.trigger()
-        desk.reply = lambda: "Accepted"
-        await desk.clock.advance(10.0)
-        assert len(desk.sent) == 2
-        assert await desk.answer() == "Accepted"
+async def test_a_request_that_nobody_answered_is_repeated(fixture: SigningFixture, error: Exception) -> None:
+    fixture.reply = _raises(error)
+    async with fixture.running():
+        await fixture.trigger()
+        fixture.reply = lambda: "Accepted"
+        await fixture.clock.advance(10.0)
+        assert len(fixture.sent) == 2
+        assert await fixture.answer() == "Accepted"
 
 
-async def test_a_month_before_the_expiry_it_asks_of_its_own_accord(desk: Desk) -> None:
+async def test_a_month_before_the_expiry_it_asks_of_its_own_accord(fixture: SigningFixture) -> None:
     """A03.FR.02; while the CSMS is away it waits."""
-    async with desk.running():
-        await desk.clock.advance(2 * DAY_S)
-        assert desk.sent == []
-        desk.online, desk.due = False, True
-        await desk.clock.advance(2 * DAY_S)
-        assert desk.sent == []
-        desk.online = True
-        desk.block.check_expiry()
-        await desk.clock.settle()
-        assert len(desk.sent) == 1
-        desk.block.check_expiry()  # the link was lost and is back
-        await desk.clock.advance(9.0)
-        assert len(desk.sent) == 1
-        desk.due = False
-        assert await desk.answer() == "Accepted"
-        await desk.clock.advance(2 * DAY_S)
-    assert len(desk.sent) == 1
+    async with fixture.running():
+        await fixture.clock.advance(2 * DAY_S)
+        assert fixture.sent == []
+        fixture.online, fixture.due = False, True
+        await fixture.clock.advance(2 * DAY_S)
+        assert fixture.sent == []
+        fixture.online = True
+        fixture.block.check_expiry()
+        await fixture.clock.settle()
+        assert len(fixture.sent) == 1
+        fixture.block.check_expiry()  # the link was lost and is back
+        await fixture.clock.advance(9.0)
+        assert len(fixture.sent) == 1
+        fixture.due = False
+        assert await fixture.answer() == "Accepted"
+        await fixture.clock.advance(2 * DAY_S)
+    assert len(fixture.sent) == 1
 
 
-async def test_a_refused_request_of_its_own_is_made_again_a_day_later(desk: Desk) -> None:
-    desk.due, desk.reply = True, lambda: "Rejected"
-    async with desk.running():
-        await desk.clock.advance(DAY_S - 1.0)
-        assert len(desk.sent) == 1
-        await desk.clock.advance(3_601.0)
-    assert desk.csrs == ["CSR 1", "CSR 2"]
+async def test_a_refused_request_of_its_own_is_made_again_a_day_later(fixture: SigningFixture) -> None:
+    fixture.due, fixture.reply = True, lambda: "Rejected"
+    async with fixture.running():
+        await fixture.clock.advance(DAY_S - 1.0)
+        assert len(fixture.sent) == 1
+        await fixture.clock.advance(3_601.0)
+    assert fixture.csrs == ["CSR 1", "CSR 2"]
 
 
-async def test_after_an_invalid_certificate_it_asks_no_more_before_the_csms_wants_it(desk: Desk) -> None:
+async def test_after_an_invalid_certificate_it_asks_no_more_before_the_csms_wants_it(fixture: SigningFixture) -> None:
     """A02.FR.07, A02.FR.20."""
-    desk.due, desk.refusal = (
+    fixture.due, fixture.refusal = (
         True,
         CertificateRefusal(CertificateRefusalReason.INVALID, "does not match the key of the request"),
     )
-    async with desk.running():
-        assert len(desk.sent) == 1
-        assert await desk.answer() == "Rejected"
-        assert desk.switched == 0
-        await desk.clock.advance(3 * DAY_S)
-        assert len(desk.sent) == 1
-        await desk.trigger()
-    assert len(desk.sent) == 2
+    async with fixture.running():
+        assert len(fixture.sent) == 1
+        assert await fixture.answer() == "Rejected"
+        assert fixture.switched == 0
+        await fixture.clock.advance(3 * DAY_S)
+        assert len(fixture.sent) == 1
+        await fixture.trigger()
+    assert len(fixture.sent) == 2
 
 
-async def test_too_long_a_chain_is_refused_and_the_right_one_still_waited_for(desk: Desk) -> None:
+async def test_too_long_a_chain_is_refused_and_the_right_one_still_waited_for(fixture: SigningFixture) -> None:
     """A02.FR.16."""
-    desk.refusal = CertificateRefusal(CertificateRefusalReason.TOO_LARGE, "has more than 100 characters")
-    async with desk.running():
-        await desk.trigger()
-        assert await desk.answer() == "Rejected"
-        await desk.clock.advance(10.0)
-    assert desk.sent == [0.0, 10.0]
+    fixture.refusal = CertificateRefusal(CertificateRefusalReason.TOO_LARGE, "has more than 100 characters")
+    async with fixture.running():
+        await fixture.trigger()
+        assert await fixture.answer() == "Rejected"
+        await fixture.clock.advance(10.0)
+    assert fixture.sent == [0.0, 10.0]
 
 
-async def test_a_certificate_for_iso_15118_is_refused(desk: Desk) -> None:
-    async with desk.running():
-        assert await desk.answer("V2GCertificate") == "Rejected"
-    assert desk.switched == 0
+async def test_a_certificate_for_iso_15118_is_refused(fixture: SigningFixture) -> None:
+    async with fixture.running():
+        assert await fixture.answer("V2GCertificate") == "Rejected"
+    assert fixture.switched == 0
 
 
-async def test_a_trigger_while_it_waits_begins_anew_with_a_new_key(desk: Desk) -> None:
-    async with desk.running():
-        await desk.trigger()
-        await desk.clock.advance(5.0)
-        await desk.trigger()
-        await desk.clock.advance(5.0)
-    assert desk.sent == [0.0, 5.0]
-    assert desk.csrs == ["CSR 1", "CSR 2"]
+async def test_a_trigger_while_it_waits_begins_anew_with_a_new_key(fixture: SigningFixture) -> None:
+    async with fixture.running():
+        await fixture.trigger()
+        await fixture.clock.advance(5.0)
+        await fixture.trigger()
+        await fixture.clock.advance(5.0)
+    assert fixture.sent == [0.0, 5.0]
+    assert fixture.csrs == ["CSR 1", "CSR 2"]
 
 
 @pytest.mark.parametrize("error", [LinkLostError("gone"), NoAnswerError("not before it is accepted")])
-async def test_a_long_time_without_a_link_does_not_end_the_asking(desk: Desk, error: Exception) -> None:
+async def test_a_long_time_without_a_link_does_not_end_the_asking(fixture: SigningFixture, error: Exception) -> None:
     """A02.FR.19 is about a CSMS that accepts; with nobody there the certificate would expire."""
-    desk.due = True
-    async with desk.running():
-        desk.reply = _raises(error)
-        desk.online = False
-        await desk.clock.advance(3 * DAY_S)
-        tried = len(desk.sent)
-        desk.online = True
-        desk.reply = lambda: "Accepted"
-        desk.block.check_expiry()
-        await desk.clock.advance(2 * 3_600.0)
-        assert len(desk.sent) > tried
-        assert await desk.answer() == "Accepted"
+    fixture.due = True
+    async with fixture.running():
+        fixture.reply = _raises(error)
+        fixture.online = False
+        await fixture.clock.advance(3 * DAY_S)
+        tried = len(fixture.sent)
+        fixture.online = True
+        fixture.reply = lambda: "Accepted"
+        fixture.block.check_expiry()
+        await fixture.clock.advance(2 * 3_600.0)
+        assert len(fixture.sent) > tried
+        assert await fixture.answer() == "Accepted"
 
 
-async def test_a_certificate_that_cannot_be_read_costs_no_link(desk: Desk) -> None:
-    desk.unreadable = OSError(5, "Input/output error")
-    async with desk.running():
-        await desk.clock.advance(DAY_S)
-        await desk.trigger()
-        assert len(desk.sent) == 1
+async def test_a_certificate_that_cannot_be_read_costs_no_link(fixture: SigningFixture) -> None:
+    fixture.unreadable = OSError(5, "Input/output error")
+    async with fixture.running():
+        await fixture.clock.advance(DAY_S)
+        await fixture.trigger()
+        assert len(fixture.sent) == 1
 
 
-async def test_a_trigger_while_the_expiry_is_read_is_not_lost(desk: Desk) -> None:
+async def test_a_trigger_while_the_expiry_is_read_is_not_lost(fixture: SigningFixture) -> None:
     """A02.FR.02: the disk may be slow, and the CSMS fast."""
     read, reading = asyncio.Event(), asyncio.Event()
 
@@ -270,11 +276,11 @@ async def test_a_trigger_while_the_expiry_is_read_is_not_lost(desk: Desk) -> Non
         await read.wait()
         return False
 
-    desk.renewal_due = renewal_due
-    async with desk.running():
+    fixture.renewal_due = renewal_due
+    async with fixture.running():
         await asyncio.wait_for(reading.wait(), PATIENCE_S)
-        await desk.trigger()
-        assert desk.sent == []
+        await fixture.trigger()
+        assert fixture.sent == []
         read.set()
-        await desk.clock.settle()
-        assert desk.sent == [0.0]
+        await fixture.clock.settle()
+        assert fixture.sent == [0.0]

@@ -24,95 +24,95 @@ from tests.station.post import PLUGGED, Post, post
 
 
 async def test_a_charge_from_the_card_to_the_end_is_recorded_in_order(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.meter.shows = fakes.reading(3000.0, 16.0)
-        await it.clock.advance(60)
-        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-        await it.clock.advance(0)
-        assert it.board.commands[-1].pilot_a is None
-        assert it.board.commands[-1].contactor, "not under load"
-        await it.see(pilot=PilotState.B)
-        assert not it.board.commands[-1].contactor
-        await it.obey()
-        assert it.told == [
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.meter.shows = fakes.reading(3000.0, 16.0)
+        await fixture.clock.advance(60)
+        fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+        await fixture.clock.advance(0)
+        assert fixture.board.commands[-1].pilot_a is None
+        assert fixture.board.commands[-1].contactor, "not under load"
+        await fixture.see(pilot=PilotState.B)
+        assert not fixture.board.commands[-1].contactor
+        await fixture.obey()
+        assert fixture.told == [
             ("Started", "CablePluggedIn"),
             ("Updated", "Authorized"),
             ("Updated", "ChargingStateChanged"),
             ("Ended", "StopAuthorized"),
         ]
-        assert [event.seq_no for event in it.recorded] == [0, 1, 2, 3]
-        assert it.recorded[-1].time_spent_charging_s == 61
-        assert it.recorded[-1].meter_values[-1].samples[0].value == 3000.0
-        assert it.evse.transaction_id is None
+        assert [event.seq_no for event in fixture.recorded] == [0, 1, 2, 3]
+        assert fixture.recorded[-1].time_spent_charging_s == 61
+        assert fixture.recorded[-1].meter_values[-1].samples[0].value == 3000.0
+        assert fixture.evse.transaction_id is None
 
 
 async def test_no_energy_before_the_start_is_on_disk(tmp_path: Path) -> None:
-    async with post(tmp_path, behaviour=EvseBehaviour(stop_on_storage_failure=False)) as it:
-        await it.database.rows("PRAGMA query_only=1")
-        it.evse.apply_decision(Decision(16.0, ()))
-        await it.see(pilot=PilotState.B, cable_plugged=True)
-        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        await it.see(pilot=PilotState.C)
-        await it.clock.advance(60)
-        assert all(command.pilot_a is None and not command.contactor for command in it.board.commands)
-        await it.database.rows("PRAGMA query_only=0")
-        await it.clock.advance(11)
-        assert any(command.contactor for command in it.board.commands)
+    async with post(tmp_path, behaviour=EvseBehaviour(stop_on_storage_failure=False)) as fixture:
+        await fixture.database.rows("PRAGMA query_only=1")
+        fixture.evse.apply_decision(Decision(16.0, ()))
+        await fixture.see(pilot=PilotState.B, cable_plugged=True)
+        fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await fixture.see(pilot=PilotState.C)
+        await fixture.clock.advance(60)
+        assert all(command.pilot_a is None and not command.contactor for command in fixture.board.commands)
+        await fixture.database.rows("PRAGMA query_only=0")
+        await fixture.clock.advance(11)
+        assert any(command.contactor for command in fixture.board.commands)
 
 
 @pytest.mark.parametrize("stop", [True, False])
 async def test_a_full_disk_stops_the_charge_where_it_is_configured_so(tmp_path: Path, stop: bool) -> None:
-    async with post(tmp_path, behaviour=EvseBehaviour(stop_on_storage_failure=stop)) as it:
-        await it.charge()
-        await it.database.rows("PRAGMA query_only=1")
-        await it.see(pilot=PilotState.B)
-        await it.obey()
-        await it.clock.advance(1)
-        assert (Fault.STORAGE in it.evse.state.faults) is stop
-        assert (it.evse.connector_status is ConnectorStatus.FAULTED) is stop
-        await it.database.rows("PRAGMA query_only=0")
-        await it.clock.advance(11)
-        assert it.evse.state.faults == frozenset()
+    async with post(tmp_path, behaviour=EvseBehaviour(stop_on_storage_failure=stop)) as fixture:
+        await fixture.charge()
+        await fixture.database.rows("PRAGMA query_only=1")
+        await fixture.see(pilot=PilotState.B)
+        await fixture.obey()
+        await fixture.clock.advance(1)
+        assert (Fault.STORAGE in fixture.evse.state.faults) is stop
+        assert (fixture.evse.connector_status is ConnectorStatus.FAULTED) is stop
+        await fixture.database.rows("PRAGMA query_only=0")
+        await fixture.clock.advance(11)
+        assert fixture.evse.state.faults == frozenset()
 
 
 async def test_a_board_that_does_not_obey_is_told_again_until_it_does(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.board.fails = True
-        it.evse.apply_decision(Decision(10.0, ()))
-        await it.clock.advance(5)
-        assert Fault.BOARD in it.evse.state.faults
-        it.board.fails = False
-        await it.clock.advance(2)
-        assert Fault.BOARD not in it.evse.state.faults
-        assert it.board.commands[-1].pilot_a == 10.0
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.board.fails = True
+        fixture.evse.apply_decision(Decision(10.0, ()))
+        await fixture.clock.advance(5)
+        assert Fault.BOARD in fixture.evse.state.faults
+        fixture.board.fails = False
+        await fixture.clock.advance(2)
+        assert Fault.BOARD not in fixture.evse.state.faults
+        assert fixture.board.commands[-1].pilot_a == 10.0
 
 
 async def test_an_authorization_that_nobody_uses_ends_after_the_timeout(tmp_path: Path) -> None:
     """E03.FR.05"""
-    async with post(tmp_path) as it:
-        it.evse.apply_decision(Decision(16.0, ()))
-        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        await it.clock.advance(it.settings.transactions.ev_connection_timeout_s - 1)
-        assert it.evse.authorized_token == fakes.CARD
-        await it.clock.advance(1)
-        assert it.evse.authorized_token is None
-        assert it.told[-1] == ("Ended", "EVConnectTimeout")
-        assert it.recorded[-1].stopped_reason is StoppedReason.TIMEOUT
+    async with post(tmp_path) as fixture:
+        fixture.evse.apply_decision(Decision(16.0, ()))
+        fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await fixture.clock.advance(fixture.settings.transactions.ev_connection_timeout_s - 1)
+        assert fixture.evse.authorized_token == fakes.CARD
+        await fixture.clock.advance(1)
+        assert fixture.evse.authorized_token is None
+        assert fixture.told[-1] == ("Ended", "EVConnectTimeout")
+        assert fixture.recorded[-1].stopped_reason is StoppedReason.TIMEOUT
 
 
 async def test_a_contactor_that_does_not_open_is_called_welded_and_the_transaction_ends(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
-        await it.clock.advance(WIND_DOWN_S)
-        assert not it.board.commands[-1].contactor
-        assert it.evse.state.faults == frozenset()
-        await it.clock.advance(10)
-        assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
-        assert it.told[-1] == ("Ended", "RemoteStop")
-        assert it.evse.connector_status is ConnectorStatus.FAULTED
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
+        await fixture.clock.advance(WIND_DOWN_S)
+        assert not fixture.board.commands[-1].contactor
+        assert fixture.evse.state.faults == frozenset()
+        await fixture.clock.advance(10)
+        assert fixture.evse.state.faults == {Fault.CONTACTOR_WELDED}
+        assert fixture.told[-1] == ("Ended", "RemoteStop")
+        assert fixture.evse.connector_status is ConnectorStatus.FAULTED
 
 
 @pytest.mark.parametrize(
@@ -129,183 +129,186 @@ async def test_an_emergency_opens_the_contactor_at_once_and_some_end_the_transac
     tmp_path: Path, fault: Fault, reason: StoppedReason | None
 ) -> None:
     """E06.FR.16"""
-    async with post(tmp_path) as it:
-        await it.charge()
-        await it.see(faults=frozenset({fault}))
-        assert not it.board.commands[-1].contactor
-        assert it.board.commands[-1].pilot_a is None
-        await it.obey()
-        assert (it.recorded[-1].stopped_reason, it.evse.transaction_id is None) == (reason, reason is not None)
-        await it.see(faults=frozenset[Fault]())
-        assert it.board.commands[-1].contactor is (reason is None)
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        await fixture.see(faults=frozenset({fault}))
+        assert not fixture.board.commands[-1].contactor
+        assert fixture.board.commands[-1].pilot_a is None
+        await fixture.obey()
+        assert (fixture.recorded[-1].stopped_reason, fixture.evse.transaction_id is None) == (
+            reason,
+            reason is not None,
+        )
+        await fixture.see(faults=frozenset[Fault]())
+        assert fixture.board.commands[-1].contactor is (reason is None)
 
 
 async def test_a_contactor_that_does_not_close_is_called_stuck_until_a_reset(tmp_path: Path) -> None:
     """E06.FR.16: told apart from one that is welded; the transaction ends."""
-    async with post(tmp_path) as it:
-        await it.charge()
-        await it.see(contactor_closed=False)
-        await it.clock.advance(2)
-        assert it.evse.state.faults == frozenset()
-        await it.clock.advance(2)
-        assert it.evse.state.faults == {Fault.CONTACTOR_STUCK_OPEN}
-        assert not it.board.commands[-1].contactor
-        assert it.recorded[-1].stopped_reason is StoppedReason.OTHER
-        it.evse.reset()
-        assert it.evse.state.faults == frozenset()
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        await fixture.see(contactor_closed=False)
+        await fixture.clock.advance(2)
+        assert fixture.evse.state.faults == frozenset()
+        await fixture.clock.advance(2)
+        assert fixture.evse.state.faults == {Fault.CONTACTOR_STUCK_OPEN}
+        assert not fixture.board.commands[-1].contactor
+        assert fixture.recorded[-1].stopped_reason is StoppedReason.OTHER
+        fixture.evse.reset()
+        assert fixture.evse.state.faults == frozenset()
 
 
 async def test_a_dc_residual_current_stays_when_its_cause_is_gone_and_after_a_reset(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge()
-        await it.see(faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
-        await it.obey()
-        await it.see(faults=frozenset[Fault]())
-        it.evse.reset()
-        assert it.evse.state.faults == {Fault.DC_RESIDUAL_CURRENT}
-        assert it.evse.connector_status is ConnectorStatus.FAULTED
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        await fixture.see(faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
+        await fixture.obey()
+        await fixture.see(faults=frozenset[Fault]())
+        fixture.evse.reset()
+        assert fixture.evse.state.faults == {Fault.DC_RESIDUAL_CURRENT}
+        assert fixture.evse.connector_status is ConnectorStatus.FAULTED
 
 
 async def test_the_operations_of_a_contactor_are_counted_and_those_under_load(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.meter.shows = fakes.reading(1000.0, 16.0)
-        await it.clock.advance(2)
-        await it.see(faults=frozenset({Fault.EMERGENCY_STOP}))
-        await it.obey()
-        assert it.evse.contactor == ContactorCount(closed=1, opened_under_load=1)
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.meter.shows = fakes.reading(1000.0, 16.0)
+        await fixture.clock.advance(2)
+        await fixture.see(faults=frozenset({Fault.EMERGENCY_STOP}))
+        await fixture.obey()
+        assert fixture.evse.contactor == ContactorCount(closed=1, opened_under_load=1)
 
 
 async def test_the_energy_that_a_refused_id_may_still_have_is_counted_by_the_register(tmp_path: Path) -> None:
     """E05.FR.03"""
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.evse.refuse_energy(beyond_wh=500.0)
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.evse.refuse_energy(beyond_wh=500.0)
         for register_wh, flows in ((1499.0, True), (1500.0, False)):
-            it.meter.shows = fakes.reading(register_wh, 16.0)
-            await it.clock.advance(1)
-            assert (it.board.commands[-1].pilot_a is not None) is flows
-        assert it.evse.transaction_id is not None
+            fixture.meter.shows = fakes.reading(register_wh, 16.0)
+            await fixture.clock.advance(1)
+            assert (fixture.board.commands[-1].pilot_a is not None) is flows
+        assert fixture.evse.transaction_id is not None
 
 
 async def test_a_refused_id_without_grace_has_no_energy_at_once(tmp_path: Path) -> None:
     """E05.FR.02"""
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.evse.refuse_energy(beyond_wh=0.0)
-        await it.clock.advance(0)
-        assert it.board.commands[-1].pilot_a is None
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.evse.refuse_energy(beyond_wh=0.0)
+        await fixture.clock.advance(0)
+        assert fixture.board.commands[-1].pilot_a is None
 
 
 async def test_the_offer_never_passes_the_rating_of_the_evse(tmp_path: Path) -> None:
-    async with post(tmp_path, EvseLayout(1, max_current_a=16.0)) as it:
-        await it.charge(current_a=32.0)
-        assert {command.pilot_a for command in it.board.commands} == {None, 16.0}
+    async with post(tmp_path, EvseLayout(1, max_current_a=16.0)) as fixture:
+        await fixture.charge(current_a=32.0)
+        assert {command.pilot_a for command in fixture.board.commands} == {None, 16.0}
 
 
 async def test_a_halt_ends_the_transaction_on_disk_before_it_returns(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge()
-        halting = asyncio.create_task(it.evse.halt())
-        await it.clock.advance(2)
-        assert not it.board.commands[-1].contactor
-        await it.obey()
-        await it.clock.advance(1)
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        halting = asyncio.create_task(fixture.evse.halt())
+        await fixture.clock.advance(2)
+        assert not fixture.board.commands[-1].contactor
+        await fixture.obey()
+        await fixture.clock.advance(1)
         assert halting.done()
-        assert it.told[-1] == ("Ended", "AbnormalCondition")
-        assert it.recorded[-1].stopped_reason is StoppedReason.REBOOT
+        assert fixture.told[-1] == ("Ended", "AbnormalCondition")
+        assert fixture.recorded[-1].stopped_reason is StoppedReason.REBOOT
 
 
 async def test_a_meter_that_is_lost_stops_the_energy_until_it_is_back(tmp_path: Path) -> None:
     """No energy that nobody counts."""
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.meter.shows = None
-        await it.until_open(within_s=18)
-        assert Fault.METER in it.evse.state.faults
-        await it.obey()
-        it.meter.shows = fakes.reading(1000.0)
-        await it.clock.advance(1)
-        assert it.board.commands[-1].contactor
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.meter.shows = None
+        await fixture.until_open(within_s=18)
+        assert Fault.METER in fixture.evse.state.faults
+        await fixture.obey()
+        fixture.meter.shows = fakes.reading(1000.0)
+        await fixture.clock.advance(1)
+        assert fixture.board.commands[-1].contactor
 
 
 async def test_a_blind_board_keeps_the_contactor_open_until_it_sees_again(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.evse.report_fault(Fault.BOARD_SILENT, True)
-        await it.clock.advance(30)
-        orders = [command.contactor for command in it.board.commands]
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.evse.report_fault(Fault.BOARD_SILENT, True)
+        await fixture.clock.advance(30)
+        orders = [command.contactor for command in fixture.board.commands]
         assert orders[orders.index(True) :].count(True) == 1, "closed again without seeing anything"
         assert not orders[-1]
 
 
 async def test_a_pilot_at_minus_12_v_that_nobody_ordered_opens_the_contactor_and_is_a_fault(tmp_path: Path) -> None:
     """The stage that makes the pilot is dead. No −12 V is ordered then: behind those nobody would see it return."""
-    async with post(tmp_path) as it:
-        await it.charge()
-        await it.see(pilot=PilotState.F)
-        assert not it.board.commands[-1].contactor
-        await it.obey()
-        await it.clock.advance(2)
-        assert it.evse.state.faults == {Fault.PILOT}
-        assert not it.board.commands[-1].pilot_fault
-        await it.see(pilot=PilotState.C)
-        assert it.evse.state.faults == frozenset()
-        assert it.board.commands[-1].contactor
-        assert it.evse.state.transaction is not None
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        await fixture.see(pilot=PilotState.F)
+        assert not fixture.board.commands[-1].contactor
+        await fixture.obey()
+        await fixture.clock.advance(2)
+        assert fixture.evse.state.faults == {Fault.PILOT}
+        assert not fixture.board.commands[-1].pilot_fault
+        await fixture.see(pilot=PilotState.C)
+        assert fixture.evse.state.faults == frozenset()
+        assert fixture.board.commands[-1].contactor
+        assert fixture.evse.state.transaction is not None
 
 
 async def test_minus_12_v_that_were_ordered_are_no_fault_until_the_board_had_time_to_end_them(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge()
-        it.evse.report_fault(Fault.GROUND_FAULT, True)
-        await it.clock.advance(0)
-        await it.see(pilot=PilotState.F, contactor_closed=False)
-        await it.clock.advance(60)
-        assert it.evse.state.faults == {Fault.GROUND_FAULT}
-        it.evse.report_fault(Fault.GROUND_FAULT, False)
-        await it.clock.advance(1.9)
-        assert it.evse.state.faults == frozenset()
-        assert not it.board.commands[-1].contactor, "nobody has seen the vehicle yet"
-        await it.clock.advance(0.2)
-        assert it.evse.state.faults == {Fault.PILOT}
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        fixture.evse.report_fault(Fault.GROUND_FAULT, True)
+        await fixture.clock.advance(0)
+        await fixture.see(pilot=PilotState.F, contactor_closed=False)
+        await fixture.clock.advance(60)
+        assert fixture.evse.state.faults == {Fault.GROUND_FAULT}
+        fixture.evse.report_fault(Fault.GROUND_FAULT, False)
+        await fixture.clock.advance(1.9)
+        assert fixture.evse.state.faults == frozenset()
+        assert not fixture.board.commands[-1].contactor, "nobody has seen the vehicle yet"
+        await fixture.clock.advance(0.2)
+        assert fixture.evse.state.faults == {Fault.PILOT}
 
 
 async def test_a_contactor_that_is_closed_without_an_order_is_welded_in_a_transaction_or_not(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.see(contactor_closed=True)
-        await it.clock.advance(5)
-        assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
-        assert it.evse.connector_status is ConnectorStatus.FAULTED
+    async with post(tmp_path) as fixture:
+        await fixture.see(contactor_closed=True)
+        await fixture.clock.advance(5)
+        assert fixture.evse.state.faults == {Fault.CONTACTOR_WELDED}
+        assert fixture.evse.connector_status is ConnectorStatus.FAULTED
 
 
 async def test_a_contactor_that_is_welded_at_the_start_is_found_before_anybody_may_close_it(
     tmp_path: Path,
 ) -> None:
-    async with post(tmp_path) as it:
-        await it.see(contactor_closed=True)
-        await it.assembly.driver.make_safe(within_s=0.02)
-        assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
-        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        it.evse.apply_decision(Decision(16.0, ()))
-        await it.see(pilot=PilotState.C, cable_plugged=True)
-        await it.clock.advance(10)
-        assert not any(order.contactor or order.pilot_a for order in it.board.commands)
+    async with post(tmp_path) as fixture:
+        await fixture.see(contactor_closed=True)
+        await fixture.assembly.driver.make_safe(within_s=0.02)
+        assert fixture.evse.state.faults == {Fault.CONTACTOR_WELDED}
+        fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        fixture.evse.apply_decision(Decision(16.0, ()))
+        await fixture.see(pilot=PilotState.C, cable_plugged=True)
+        await fixture.clock.advance(10)
+        assert not any(order.contactor or order.pilot_a for order in fixture.board.commands)
 
 
 async def test_a_vehicle_that_draws_more_than_offered_is_cut_off_until_it_leaves(tmp_path: Path) -> None:
     """IEC 61851-1: a vehicle follows the pilot within 5 s."""
-    async with post(tmp_path) as it:
-        await it.charge(16.0)
-        it.meter.shows = fakes.reading(1100.0, 30.0)
-        await it.clock.advance(9)
-        assert it.board.commands[-1].contactor
-        await it.until_open(within_s=5)
-        await it.obey()
-        assert it.evse.state.faults == {Fault.OVER_CURRENT}
-        assert it.recorded[-1].stopped_reason is StoppedReason.OVERCURRENT_FAULT
-        await it.see(pilot=PilotState.A, cable_plugged=False)
-        assert it.evse.state.faults == frozenset()
+    async with post(tmp_path) as fixture:
+        await fixture.charge(16.0)
+        fixture.meter.shows = fakes.reading(1100.0, 30.0)
+        await fixture.clock.advance(9)
+        assert fixture.board.commands[-1].contactor
+        await fixture.until_open(within_s=5)
+        await fixture.obey()
+        assert fixture.evse.state.faults == {Fault.OVER_CURRENT}
+        assert fixture.recorded[-1].stopped_reason is StoppedReason.OVERCURRENT_FAULT
+        await fixture.see(pilot=PilotState.A, cable_plugged=False)
+        assert fixture.evse.state.faults == frozenset()
 
 
 @pytest.mark.parametrize("follows", [True, False])
@@ -313,125 +316,125 @@ async def test_an_offer_that_falls_again_and_again_makes_no_fault_of_a_vehicle_t
     tmp_path: Path, follows: bool
 ) -> None:
     """IEC 61851-1; one load of the house comes after the other, or its meter is silent."""
-    async with post(tmp_path) as it:
-        await it.charge(32.0)
+    async with post(tmp_path) as fixture:
+        await fixture.charge(32.0)
         offered = [32.0] * 6
         for second in range(24):
             offered.append(max(6.0, 31.0 - second))
-            it.evse.apply_decision(Decision(offered[-1], ()))
-            it.meter.shows = fakes.reading(1100.0, offered[-6] if follows else 32.0)
-            await it.clock.advance(1)
-        assert (Fault.OVER_CURRENT in it.evse.state.faults) is not follows
+            fixture.evse.apply_decision(Decision(offered[-1], ()))
+            fixture.meter.shows = fakes.reading(1100.0, offered[-6] if follows else 32.0)
+            await fixture.clock.advance(1)
+        assert (Fault.OVER_CURRENT in fixture.evse.state.faults) is not follows
 
 
 async def test_a_vehicle_that_does_not_follow_one_step_is_cut_off_as_soon_as_ever(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        await it.charge(32.0)
-        it.evse.apply_decision(Decision(16.0, ()))
-        it.meter.shows = fakes.reading(1100.0, 32.0)
-        await it.clock.advance(9)
-        assert it.board.commands[-1].contactor
-        await it.until_open(within_s=3)
+    async with post(tmp_path) as fixture:
+        await fixture.charge(32.0)
+        fixture.evse.apply_decision(Decision(16.0, ()))
+        fixture.meter.shows = fakes.reading(1100.0, 32.0)
+        await fixture.clock.advance(9)
+        assert fixture.board.commands[-1].contactor
+        await fixture.until_open(within_s=3)
 
 
 async def test_a_vehicle_without_a_diode_gets_nothing_until_it_leaves(tmp_path: Path) -> None:
     """The diode shows only while the pilot waves: an end of that is no mend, and closing again would never end."""
-    async with post(tmp_path) as it:
-        await it.charge()
-        closed = len(it.board.commands)
-        await it.see(faults=frozenset({Fault.DIODE}))
-        await it.obey()
-        await it.see(faults=frozenset[Fault]())
-        await it.clock.advance(60)
-        assert it.evse.state.faults == {Fault.DIODE}
-        assert it.evse.connector_status is ConnectorStatus.FAULTED
-        since = it.board.commands[closed:]
+    async with post(tmp_path) as fixture:
+        await fixture.charge()
+        closed = len(fixture.board.commands)
+        await fixture.see(faults=frozenset({Fault.DIODE}))
+        await fixture.obey()
+        await fixture.see(faults=frozenset[Fault]())
+        await fixture.clock.advance(60)
+        assert fixture.evse.state.faults == {Fault.DIODE}
+        assert fixture.evse.connector_status is ConnectorStatus.FAULTED
+        since = fixture.board.commands[closed:]
         assert not any(order.contactor or order.pilot_a for order in since)
         assert not any(order.pilot_fault for order in since), "behind −12 V nobody sees an attached cable leave"
-        await it.see(pilot=PilotState.A, cable_plugged=False)
-        assert it.evse.state.faults == frozenset()
+        await fixture.see(pilot=PilotState.A, cable_plugged=False)
+        assert fixture.evse.state.faults == frozenset()
 
 
 async def test_the_watchdog_knows_of_a_look_at_the_board(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        it.board.observation_task = MonitoredTask("a look", it.clock, 10.0)
-        with it.board.observation_task:
-            await it.clock.advance(11)
-            assert [stint.name for stint in it.assembly.monitored_tasks if stint.overdue] == ["a look"]
+    async with post(tmp_path) as fixture:
+        fixture.board.observation_task = MonitoredTask("a look", fixture.clock, 10.0)
+        with fixture.board.observation_task:
+            await fixture.clock.advance(11)
+            assert [task.name for task in fixture.assembly.monitored_tasks if task.overdue] == ["a look"]
 
 
 async def test_a_thin_cable_limits_the_offer_at_once(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        it.evse.apply_decision(Decision(32.0, ()))
-        await it.see(pilot=PilotState.B, cable_plugged=True, cable_max_a=13.0)
-        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        await it.clock.advance(1)
-        assert it.board.commands[-1].pilot_a == 13.0
+    async with post(tmp_path) as fixture:
+        fixture.evse.apply_decision(Decision(32.0, ()))
+        await fixture.see(pilot=PilotState.B, cable_plugged=True, cable_max_a=13.0)
+        fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await fixture.clock.advance(1)
+        assert fixture.board.commands[-1].pilot_a == 13.0
 
 
 async def test_a_second_card_with_the_cable_still_in_begins_a_transaction_of_its_own(tmp_path: Path) -> None:
     """E01.FR.02: nothing is given without a record."""
-    async with post(tmp_path) as it:
-        it.settings.transactions.override(TransactionSettings.tx_start_points, ("EVConnected",))
-        await it.charge()
-        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
-        await it.until_open(within_s=8)
-        await it.obey()
-        assert it.told[-1] == ("Ended", "StopAuthorized")
-        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        await it.clock.advance(1)
-        assert it.told[-1] == ("Started", "Authorized")
-        assert it.recorded[-1].transaction_id != it.recorded[0].transaction_id
+    async with post(tmp_path) as fixture:
+        fixture.settings.transactions.override(TransactionSettings.tx_start_points, ("EVConnected",))
+        await fixture.charge()
+        fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+        await fixture.until_open(within_s=8)
+        await fixture.obey()
+        assert fixture.told[-1] == ("Ended", "StopAuthorized")
+        fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await fixture.clock.advance(1)
+        assert fixture.told[-1] == ("Started", "Authorized")
+        assert fixture.recorded[-1].transaction_id != fixture.recorded[0].transaction_id
 
 
 async def test_before_the_meter_was_read_there_is_no_energy(tmp_path: Path) -> None:
-    async with post(tmp_path) as it:
-        unread = replace(it.evse.state, metered=False)
-        assert it.evse.state.metered
+    async with post(tmp_path) as fixture:
+        unread = replace(fixture.evse.state, metered=False)
+        assert fixture.evse.state.metered
         assert not offers_energy(replace(unread, offered_a=16.0, seen=PLUGGED, authorization=Authorization(fakes.CARD)))
 
 
 async def test_a_lock_that_does_not_close_is_broken_and_no_charge_starts(tmp_path: Path) -> None:
     """G05.FR.01: the station finds out itself; once the lock follows, all is well."""
-    async with post(tmp_path) as it:
-        it.board.lock_follows = False
-        it.evse.apply_decision(Decision(16.0, ()))
-        await it.see(pilot=PilotState.B, cable_plugged=True)
-        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        await it.see(pilot=PilotState.C)
-        await it.clock.advance(2)
-        assert it.board.commands[-1].lock
-        assert it.evse.state.charging_state is ChargingState.EV_CONNECTED
-        assert Fault.LOCK not in it.evse.state.faults
-        await it.clock.advance(2)
-        assert Fault.LOCK in it.evse.state.faults
-        assert it.evse.state.charging_state is ChargingState.SUSPENDED_EVSE
-        assert not any(command.contactor or command.pilot_a for command in it.board.commands)
-        await it.see(locked=True)
-        assert Fault.LOCK not in it.evse.state.faults
-        assert it.board.commands[-1].contactor
+    async with post(tmp_path) as fixture:
+        fixture.board.lock_follows = False
+        fixture.evse.apply_decision(Decision(16.0, ()))
+        await fixture.see(pilot=PilotState.B, cable_plugged=True)
+        fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await fixture.see(pilot=PilotState.C)
+        await fixture.clock.advance(2)
+        assert fixture.board.commands[-1].lock
+        assert fixture.evse.state.charging_state is ChargingState.EV_CONNECTED
+        assert Fault.LOCK not in fixture.evse.state.faults
+        await fixture.clock.advance(2)
+        assert Fault.LOCK in fixture.evse.state.faults
+        assert fixture.evse.state.charging_state is ChargingState.SUSPENDED_EVSE
+        assert not any(command.contactor or command.pilot_a for command in fixture.board.commands)
+        await fixture.see(locked=True)
+        assert Fault.LOCK not in fixture.evse.state.faults
+        assert fixture.board.commands[-1].contactor
 
 
 async def test_to_unlock_is_ordered_again_although_the_lock_seems_open(tmp_path: Path) -> None:
     """F05.FR.06: the order goes out without a cable, too, and its result is told."""
-    async with post(tmp_path) as it:
-        before = len(it.board.commands)
-        assert await it.evse.unlock()
-        await it.clock.advance(0)
-        assert len(it.board.commands) == before + 1
-        assert not it.board.commands[-1].lock
-        await it.see(faults=frozenset({Fault.LOCK}))
-        assert not await it.evse.unlock()
+    async with post(tmp_path) as fixture:
+        before = len(fixture.board.commands)
+        assert await fixture.evse.unlock()
+        await fixture.clock.advance(0)
+        assert len(fixture.board.commands) == before + 1
+        assert not fixture.board.commands[-1].lock
+        await fixture.see(faults=frozenset({Fault.LOCK}))
+        assert not await fixture.evse.unlock()
 
 
 async def test_to_unlock_is_told_within_a_transaction_that_nobody_is_authorized_for(tmp_path: Path) -> None:
     """E02.FR.17, F05.FR.04"""
-    async with post(tmp_path) as it:
-        await it.see(pilot=PilotState.B, cable_plugged=True)
-        await it.clock.advance(0)
-        assert await it.evse.unlock()
-        await it.clock.advance(0)
-        assert it.told == [("Started", "CablePluggedIn"), ("Updated", "UnlockCommand")]
+    async with post(tmp_path) as fixture:
+        await fixture.see(pilot=PilotState.B, cable_plugged=True)
+        await fixture.clock.advance(0)
+        assert await fixture.evse.unlock()
+        await fixture.clock.advance(0)
+        assert fixture.told == [("Started", "CablePluggedIn"), ("Updated", "UnlockCommand")]
 
 
 async def test_a_listener_that_fails_ends_the_evse_with_its_contactor_open(tmp_path: Path) -> None:
@@ -442,13 +445,13 @@ async def test_a_listener_that_fails_ends_the_evse_with_its_contactor_open(tmp_p
 
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
-        it = Post(database, clock, EvseLayout(1), None)
-        running = asyncio.create_task(it.assembly.run())
+        fixture = Post(database, clock, EvseLayout(1), None)
+        running = asyncio.create_task(fixture.assembly.run())
         await clock.advance(0)
-        await it.charge()
-        assert it.board.commands[-1].contactor
-        it.evse.meter.reading_taken.subscribe(fail)
+        await fixture.charge()
+        assert fixture.board.commands[-1].contactor
+        fixture.evse.meter.reading_taken.subscribe(fail)
         await clock.advance(2)
-        (done,), _ = await asyncio.wait({running}, timeout=10)
-        assert isinstance(done.exception(), ExceptionGroup)
-        assert it.board.commands[-1] == SAFE_OUTPUTS
+        (finished,), _ = await asyncio.wait({running}, timeout=10)
+        assert isinstance(finished.exception(), ExceptionGroup)
+        assert fixture.board.commands[-1] == SAFE_OUTPUTS

@@ -52,8 +52,8 @@ async def test_the_running_slot_is_never_written(tmp_path: Path) -> None:
         assert boot(folder).version == version
 
 
-@pytest.mark.parametrize("boots_anew", [1, 2])
-async def test_a_trial_that_fails_leaves_what_ran_before(tmp_path: Path, boots_anew: int) -> None:
+@pytest.mark.parametrize("boots", [1, 2])
+async def test_a_trial_that_fails_leaves_what_ran_before(tmp_path: Path, boots: int) -> None:
     folder = tmp_path / "slots"
     good = boot(folder)
     await good.install(written(tmp_path / "image", image("1.1")))
@@ -61,7 +61,7 @@ async def test_a_trial_that_fails_leaves_what_ran_before(tmp_path: Path, boots_a
     running = boot(folder)
     await running.install(written(tmp_path / "image", image("1.2", boots=False)))
     await running.activate()
-    for _ in range(boots_anew):
+    for _ in range(boots):
         booted = boot(folder)
         assert (booted.version, await booted.activation()) == ("1.1", ActivationResult.ROLLED_BACK)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def presented(context: ssl.SSLContext) -> bytes:
-    """The certificate (DER) that a client sees which connects through memory."""
+    """The certificate (DER) that the server of this context presents to a client, in a handshake in memory."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
@@ -35,9 +35,9 @@ def presented(context: ssl.SSLContext) -> bytes:
             side.do_handshake()
         except ssl.SSLWantReadError:
             waiting.append(side)
-    shown = client.getpeercert(binary_form=True)
-    assert shown is not None
-    return shown
+    certificate = client.getpeercert(binary_form=True)
+    assert certificate is not None
+    return certificate
 
 
 async def test_a_renewal_never_loads_a_certificate_into_a_context_in_use(
@@ -55,7 +55,7 @@ async def test_a_renewal_never_loads_a_certificate_into_a_context_in_use(
     load = ssl.SSLContext.load_cert_chain
 
     def observed(context: ssl.SSLContext, *args: Any) -> None:
-        changed.append(any(context is one for one in used))
+        changed.append(any(context is earlier_context for earlier_context in used))
         load(context, *args)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", observed)

@@ -53,7 +53,7 @@ async def test_every_event_is_logged_and_only_critical_ones_wait_for_the_csms(tm
         events = SecurityEvents(database, fakes.clock())
         await events.report(NOT_CRITICAL, "why")
         await events.report(CRITICAL)
-        assert [(one.type, one.info, one.to_tell) for one in await events.entries()] == [
+        assert [(event.type, event.info, event.to_tell) for event in await events.entries()] == [
             ("InvalidMessages", "why", False),
             ("StartupOfTheDevice", "", True),
         ]
@@ -73,11 +73,11 @@ async def test_what_waits_survives_a_power_cut_in_its_order(tmp_path: Path) -> N
             await SecurityEvents(database, clock).report(kind)
     async with open_database(tmp_path / "db", clock) as database:
         events = SecurityEvents(database, clock)
-        told: list[str] = []
+        sent: list[str] = []
         while (oldest := await events.oldest()) is not None:
-            told.append(oldest.type)
+            sent.append(oldest.type)
             await events.settle(oldest)
-    assert told == ["StartupOfTheDevice", "TamperDetectionActivated"]
+    assert sent == ["StartupOfTheDevice", "TamperDetectionActivated"]
 
 
 async def test_events_are_stored_while_old_ones_cannot_be_deleted(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ async def test_a_report_never_fails_and_what_the_disk_refuses_is_saved_later(tmp
         database.full = False
         await clock.advance(60)
         await events.report(NOT_CRITICAL)
-        assert [one.info for one in await events.entries()] == ["while full", ""]
+        assert [event.info for event in await events.entries()] == ["while full", ""]
         assert (await events.entries())[0].occurred_at == fakes.NOON
 
 
@@ -147,8 +147,8 @@ async def test_the_log_is_read_between_two_moments(tmp_path: Path) -> None:
             await clock.advance(60)
         minute = timedelta(minutes=1)
         found = await events.entries(oldest=fakes.NOON + minute, latest=fakes.NOON + 2 * minute)
-        assert [one.info for one in found] == ["1", "2"]
-        assert [one.info for one in await events.entries(max_count=1)] == ["3"]
+        assert [event.info for event in found] == ["1", "2"]
+        assert [event.info for event in await events.entries(max_count=1)] == ["3"]
 
 
 async def test_whoever_waits_is_told_of_a_new_event(tmp_path: Path) -> None:

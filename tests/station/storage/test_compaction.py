@@ -47,8 +47,8 @@ def names(folder: Path) -> list[str]:
     return [file.name for file in folder.iterdir()]
 
 
-async def made_by_an_older_program(path: Path) -> None:
-    """A database that was large, whose free pages stay in it."""
+async def create_old_database(path: Path) -> None:
+    """Create a database as older versions did: the free pages of deleted rows stay in the file."""
     async with open_database(path, fakes.clock()) as database:
         await fill(database)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -60,8 +60,8 @@ async def made_by_an_older_program(path: Path) -> None:
     assert size(path) > 30
 
 
-async def kept(database: Database) -> int:
-    """How many transactions are there."""
+async def count_transactions(database: Database) -> int:
+    """Count the transactions."""
     ((count,),) = await database.rows("SELECT COUNT(*) FROM transactions")
     return int(str(count))
 
@@ -80,7 +80,7 @@ async def test_what_50_000_deleted_transactions_took_is_given_back_when_nobody_c
         # 1 MiB of free pages, and a log of 4 MiB at the most
         await until(lambda: size(path) <= 6, meanwhile=lambda: clock.advance(60))
         assert 0 < await database.free_pages() <= 256, "a little stays for what is recorded next"
-        assert await kept(database) == 100
+        assert await count_transactions(database) == 100
         reclaiming.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reclaiming
@@ -92,8 +92,8 @@ async def test_whoever_begins_to_charge_stops_it(tmp_path: Path) -> None:
         await fill(database, 10_000)
         await empty(database)
         before = await database.free_pages()
-        looks = iter([True, True])
-        reclaiming = asyncio.create_task(reclaim_when_idle(database, lambda: next(looks, False), clock))
+        idle_answers = iter([True, True])
+        reclaiming = asyncio.create_task(reclaim_when_idle(database, lambda: next(idle_answers, False), clock))
         for _ in range(200):
             await clock.advance(10)
             await database.free_pages()  # its thread has done what was asked of it
@@ -105,11 +105,11 @@ async def test_whoever_begins_to_charge_stops_it(tmp_path: Path) -> None:
 
 async def test_the_database_of_an_older_program_is_rewritten_once_and_keeps_everything(tmp_path: Path) -> None:
     path = tmp_path / "db"
-    await made_by_an_older_program(path)
+    await create_old_database(path)
     node = path.stat().st_ino
     async with open_database(path, fakes.clock()) as database:
         assert size(path) < 2
-        assert await kept(database) == 100
+        assert await count_transactions(database) == 100
         assert await database.rows("PRAGMA auto_vacuum") == [(2,)]
         assert await database.rows("PRAGMA journal_mode") == [("wal",)]
         assert await database.rows("PRAGMA integrity_check") == [("ok",)]
@@ -125,10 +125,10 @@ async def test_the_database_of_an_older_program_is_rewritten_once_and_keeps_ever
 
 async def test_a_rewriting_that_a_power_cut_broke_off_is_done_again(tmp_path: Path) -> None:
     path = tmp_path / "db"
-    await made_by_an_older_program(path)
+    await create_old_database(path)
     (tmp_path / ".db.rewritten").write_bytes(path.read_bytes()[:100_000])
     async with open_database(path, fakes.clock()) as database:
-        assert await kept(database) == 100
+        assert await count_transactions(database) == 100
         assert size(path) < 2
     assert names(tmp_path) == ["db"]
 
@@ -141,16 +141,16 @@ async def test_a_disk_without_room_or_a_slow_one_leaves_the_old_database_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "db"
-    await made_by_an_older_program(path)
+    await create_old_database(path)
     with monkeypatch.context() as full:
         full.setattr(compaction, "free_bytes", _full)
         async with open_database(path, fakes.clock()) as database:
-            assert await kept(database) == 100
+            assert await count_transactions(database) == 100
     assert "not enough disk space for a copy" in caplog.text
     with monkeypatch.context() as slow:
         slow.setattr(compaction, "_WITHIN_S", -1.0)
         async with open_database(path, fakes.clock()) as database:
-            assert await kept(database) == 100
+            assert await count_transactions(database) == 100
     assert "it took more than -1 s" in caplog.text
     assert size(path) > 30
     assert sorted(names(tmp_path)) == [".db.slow", "db"]
@@ -161,8 +161,8 @@ async def test_an_old_database_that_cannot_be_rewritten_is_brought_up_to_date_al
 ) -> None:
     path = tmp_path / "db"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for one in migrations()[:-1]:
-            connection.executescript(f"{one.sql}\nPRAGMA user_version={one.number};")
+        for migration in migrations()[:-1]:
+            connection.executescript(f"{migration.sql}\nPRAGMA user_version={migration.number};")
     monkeypatch.setattr(compaction, "free_bytes", _full)
     async with open_database(path, fakes.clock()) as database:
         assert await database.rows("PRAGMA user_version") == [(len(migrations()),)]
@@ -175,19 +175,19 @@ async def test_a_rewriting_that_took_too_long_delays_no_other_start_until_half_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "db"
-    await made_by_an_older_program(path)
+    await create_old_database(path)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executemany(_INSERT, [(f"kept-{number:036d}", _BILL) for number in range(1_000)])
     with monkeypatch.context() as slow:
         slow.setattr(compaction, "_WITHIN_S", -1.0)
         async with open_database(path, fakes.clock()) as database:
-            assert await kept(database) == 1_100
+            assert await count_transactions(database) == 1_100
     async with open_database(path, fakes.clock()) as database:
-        assert await kept(database) == 1_100
+        assert await count_transactions(database) == 1_100
         assert size(path) > 30, "it is not tried again"
         await database.write("DELETE FROM transactions WHERE number <= (SELECT MAX(number) - 100 FROM transactions)")
     async with open_database(path, fakes.clock()) as database:
-        assert await kept(database) == 100
+        assert await count_transactions(database) == 100
         assert size(path) < 2
     assert names(tmp_path) == ["db"]
 
@@ -197,15 +197,15 @@ async def test_a_database_that_another_program_looks_into_is_not_replaced(
 ) -> None:
     """What went into the log of the old file would be lost."""
     path = tmp_path / "db"
-    await made_by_an_older_program(path)
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        other.execute("SELECT COUNT(*) FROM transactions").fetchone()
+    await create_old_database(path)
+    with contextlib.closing(sqlite3.connect(path)) as reader:
+        reader.execute("SELECT COUNT(*) FROM transactions").fetchone()
         async with open_database(path, fakes.clock()) as database:
             await database.write(_INSERT, ("new", _BILL))
-            assert await kept(database) == 101
+            assert await count_transactions(database) == 101
     assert "another program has the file open" in caplog.text
     async with open_database(path, fakes.clock()) as database:
-        assert await kept(database) == 101
+        assert await count_transactions(database) == 101
     assert size(path) < 2
 
 

@@ -35,8 +35,8 @@ def migrated(path: Path, until: int | None = None) -> Path:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")
         database.execute("PRAGMA journal_mode=WAL")
-        for one in database_schema.migrations()[:until]:
-            database.executescript(f"BEGIN;\n{one.sql}\nPRAGMA user_version={one.number};\nCOMMIT;")
+        for migration in database_schema.migrations()[:until]:
+            database.executescript(f"BEGIN;\n{migration.sql}\nPRAGMA user_version={migration.number};\nCOMMIT;")
     return path
 
 
@@ -78,8 +78,8 @@ def test_files_of_a_deleted_database_are_gone_from_the_disk_before_the_new_one_e
     """A power cut could bring the log back beside the new file otherwise."""
     path = tmp_path / "db"
     left = [path.with_name(f"db{suffix}") for suffix in ("-journal", "-shm", "-wal")]
-    for one in left:
-        one.touch()
+    for leftover in left:
+        leftover.touch()
     syncs.observe = lambda: (any(file.exists() for file in left), path.exists())
     database_schema.create(path)
     observed_at_folder = [
@@ -96,17 +96,17 @@ def _empty(path: Path) -> None:
     path.touch()
 
 
-def _log_of_a_deleted_one(path: Path) -> None:
+def _log_of_deleted_database(path: Path) -> None:
     """A write-ahead log with a row that SQLite would read into the new database."""
     with contextlib.closing(sqlite3.connect(migrated(path), isolation_level=None)) as database:
         database.execute(WRITE, ("of the deleted one", "x"))
         log = path.with_name(f"{path.name}-wal").read_bytes()
-    for one in path.parent.glob(f"{path.name}*"):
-        one.unlink()
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
     path.with_name(f"{path.name}-wal").write_bytes(log)
 
 
-@pytest.mark.parametrize("left", [_half_written, _empty, _log_of_a_deleted_one])
+@pytest.mark.parametrize("left", [_half_written, _empty, _log_of_deleted_database])
 async def test_whatever_a_power_cut_left_of_its_creation_a_complete_database_is_opened(
     tmp_path: Path, left: Callable[[Path], None]
 ) -> None:

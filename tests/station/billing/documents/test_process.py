@@ -77,15 +77,15 @@ async def test_no_secret_goes_through_arguments_or_environment(monkeypatch: pyte
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "station.py").write_text("raise SystemExit(9)")
-    told: dict[str, Any] = json.loads(await draw(ProcessReportOrder()))
-    assert told["arguments"][1:] == ["-P", "-m", "station.billing.documents", ""]
-    assert not [name for name in told["environment"] if name.startswith("BORNE_") or name == "NOTIFY_SOCKET"]
-    assert str(tmp_path) not in told["path"]
+    report: dict[str, Any] = json.loads(await draw(ProcessReportOrder()))
+    assert report["arguments"][1:] == ["-P", "-m", "station.billing.documents", ""]
+    assert not [name for name in report["environment"] if name.startswith("BORNE_") or name == "NOTIFY_SOCKET"]
+    assert str(tmp_path) not in report["path"]
 
 
 async def test_it_is_bounded_and_what_a_library_prints_is_no_part_of_the_document() -> None:
-    told: dict[str, Any] = json.loads(await draw(ProcessReportOrder()))
-    assert told["limits"] == {"RLIMIT_AS": 2**29, "RLIMIT_CPU": 60, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
+    report: dict[str, Any] = json.loads(await draw(ProcessReportOrder()))
+    assert report["limits"] == {"RLIMIT_AS": 2**29, "RLIMIT_CPU": 60, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
 
 
 async def test_a_failure_is_an_error_and_the_log_says_where_but_nothing_of_the_order(

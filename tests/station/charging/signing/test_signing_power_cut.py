@@ -31,7 +31,7 @@ WRITES = 11
 
 
 class Failing(Database):
-    """A disk that takes so many writes, and then nothing more: what was not written when the power failed."""
+    """A database that raises StorageError at each write after the first `left` ones, as after a power cut."""
 
     left = 10**9
 
@@ -73,40 +73,40 @@ async def living(folder: Path) -> AsyncGenerator[tuple[Post, Failing]]:
     async def failing(path: Path, clock: Clock) -> AsyncGenerator[Failing]:
         async with open_database(path, fakes.clock()) as database:
             connection, reads = database._connection, database._read_connections  # pyright: ignore[reportPrivateUsage]  # the same file
-            made = Failing(connection, clock, reads)
-            found.append(made)
-            yield made
+            failing_disk = Failing(connection, clock, reads)
+            found.append(failing_disk)
+            yield failing_disk
 
-    async with post(folder, signed=True, opener=failing) as it:
-        it.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
-        yield it, found[0]
-
-
-def shows(it: Post, energy_wh: float, current_a: float = 0.0) -> None:
-    """The meter shows this now."""
-    it.meter.shows = replace(fakes.reading(energy_wh, current_a), taken_at=it.clock.now())
+    async with post(folder, signed=True, opener=failing) as fixture:
+        fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
+        yield fixture, found[0]
 
 
-async def charge_until_the_cut(it: Post) -> None:
-    """A charge of 500 Wh, as far as the disk takes it."""
-    it.evse.apply_decision(Decision(16.0, ()))
-    await it.see(pilot=PilotState.B, cable_plugged=True)
-    it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-    await it.clock.advance(1)
-    await it.see(pilot=PilotState.C)
-    await it.obey()
-    closed = it.board.seen.contactor_closed
-    await it.clock.advance(60)
-    shows(it, 1500.0 if closed else 1000.0, 16.0)
-    await it.clock.advance(1)
-    it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-    await it.see(pilot=PilotState.B)
-    await it.obey()
-    await it.clock.advance(20)
+def set_reading(fixture: Post, energy_wh: float, current_a: float = 0.0) -> None:
+    """Set the reading of the meter, at this time."""
+    fixture.meter.shows = replace(fakes.reading(energy_wh, current_a), taken_at=fixture.clock.now())
+
+
+async def charge_until_the_cut(fixture: Post) -> None:
+    """Charge 500 Wh; the disk may fail at any write."""
+    fixture.evse.apply_decision(Decision(16.0, ()))
+    await fixture.see(pilot=PilotState.B, cable_plugged=True)
+    fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+    await fixture.clock.advance(1)
+    await fixture.see(pilot=PilotState.C)
+    await fixture.obey()
+    closed = fixture.board.seen.contactor_closed
+    await fixture.clock.advance(60)
+    set_reading(fixture, 1500.0 if closed else 1000.0, 16.0)
+    await fixture.clock.advance(1)
+    fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+    await fixture.see(pilot=PilotState.B)
+    await fixture.obey()
+    await fixture.clock.advance(20)
 
 
 def check(records: list[SignedRecord], events: list[TransactionEvent], spki: bytes) -> None:
-    """One transaction after recovery: what is signed, and what the CSMS gets of it."""
+    """Check one transaction after recovery: its signed records, and the signed values of its events."""
     assert [event.event_type for event in events].count(EventType.ENDED) == 1
     signed = [
         sample
@@ -115,19 +115,19 @@ def check(records: list[SignedRecord], events: list[TransactionEvent], spki: byt
         for sample in value.samples
         if sample.signed is not None
     ]
-    kept = {record.text for record in records}
-    assert all(sample.signed is not None and sample.signed.record in kept for sample in signed)
+    stored_texts = {record.text for record in records}
+    assert all(sample.signed is not None and sample.signed.record in stored_texts for sample in signed)
     reasons = [record.reason for record in records]
     assert reasons in ([], ["B", "L"], ["B", "P"])
     for record in records:
         assert check_signature(ocmf.parse_record(record.text.encode()), read_key(spki.hex())).valid
     if records:
-        made = check_bill([ocmf.parse_record(record.text.encode()) for record in records])
-        assert made.objections == ()
+        bill = check_bill([ocmf.parse_record(record.text.encode()) for record in records])
+        assert bill.objections == ()
         begin, end = events[0].register, events[-1].register
         assert begin is not None
         assert end is not None
-        assert made.register_deltas[0].energy_wh == round(end.energy_import_wh - begin.energy_import_wh)
+        assert bill.register_deltas[0].energy_wh == round(end.energy_import_wh - begin.energy_import_wh)
         contexts = [sample.context for sample in signed if sample in last_samples(events)]
         assert contexts == [ReadingContext.TRANSACTION_BEGIN, ReadingContext.TRANSACTION_END]
 
@@ -140,22 +140,22 @@ def last_samples(events: list[TransactionEvent]) -> list[object]:
 @pytest.mark.parametrize("cut", range(WRITES + 2))
 async def test_between_any_two_writes(cut: int, tmp_path: Path) -> None:
     """The signed record, the event, the samples kept for the end: whichever was the last that the disk took."""
-    async with living(tmp_path) as (it, disk):
-        shows(it, 1000.0)
-        await it.clock.advance(1)
+    async with living(tmp_path) as (fixture, disk):
+        set_reading(fixture, 1000.0)
+        await fixture.clock.advance(1)
         disk.left = cut
-        await charge_until_the_cut(it)
+        await charge_until_the_cut(fixture)
         assert (disk.left > 0) is (cut > WRITES), "a charge makes another number of writes than are tried"
-        register_wh = it.meter.shows.energy_import_wh if it.meter.shows is not None else None
+        register_wh = fixture.meter.shows.energy_import_wh if fixture.meter.shows is not None else None
         assert register_wh is not None
     for _ in range(2):  # and once more: what recovery did is not done again
-        async with living(tmp_path) as (it, _disk):
-            shows(it, register_wh)
-            await end_open_transactions(it.outbox, {1: it.assembly}, it.settings.sampling, it.clock)
-            pages = [record.page for record in await it.records.stored_after(0, 100)]
+        async with living(tmp_path) as (fixture, _disk):
+            set_reading(fixture, register_wh)
+            await end_open_transactions(fixture.outbox, {1: fixture.assembly}, fixture.settings.sampling, fixture.clock)
+            pages = [record.page for record in await fixture.records.stored_after(0, 100)]
             assert pages == list(range(1, len(pages) + 1))
-            assert await it.outbox.open_transactions() == []
-            assert it.assembly.signing is not None
-            key = await it.assembly.signing.signatures.prepare()
-            for identity in await fakes.transaction_ids(it.outbox):
-                check(await it.records.of(identity), await it.outbox.events(identity), key.spki)
+            assert await fixture.outbox.open_transactions() == []
+            assert fixture.assembly.signing is not None
+            key = await fixture.assembly.signing.signatures.prepare()
+            for identity in await fakes.transaction_ids(fixture.outbox):
+                check(await fixture.records.of(identity), await fixture.outbox.events(identity), key.spki)

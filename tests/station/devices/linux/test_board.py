@@ -46,31 +46,31 @@ CHARGING = Outputs(pilot_a=16.0, contactor=True, lock=True)
 
 
 class Rig:
-    """A board, its bench, and what the board told last."""
+    """A board, its bench, and the last observation of the board."""
 
     def __init__(self, bench: Bench, board: LinuxBoard, clock: VirtualClock) -> None:
         self.bench = bench
         self.board = board
         self.clock = clock
-        self.seen = Observation()
-        self.told = 0
+        self.observation = Observation()
+        self.count = 0
 
     async def follow(self) -> None:
-        """Take note of what it tells."""
-        async for seen in self.board.observations():
-            self.seen, self.told = seen, self.told + 1
+        """Store each observation, and count them."""
+        async for observation in self.board.observations():
+            self.observation, self.count = observation, self.count + 1
 
-    async def until(self, what: Callable[[], bool]) -> None:
-        """Let time pass until something is true."""
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Advance the clock until a condition holds."""
         for _ in range(40):
-            if what():
+            if condition():
                 return
             await self.clock.advance(0.05)
-        raise AssertionError(f"not so within two seconds; seen: {self.seen}")
+        raise AssertionError(f"not so within two seconds; last observation: {self.observation}")
 
 
 class _Unheld(VirtualClock):
-    """A clock that does not wait for wires: time passes while one is asked."""
+    """A virtual clock that does not stand while a thread reads the hardware."""
 
     @contextlib.contextmanager
     def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:
@@ -97,7 +97,7 @@ async def rigged(root: Path) -> AsyncGenerator[Rig]:
     rig = Rig(bench, board_of(bench, clock), clock)
     await rig.board.apply(SAFE_OUTPUTS)
     following = asyncio.create_task(rig.follow())
-    await rig.until(lambda: rig.told > 0)
+    await rig.until(lambda: rig.count > 0)
     try:
         yield rig
     finally:
@@ -110,7 +110,7 @@ async def test_at_rest_the_pilot_is_steady_and_nothing_is_closed(tmp_path: Path)
     async with rigged(tmp_path) as rig:
         assert rig.bench.duty == 1.0
         assert not rig.bench.chips.active[CONTACTOR]
-        assert rig.seen == Observation(pilot=PilotState.A, temperature_c=21.5)
+        assert rig.observation == Observation(pilot=PilotState.A, temperature_c=21.5)
 
 
 @pytest.mark.parametrize(("current_a", "duty"), [(6.0, 0.1), (16.0, 0.26667), (32.0, 0.53333), (63.0, 0.892)])
@@ -140,9 +140,9 @@ async def test_an_inverting_stage_gets_the_other_part_of_the_period(tmp_path: Pa
 async def test_a_channel_that_udev_hands_over_a_moment_after_its_export_is_no_failure(tmp_path: Path) -> None:
     """At a cold boot; else nothing would be known of the contactor before the first charge."""
     bench = Bench(tmp_path)
-    made, hidden = bench.pwm / "pwm0", bench.pwm / "later"
-    made.rename(hidden)
-    udev = threading.Timer(0.1, hidden.rename, (made,))
+    exported, hidden = bench.pwm / "pwm0", bench.pwm / "later"
+    exported.rename(hidden)
+    udev = threading.Timer(0.1, hidden.rename, (exported,))
     udev.start()
     try:
         await board_of(bench, fakes.clock()).apply(SAFE_OUTPUTS)
@@ -172,33 +172,33 @@ async def test_the_contactor_closes_last_and_opens_first(tmp_path: Path) -> None
 async def test_the_voltage_of_the_pilot_is_its_state(tmp_path: Path, volts: float, state: str) -> None:
     async with rigged(tmp_path) as rig:
         rig.bench.pilot(volts)
-        await rig.until(lambda: rig.seen.pilot is PilotState(state))
+        await rig.until(lambda: rig.observation.pilot is PilotState(state))
 
 
 async def test_a_missing_diode_is_found_while_the_pilot_waves_and_only_then(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         rig.bench.pilot(6.0, -6.0)
-        await rig.until(lambda: rig.seen.pilot is PilotState.C)
-        assert not rig.seen.faults
+        await rig.until(lambda: rig.observation.pilot is PilotState.C)
+        assert not rig.observation.faults
         await rig.board.apply(Outputs(pilot_a=16.0))
-        await rig.until(lambda: rig.seen.faults == frozenset({Fault.DIODE}))
+        await rig.until(lambda: rig.observation.faults == frozenset({Fault.DIODE}))
 
 
 async def test_a_diode_is_missing_when_two_looks_in_a_row_say_so(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.board.apply(Outputs(pilot_a=16.0))
         rig.bench.pilot(6.0)
-        await rig.until(lambda: rig.seen.pilot is PilotState.C)
+        await rig.until(lambda: rig.observation.pilot is PilotState.C)
         rig.bench.pilot(6.0, -6.0)
         await rig.clock.advance(0.05)
-        assert not rig.seen.faults
+        assert not rig.observation.faults
         rig.bench.pilot(6.0)
         await rig.clock.advance(0.05)
         rig.bench.pilot(6.0, -6.0)
         await rig.clock.advance(0.05)
-        assert not rig.seen.faults
+        assert not rig.observation.faults
         await rig.clock.advance(0.05)
-        assert rig.seen.faults == {Fault.DIODE}
+        assert rig.observation.faults == {Fault.DIODE}
 
 
 @pytest.mark.parametrize(("first", "then"), [(None, 16.0), (16.0, None)])
@@ -209,7 +209,7 @@ async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
     async with rigged(tmp_path) as rig:
         rig.bench.pilot(9.0, -12.0 if first else 9.0)
         await rig.board.apply(Outputs(pilot_a=first))
-        await rig.until(lambda: rig.seen.pilot is PilotState.B)
+        await rig.until(lambda: rig.observation.pilot is PilotState.B)
         with rig.bench.held(1) as negative_half:
             moved = asyncio.create_task(rig.clock.advance(0.05))
             await until(lambda: negative_half.readers)
@@ -217,9 +217,9 @@ async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
             rig.bench.pilot(9.0, -12.0 if then else 9.0)
             negative_half.release(raw_count(9.0 / GAIN))
             await moved
-        assert not rig.seen.faults
+        assert not rig.observation.faults
         await rig.clock.advance(0.2)
-        assert not rig.seen.faults
+        assert not rig.observation.faults
 
 
 @pytest.mark.parametrize(("resistance_ohm", "cable_max_a"), [(1500, 13), (680, 20), (220, 32), (100, 63), (1000, 13)])
@@ -229,8 +229,8 @@ async def test_the_resistor_in_the_plug_tells_the_cable(
     """The last one tells no rating: it gets what is configured for it."""
     async with rigged(tmp_path) as rig:
         rig.bench.cable(resistance_ohm)
-        await rig.until(lambda: rig.seen.cable_plugged)
-        assert rig.seen.cable_max_a == cable_max_a
+        await rig.until(lambda: rig.observation.cable_plugged)
+        assert rig.observation.cable_max_a == cable_max_a
 
 
 async def test_with_an_attached_cable_a_vehicle_is_what_the_pilot_tells(tmp_path: Path) -> None:
@@ -240,13 +240,13 @@ async def test_with_an_attached_cable_a_vehicle_is_what_the_pilot_tells(tmp_path
     watching = board.observations()
     assert not (await anext(watching)).cable_plugged
     bench.pilot(9.0)
-    seen = asyncio.ensure_future(anext(watching))
+    next_observation = asyncio.ensure_future(anext(watching))
     await clock.advance(0.1)
-    assert (await seen).cable_plugged
+    assert (await next_observation).cable_plugged
     bench.pilot(-12.0)  # our own: the vehicle is behind it
-    seen = asyncio.ensure_future(anext(watching))
+    next_observation = asyncio.ensure_future(anext(watching))
     await clock.advance(0.1)
-    assert (await seen).cable_plugged
+    assert (await next_observation).cable_plugged
 
 
 @pytest.mark.parametrize(
@@ -260,33 +260,33 @@ async def test_with_an_attached_cable_a_vehicle_is_what_the_pilot_tells(tmp_path
 async def test_an_input_is_a_fault_while_it_is_active(tmp_path: Path, line: int, fault: Fault) -> None:
     async with rigged(tmp_path) as rig:
         rig.bench.put(line, True)
-        await rig.until(lambda: rig.seen.faults == frozenset({fault}))
+        await rig.until(lambda: rig.observation.faults == frozenset({fault}))
         rig.bench.put(line, False)
-        await rig.until(lambda: not rig.seen.faults)
+        await rig.until(lambda: not rig.observation.faults)
 
 
 async def test_the_bay_and_the_contactor_are_seen_and_a_weld_too(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         rig.bench.put(BAY, True)
-        await rig.until(lambda: rig.seen.bay_occupied)
+        await rig.until(lambda: rig.observation.bay_occupied)
         rig.bench.welded = True
         await rig.board.apply(CHARGING)
-        await rig.until(lambda: rig.seen.contactor_closed)
+        await rig.until(lambda: rig.observation.contactor_closed)
         await rig.board.apply(SAFE_OUTPUTS)
         await rig.clock.advance(0.2)
-        assert rig.seen.contactor_closed
+        assert rig.observation.contactor_closed
 
 
 async def test_a_motor_lock_is_driven_for_its_pulse_and_never_both_ways(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.board.apply(Outputs(lock=True))
         assert (rig.bench.chips.active[SHUT], rig.bench.chips.active[OPEN]) == (True, False)
-        await rig.until(lambda: rig.seen.locked)
+        await rig.until(lambda: rig.observation.locked)
         await rig.clock.advance(0.7)
         assert not rig.bench.chips.active[SHUT]
         await rig.board.apply(SAFE_OUTPUTS)
         assert (rig.bench.chips.active[SHUT], rig.bench.chips.active[OPEN]) == (False, True)
-        await rig.until(lambda: not rig.seen.locked)
+        await rig.until(lambda: not rig.observation.locked)
 
 
 async def test_a_stuck_lock_is_driven_again_with_the_next_order(tmp_path: Path) -> None:
@@ -294,10 +294,10 @@ async def test_a_stuck_lock_is_driven_again_with_the_next_order(tmp_path: Path) 
         rig.bench.lock_stuck = True
         await rig.board.apply(Outputs(lock=True))
         await rig.clock.advance(1)
-        assert not rig.seen.locked
+        assert not rig.observation.locked
         rig.bench.lock_stuck = False
         await rig.board.apply(Outputs(lock=True))
-        await rig.until(lambda: rig.seen.locked)
+        await rig.until(lambda: rig.observation.locked)
 
 
 async def test_a_solenoid_holds_while_it_is_energised(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ async def test_the_monitor_tests_itself_without_a_fault_being_told(tmp_path: Pat
         faults: set[Fault] = set()
         while not testing.done():
             await rig.clock.advance(0.05)
-            faults |= rig.seen.faults
+            faults |= rig.observation.faults
         assert (await testing, faults) == (SelfTest.PASSED, set())
 
 
@@ -347,12 +347,12 @@ async def test_a_test_that_is_broken_off_ends_and_its_trip_is_no_fault(tmp_path:
         assert not rig.bench.chips.active[TEST]
         rig.bench.put(TRIPPED, True)
         await rig.clock.advance(1.9)
-        assert not rig.seen.faults
+        assert not rig.observation.faults
         rig.bench.put(TRIPPED, False)
         await rig.clock.advance(0.2)
         rig.bench.put(TRIPPED, True)
         await rig.clock.advance(0.1)
-        assert rig.seen.faults == {Fault.DC_RESIDUAL_CURRENT}
+        assert rig.observation.faults == {Fault.DC_RESIDUAL_CURRENT}
 
 
 async def test_a_monitor_that_does_not_trip_has_failed(tmp_path: Path) -> None:
@@ -538,21 +538,21 @@ async def test_phases_are_switched_while_the_contactor_is_open_and_seen_where_th
     following = asyncio.create_task(rig.follow())
     await rig.board.apply(Outputs(phases=3))
     bench.put(41, True)
-    await rig.until(lambda: rig.seen.phases == 3)
+    await rig.until(lambda: rig.observation.phases == 3)
     await rig.board.apply(Outputs(16.0, contactor=True, phases=3))
-    await rig.until(lambda: rig.seen.contactor_closed)
+    await rig.until(lambda: rig.observation.contactor_closed)
     await rig.board.apply(Outputs(phases=1))
     assert bench.chips.active[40], "the contactor was closed when that was ordered"
-    await rig.until(lambda: not rig.seen.contactor_closed)
+    await rig.until(lambda: not rig.observation.contactor_closed)
     await rig.board.apply(Outputs(phases=1))
     assert not bench.chips.active[40]
     await clock.advance(2.0)
-    assert (rig.seen.phases, rig.seen.faults) == (3, frozenset())
+    assert (rig.observation.phases, rig.observation.faults) == (3, frozenset())
     await clock.advance(2.0)
-    assert rig.seen.faults == {Fault.POWER_SWITCH}
+    assert rig.observation.faults == {Fault.POWER_SWITCH}
     bench.put(41, False)
-    await rig.until(lambda: rig.seen.phases == 1)
-    assert rig.seen.faults == frozenset()
+    await rig.until(lambda: rig.observation.phases == 1)
+    assert rig.observation.faults == frozenset()
     following.cancel()
     await asyncio.wait([following])
 
@@ -579,7 +579,7 @@ async def test_the_relay_of_the_phases_is_where_it_was_ordered_when_its_chip_is_
 async def test_letting_go_leaves_everything_at_rest(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.board.apply(CHARGING)
-        await rig.until(lambda: rig.seen.locked)
+        await rig.until(lambda: rig.observation.locked)
         closing = asyncio.create_task(rig.board.close())
         await rig.clock.advance(1)
         await closing

@@ -28,8 +28,8 @@ async def _no_snapshot() -> StationSnapshot:
     raise AssertionError("a security log shows no state")
 
 
-class Desk:
-    """Uploads of a security log that nobody takes, and what the CSMS is told."""
+class UploadFixture:
+    """Uploads of a security log to a server that does not exist, and the statuses that are reported to the CSMS."""
 
     def __init__(self, folder: Path, database: Database, clock: VirtualClock) -> None:
         events, outbox = SecurityEvents(database, clock), Outbox(database, clock)
@@ -38,13 +38,13 @@ class Desk:
         sources = LogSources(events, outbox, _no_snapshot)
         self.logs = LogFiles(LogStore(folder / "log", clock), sources, self.folder, "id", clock)
         self.uploads = LogUploads(self.logs, FactStore(database, "log-upload"), clock, ssl.create_default_context)
-        self.told: list[tuple[int, UploadStatus]] = []
+        self.statuses: list[tuple[int, UploadStatus]] = []
 
     async def report(self) -> None:
-        """Take each status as soon as it is there."""
+        """Record each status as soon as it is published."""
         while True:
             progress = await self.uploads.next_progress()
-            self.told.append((progress.request_id, progress.status))
+            self.statuses.append((progress.request_id, progress.status))
             await self.uploads.mark_reported(progress)
 
     def order(self, request_id: int) -> LogUploadOrder:
@@ -55,9 +55,9 @@ class Desk:
         )
 
     async def idle(self) -> None:
-        """Let time pass until nothing is being uploaded and the CSMS has heard so."""
+        """Wait until nothing is being uploaded and its last status is reported."""
         await until(
-            lambda: self.uploads.uploading is None and self.told[-1][1] is not UploadStatus.UPLOADING,
+            lambda: self.uploads.uploading is None and self.statuses[-1][1] is not UploadStatus.UPLOADING,
             meanwhile=lambda: self.clock.advance(5.0),
         )
 
@@ -67,30 +67,30 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
+async def fixture(tmp_path: Path) -> AsyncGenerator[UploadFixture]:
     """A desk at work."""
     time = clock()
     async with open_database(tmp_path / "borne.sqlite", time) as database:
         events = SecurityEvents(database, time)
         await events.report(SecurityEventType.STARTUP_OF_THE_DEVICE)
-        made = Desk(tmp_path, database, time)
-        working = [asyncio.create_task(made.uploads.run()), asyncio.create_task(made.report())]
-        yield made
+        fixture = UploadFixture(tmp_path, database, time)
+        working = [asyncio.create_task(fixture.uploads.run()), asyncio.create_task(fixture.report())]
+        yield fixture
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
 
 
-async def test_an_upload_whose_answer_never_leaves_does_not_go_on_for_ever(desk: Desk) -> None:
+async def test_an_upload_whose_answer_never_leaves_does_not_go_on_for_ever(fixture: UploadFixture) -> None:
     """The link is lost between order and answer: nobody begins it, and a reset on idle waits for it (B12.FR.01)."""
-    assert desk.uploads.accept(desk.order(1)) is False
-    assert desk.uploads.uploading == 1
-    await desk.idle()
-    assert desk.told[-1] == (1, UploadStatus.UPLOAD_FAILURE)
+    assert fixture.uploads.accept(fixture.order(1)) is False
+    assert fixture.uploads.uploading == 1
+    await fixture.idle()
+    assert fixture.statuses[-1] == (1, UploadStatus.UPLOAD_FAILURE)
 
 
 async def test_logs_that_were_cancelled_while_they_were_written_do_not_pile_up(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    fixture: UploadFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread that writes cannot be stopped; what it leaves goes when the next log is made."""
     writing = asyncio.Event()
@@ -102,28 +102,28 @@ async def test_logs_that_were_cancelled_while_they_were_written_do_not_pile_up(
 
     monkeypatch.setattr(logs, "_write", slow)
     for number in range(20):
-        order = desk.order(number)
-        desk.uploads.accept(order)  # which cancels the one before
+        order = fixture.order(number)
+        fixture.uploads.accept(order)  # which cancels the one before
         order.answered.set()
         async with asyncio.timeout(PATIENCE_S):
             await writing.wait()
         writing.clear()
-    await desk.idle()
-    assert (0, UploadStatus.ACCEPTED_CANCELED) in desk.told
-    assert desk.left() <= 1
+    await fixture.idle()
+    assert (0, UploadStatus.ACCEPTED_CANCELED) in fixture.statuses
+    assert fixture.left() <= 1
 
 
-async def test_half_a_log_does_not_stay_on_a_full_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_half_a_log_does_not_stay_on_a_full_disk(fixture: UploadFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> object:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(gzip.GzipFile, "write", full)
-    order = desk.order(1)
-    desk.uploads.accept(order)
+    order = fixture.order(1)
+    fixture.uploads.accept(order)
     order.answered.set()
-    await desk.idle()
-    assert desk.told[-1] == (1, UploadStatus.UPLOAD_FAILURE)
-    assert desk.left() == 0
+    await fixture.idle()
+    assert fixture.statuses[-1] == (1, UploadStatus.UPLOAD_FAILURE)
+    assert fixture.left() == 0
 
 
 async def test_a_status_is_returned_until_it_is_settled_and_its_end_outlives_a_power_cut_until_then(
@@ -134,13 +134,13 @@ async def test_a_status_is_returned_until_it_is_settled_and_its_end_outlives_a_p
     async with open_database(tmp_path / "borne.sqlite", time) as database:
         facts = FactStore(database, "log-upload")
         await facts.save("7", UploadStatus.UPLOADED)
-        desk = Desk(tmp_path, database, time)
-        working = asyncio.create_task(desk.uploads.run())
-        first = await asyncio.wait_for(desk.uploads.next_progress(), PATIENCE_S)
+        fixture = UploadFixture(tmp_path, database, time)
+        working = asyncio.create_task(fixture.uploads.run())
+        first = await asyncio.wait_for(fixture.uploads.next_progress(), PATIENCE_S)
         assert first == UploadProgress(7, UploadStatus.UPLOADED)
-        assert await desk.uploads.next_progress() is first
+        assert await fixture.uploads.next_progress() is first
         assert await facts.load() == {"7": "Uploaded"}
-        await desk.uploads.mark_reported(first)
+        await fixture.uploads.mark_reported(first)
         assert await facts.load() == {}
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

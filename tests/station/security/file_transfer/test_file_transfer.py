@@ -177,11 +177,11 @@ async def test_the_password_is_given_to_its_host_and_never_logged(
     server: FileServer, source: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with serving() as other:
-        server.redirects["/here"] = f"{other.url}/there"
+    async with serving() as other_server:
+        server.redirects["/here"] = f"{other_server.url}/there"
         await bring(source, f"http://user:se%40cret@127.0.0.1:{server.port}/here?signature=abc")
-        assert other.files["/there"] == CONTENT
-        assert "authorization" not in other.requests[0].headers
+        assert other_server.files["/there"] == CONTENT
+        assert "authorization" not in other_server.requests[0].headers
     assert server.requests[0].headers["authorization"] == "Basic dXNlcjpzZUBjcmV0"
     own = [record.getMessage() for record in caplog.records if record.name.startswith("station")]
     assert not any("cret" in line or "user" in line or "abc" in line for line in own)
@@ -325,7 +325,7 @@ async def intercepted(
 ) -> AsyncGenerator[tuple[str, list[str]]]:
     """An FTPS server with somebody in between, who says `ahead` in the clear just before TLS begins, and INJECTED on
     the data connection; its URL, and the commands that came within TLS."""
-    heard: list[str] = []
+    commands: list[str] = []
     trusted = pki.server_context(pki.server())
 
     async def data(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -340,7 +340,7 @@ async def intercepted(
         writer.write(b"234 go on\r\n" + ahead)
         await writer.start_tls(trusted)
         while line := (await reader.readline()).decode().strip():
-            heard.append(line)
+            commands.append(line)
             for reply in replies.get(line.split()[0], "200 fine").splitlines():
                 writer.write(f"{reply}\r\n".encode())
         writer.close()
@@ -348,7 +348,7 @@ async def intercepted(
     data_server = await asyncio.start_server(data, "127.0.0.1", 0)
     control_server = await asyncio.start_server(control, "127.0.0.1", 0)
     replies.setdefault("EPSV", f"229 here (|||{data_server.sockets[0].getsockname()[1]}|)")
-    yield f"ftps://127.0.0.1:{control_server.sockets[0].getsockname()[1]}/fw", heard
+    yield f"ftps://127.0.0.1:{control_server.sockets[0].getsockname()[1]}/fw", commands
     data_server.close()
     control_server.close()
 
@@ -359,10 +359,10 @@ async def test_what_came_before_tls_is_no_answer_within_it(tmp_path: Path) -> No
     trust = ssl.create_default_context(cadata=pki.root.pem)
     clock = VirtualClock(rate=1000.0)
     ahead = b"230 in\r\n200 fine\r\n200 fine\r\n200 fine\r\n"
-    async with intercepted(pki, {"USER": "530 no"}, ahead=ahead) as (url, heard):
+    async with intercepted(pki, {"USER": "530 no"}, ahead=ahead) as (url, commands):
         with pytest.raises(TransferError, match="530"):
             await download(url, tmp_path / "fw", max_bytes=MOST, clock=clock, tls=lambda: trust)
-    assert heard == ["USER anonymous"]
+    assert commands == ["USER anonymous"]
 
 
 async def test_what_came_before_tls_is_no_part_of_a_file(tmp_path: Path) -> None:
