@@ -28,7 +28,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], StationLoop]]:
 
 @pytest.fixture(autouse=True)
 def _logging_restored() -> Generator[None]:
-    """A test that sets up logging, as every `borne` command does, changes what no later one hears."""
+    """Restore logging after each test: a test that sets it up, as each `borne` command does, affects no later test."""
     with logging_restored():
         yield
 

@@ -42,7 +42,7 @@ class Hd44780:
         self._enabled = False
 
     def write(self, port: int) -> None:
-        """Take a byte that the expander puts on its pins; the controller reads them when E falls."""
+        """Receive a byte that the expander puts on its pins; the controller reads them when E falls."""
         self.received += 1
         self.port = port
         self.lit = bool(port & _BACKLIGHT)
@@ -51,7 +51,7 @@ class Hd44780:
             self._take(port >> 4, data=bool(port & _RS))
 
     def text(self) -> list[str]:
-        """What can be read on the display; nothing while it is off."""
+        """The displayed lines; empty while the display is off."""
         starts = (0x00, 0x40, self.columns, 0x40 + self.columns)[: self.rows]
         return ["".join(self._char(at) for at in range(start, start + self.columns)).rstrip() for start in starts]
 

@@ -26,7 +26,7 @@ _EXPOSURE = 1.5
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """What a tool says of a file."""
+    """Run a command, and capture its output."""
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
@@ -48,15 +48,15 @@ def test_the_station_of_the_compose_file_lets_a_browser_on_the_host_in() -> None
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_systemd_understands_every_line_of_the_unit(unit: str) -> None:
-    done = run(str(ANALYZE), "verify", "--man=no", unit)
-    assert (done.returncode, done.stderr) == (0, "")
+    completed = run(str(ANALYZE), "verify", "--man=no", unit)
+    assert (completed.returncode, completed.stderr) == (0, "")
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_the_unit_is_as_closed_as_its_document_says(unit: str) -> None:
-    done = run(str(ANALYZE), "security", "--offline=true", "--no-pager", unit)
-    found = re.search(r"exposure level for borne\.service: ([\d.]+)", done.stdout)
-    assert found is not None, done.stdout + done.stderr
+    completed = run(str(ANALYZE), "security", "--offline=true", "--no-pager", unit)
+    found = re.search(r"exposure level for borne\.service: ([\d.]+)", completed.stdout)
+    assert found is not None, completed.stdout + completed.stderr
     assert float(found[1]) <= _EXPOSURE
     assert f"{_EXPOSURE} (OK" in (DEPLOY.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
 
@@ -82,8 +82,8 @@ def test_the_users_can_be_made() -> None:
 
 @pytest.mark.skipif(UDEVADM is None, reason="udevadm is not installed")
 def test_udev_understands_the_rules() -> None:
-    done = run(str(UDEVADM), "verify", "--resolve-names=never", str(DEPLOY / "60-borne.rules"))
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed = run(str(UDEVADM), "verify", "--resolve-names=never", str(DEPLOY / "60-borne.rules"))
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 def test_the_service_may_write_all_that_current_transformers_need(tmp_path: Path) -> None:

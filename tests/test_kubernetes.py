@@ -22,7 +22,7 @@ Resource = dict[str, Any]
 
 def resources(*names: str) -> list[Resource]:
     """All resources of some files."""
-    return [one for name in names for one in yaml.safe_load_all((FOLDER / name).read_text(encoding="utf-8"))]
+    return [document for name in names for document in yaml.safe_load_all((FOLDER / name).read_text(encoding="utf-8"))]
 
 
 def pods(resource: Resource) -> Iterator[Resource]:
@@ -40,11 +40,11 @@ def pods(resource: Resource) -> Iterator[Resource]:
 
 def containers(*names: str) -> list[Resource]:
     """The containers of some files."""
-    return [one for resource in resources(*names) for pod in pods(resource) for one in pod["containers"]]
+    return [container for resource in resources(*names) for pod in pods(resource) for container in pod["containers"]]
 
 
 def test_there_is_an_example_with_and_without_the_operator() -> None:
-    kinds = {name: {one["kind"] for one in resources(name)} for name in FLEETS}
+    kinds = {name: {resource["kind"] for resource in resources(name)} for name in FLEETS}
     assert kinds["fleet-statefulset.yaml"] >= {"StatefulSet", "Deployment", "Job", "Service"}
     assert kinds["fleet-dask-operator.yaml"] >= {"DaskJob", "PersistentVolumeClaim"}
 
@@ -52,45 +52,47 @@ def test_there_is_an_example_with_and_without_the_operator() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_each_resource_has_a_version_a_kind_and_a_name_of_its_own(file: Path) -> None:
     found = resources(file.name)
-    assert all(isinstance(one["apiVersion"], str) and one["metadata"]["name"] for one in found)
-    names = [(one["kind"], one["metadata"]["name"]) for one in found]
+    assert all(isinstance(resource["apiVersion"], str) and resource["metadata"]["name"] for resource in found)
+    names = [(resource["kind"], resource["metadata"]["name"]) for resource in found]
     assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("name", [file.name for file in FILES])
 def test_every_container_requests_and_limits_its_memory_and_none_its_processor(name: str) -> None:
     """Throttling would show as latency of the CSMS."""
-    for one in containers(name):
-        assert {"cpu", "memory"} <= one["resources"]["requests"].keys(), one["name"]
-        assert one["resources"]["limits"].keys() == {"memory"}, one["name"]
+    for container in containers(name):
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), container["name"]
+        assert container["resources"]["limits"].keys() == {"memory"}, container["name"]
 
 
 def test_all_containers_have_the_same_image() -> None:
     """Dask sends code by its name: scheduler, workers and engine need the same versions."""
-    assert {one["image"] for one in containers(*(file.name for file in FILES))} == {"borne-fleet:1"}
+    assert {container["image"] for container in containers(*(file.name for file in FILES))} == {"borne-fleet:1"}
     assert "borne-fleet:1" in (FOLDER / "Dockerfile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", [file.name for file in FILES])
 def test_every_mount_has_its_volume_and_every_service_its_port(name: str) -> None:
     for resource in resources(name):
-        templates = {one["metadata"]["name"] for one in resource.get("spec", {}).get("volumeClaimTemplates", [])}
+        templates = {
+            template["metadata"]["name"] for template in resource.get("spec", {}).get("volumeClaimTemplates", [])
+        }
         for pod in pods(resource):
-            volumes = {one["name"] for one in pod.get("volumes", [])} | templates
+            volumes = {volume["name"] for volume in pod.get("volumes", [])} | templates
             for container in pod["containers"]:
-                assert {one["name"] for one in container.get("volumeMounts", [])} <= volumes
+                assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
                 probe = container.get("readinessProbe", {})
                 port = {**probe.get("tcpSocket", {}), **probe.get("httpGet", {})}.get("port")
-                assert port is None or port in {one["name"] for one in container["ports"]}
-    claims = {one["metadata"]["name"] for one in resources(name) if one["kind"] == "PersistentVolumeClaim"}
-    wanted = {
+                assert port is None or port in {named_port["name"] for named_port in container["ports"]}
+    claims = {claim["metadata"]["name"] for claim in resources(name) if claim["kind"] == "PersistentVolumeClaim"}
+    referenced_claims = {
         volume["persistentVolumeClaim"]["claimName"]
         for resource in resources(name)
         for pod in pods(resource)
         for volume in pod.get("volumes", [])
         if "persistentVolumeClaim" in volume
     }
-    assert wanted == claims
+    assert referenced_claims == claims
 
 
 def test_the_commands_are_those_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,10 +107,10 @@ def test_the_commands_are_those_of_the_command_line(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_intermixed_args", parse_only)
-    for one in containers(*(file.name for file in FILES)):
-        program, *words = one["command"]
+    for container in containers(*(file.name for file in FILES)):
+        program, *words = container["command"]
         if program == "borne":
-            assert invoke(words).exit_code == 0, one["command"]
+            assert invoke(words).exit_code == 0, container["command"]
     assert sorted(parsed) == ["borne csms", "borne fleet", "borne fleet"]
     assert bundled_csms.COMMANDS.keys() | fleet.COMMANDS.keys() >= {"csms", "fleet"}
 
@@ -118,7 +120,7 @@ def test_the_commands_of_dask_are_known_to_it() -> None:
     from distributed.cli import dask_scheduler, dask_worker
 
     known = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
-    checked = [one["command"] for one in containers(*FLEETS) if one["command"][0] == "dask"]
+    checked = [container["command"] for container in containers(*FLEETS) if container["command"][0] == "dask"]
     assert len(checked) == 4
     for _, name, *words in checked:
         options = {
@@ -135,8 +137,10 @@ def test_the_plan_is_valid_and_its_csms_is_the_service_of_the_example(tmp_path: 
     plan = load_plan(tmp_path / "plan.toml").plan
     service = resources("borne-csms.yaml")[0]
     assert plan.fleet.csms == f"ws://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}/ocpp"
-    workers = [one["spec"]["replicas"] for one in resources(FLEETS[0]) if one["kind"] == "StatefulSet"]
+    workers = [resource["spec"]["replicas"] for resource in resources(FLEETS[0]) if resource["kind"] == "StatefulSet"]
     workers += [
-        one["spec"]["cluster"]["spec"]["worker"]["replicas"] for one in resources(FLEETS[1]) if one["kind"] == "DaskJob"
+        resource["spec"]["cluster"]["spec"]["worker"]["replicas"]
+        for resource in resources(FLEETS[1])
+        if resource["kind"] == "DaskJob"
     ]
     assert workers == [plan.fleet.hosts] * 2

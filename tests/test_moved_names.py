@@ -55,7 +55,7 @@ def _text(file: str) -> str:
 
 def _constants(node: ast.AST) -> list[str]:
     """The texts in an expression, in their order."""
-    return [one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return [child.value for child in ast.walk(node) if isinstance(child, ast.Constant) and isinstance(child.value, str)]
 
 
 def resolves(name: str) -> bool:
@@ -123,10 +123,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
     program = "from setuptools import build_meta; print(build_meta.build_wheel('dist'))"
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     (file,) = (folder / "dist").glob("*.whl")
     with zipfile.ZipFile(file) as opened:
         return set(opened.namelist())
@@ -183,9 +183,9 @@ def test_pyright_looks_at_every_package() -> None:
 
 def test_pyright_lets_routes_be_unused_where_routes_are_and_nowhere_else() -> None:
     given = project.pyproject()["tool"]["pyright"]["executionEnvironments"]
-    folders = [ROOT / one["root"] for one in given if one.get("reportUnusedFunction") is False]
+    folders = [ROOT / environment["root"] for environment in given if environment.get("reportUnusedFunction") is False]
     assert folders
-    assert all((ROOT / one["root"]).is_dir() for one in given)
+    assert all((ROOT / environment["root"]).is_dir() for environment in given)
     with_routes = {
         file
         for file in project.modules().values()
@@ -248,7 +248,7 @@ def test_every_path_of_the_repository_that_a_text_names_exists(file: str) -> Non
 
 
 def _exists(path: str) -> bool:
-    """Whether a path is there; of one that goes on in another word, what it begins with."""
+    """Whether a path exists; if another word follows in the text, whether its beginning exists."""
     return (ROOT / path).exists() or (path.endswith("_") and list(ROOT.glob(f"{path}*")) != [])
 
 
@@ -257,24 +257,24 @@ def _exists(path: str) -> bool:
     "target", ["demo", "test", "fuzz", "explore", "conformance-report", "check", "docs", "bench", "replay"]
 )
 def test_every_file_and_module_that_the_makefile_names_exists(target: str) -> None:
-    told = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    _check_command(told.stdout)
+    dry_run = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert dry_run.returncode == 0, dry_run.stderr
+    _check_command(dry_run.stdout)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_every_security_test_that_the_makefile_names_exists() -> None:
-    told = subprocess.run(["make", "-n", "lowest"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.count("tests/") > 5
-    _check_command(told.stdout)
+    dry_run = subprocess.run(["make", "-n", "lowest"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert dry_run.returncode == 0, dry_run.stderr
+    assert dry_run.stdout.count("tests/") > 5
+    _check_command(dry_run.stdout)
 
 
-def _check_command(told: str) -> None:
-    for name in re.findall(r"-m ([a-z_.]+)", told):
+def _check_command(commands: str) -> None:
+    for name in re.findall(r"-m ([a-z_.]+)", commands):
         if name not in {"hypothesis", "pip", "venv"}:  # a marker of pytest, and what comes with Python
             assert _is_run(name), name
-    assert [name for name in re.findall(r"\btests/[\w./]+", told) if not (ROOT / name).exists()] == []
+    assert [name for name in re.findall(r"\btests/[\w./]+", commands) if not (ROOT / name).exists()] == []
 
 
 # What the program and its tests say as text
@@ -287,7 +287,7 @@ def test_every_list_of_our_packages_names_them_all() -> None:
         for node in ast.walk(project.tree(file)):
             if not isinstance(node, ast.Tuple | ast.List | ast.Set):
                 continue
-            texts = {one.value for one in node.elts if isinstance(one, ast.Constant)}
+            texts = {element.value for element in node.elts if isinstance(element, ast.Constant)}
             of_packages = texts <= {*project.roots(), *BESIDE} and len(texts & set(project.roots())) > 1
             if of_packages and not texts >= set(project.roots()):
                 short.append(f"{file.relative_to(ROOT)}:{node.lineno}")
@@ -302,7 +302,7 @@ def test_every_module_that_is_run_by_name_exists() -> None:
             if not isinstance(node, ast.Tuple | ast.List | ast.Call):
                 continue
             parts = node.args if isinstance(node, ast.Call) else node.elts
-            texts = [one.value if isinstance(one, ast.Constant) else None for one in parts]
+            texts = [element.value if isinstance(element, ast.Constant) else None for element in parts]
             for place, text in enumerate(texts[:-1]):
                 if text == "-m" and isinstance(name := texts[place + 1], str):
                     assert _is_run(name), f"{file.relative_to(ROOT)}:{node.lineno}: {name}"
@@ -373,7 +373,7 @@ def _listened_to(node: ast.AST) -> list[str]:
         if ast.unparse(node.func) == "record.name.startswith":
             return [text for argument in node.args for text in _constants(argument)]
     if isinstance(node, ast.Compare) and ast.unparse(node.left) == "record.name":
-        return [text for one in node.comparators for text in _constants(one)]
+        return [text for comparator in node.comparators for text in _constants(comparator)]
     return []
 
 

@@ -41,12 +41,12 @@ each = pytest.mark.parametrize("name", WIRINGS)
 
 @dataclass
 class Contact:
-    """A relay of the grid operator at the lines of a chip, and what the source said of it."""
+    """A relay of the grid operator at the lines of a chip, and the reasons of the orders of its source."""
 
     name: str
     chips: Chips
     time: VirtualClock = field(default_factory=clock)
-    said: list[OrderReason | None] = field(default_factory=list[OrderReason | None])
+    reasons: list[OrderReason | None] = field(default_factory=list[OrderReason | None])
     source: DryContactSource = field(init=False)
 
     @property
@@ -64,12 +64,12 @@ class Contact:
 
     async def follow(self) -> None:
         async for order in self.source.orders():
-            self.said.append(None if order is None else order.reason)
+            self.reasons.append(None if order is None else order.reason)
 
     @contextlib.asynccontextmanager
     async def followed(self) -> AsyncGenerator[None]:
         self.source = self.config.open(self.time)
-        self.said.clear()
+        self.reasons.clear()
         task = asyncio.create_task(self.follow())
         await self.time.settle()
         try:
@@ -96,10 +96,10 @@ async def test_a_change_is_fresh_within_debounce_and_two_looks(contact: Contact)
             contact.dim(ordered)
             before = contact.time.now()
             await contact.time.advance(LATEST_S)
-            assert contact.said[-1] is (ORDERED if ordered else None)
+            assert contact.reasons[-1] is (ORDERED if ordered else None)
             order = contact.source.order
             assert order is None or before < order.since <= contact.time.now()
-        assert contact.said == [NOT_READ, None, ORDERED, None, ORDERED]
+        assert contact.reasons == [NOT_READ, None, ORDERED, None, ORDERED]
         order = contact.source.order
         assert order is not None
         assert order.limit_w == 4200.0
@@ -113,12 +113,12 @@ async def test_a_silent_input_dims_until_it_is_fresh_again(contact: Contact, ord
         await contact.time.advance(LATEST_S)
         contact.chips.missing = True
         await contact.time.advance(LATEST_S)
-        assert contact.said[-1] is FAILED
+        assert contact.reasons[-1] is FAILED
         await contact.time.advance(3600.0)
-        assert contact.said[-1] is FAILED, "silence ends no order"
+        assert contact.reasons[-1] is FAILED, "silence ends no order"
         contact.chips.missing = False
         await contact.time.advance(LATEST_S)
-        assert contact.said[-1] is (ORDERED if ordered else None)
+        assert contact.reasons[-1] is (ORDERED if ordered else None)
 
 
 @each
@@ -127,13 +127,13 @@ async def test_noise_neither_makes_an_order_nor_ends_one(contact: Contact, order
     async with contact.followed():
         contact.dim(ordered)
         await contact.time.advance(LATEST_S)
-        said = list(contact.said)
+        reasons_before = list(contact.reasons)
         for _ in range(200):
             contact.dim(not ordered)
             await contact.time.advance(0.2)
             contact.dim(ordered)
             await contact.time.advance(0.2)
-        assert contact.said == said
+        assert contact.reasons == reasons_before
 
 
 @each
@@ -144,7 +144,7 @@ async def test_an_order_outlives_a_restart_of_the_station(contact: Contact) -> N
             assert contact.source.order is not None
             assert contact.source.order.reason is NOT_READ, "it dims before the contact was read"
             await contact.time.advance(LATEST_S)
-        assert contact.said == [NOT_READ, ORDERED]
+        assert contact.reasons == [NOT_READ, ORDERED]
 
 
 @each
@@ -157,7 +157,7 @@ async def test_an_input_that_restarts_is_read_again_without_being_asked(contact:
             contact.dim(ordered)
             contact.chips.missing = False
             await contact.time.advance(LATEST_S)
-        assert contact.said == [NOT_READ, None, FAILED, ORDERED, FAILED, None]
+        assert contact.reasons == [NOT_READ, None, FAILED, ORDERED, FAILED, None]
 
 
 @each
@@ -171,10 +171,10 @@ async def test_a_cut_cable_dims_or_it_is_said_that_it_cannot_be_seen(
         contact.disconnect()
         await contact.time.advance(LATEST_S)
         if contact.config.supervised:
-            assert contact.said[-1] is (BROKEN if contact.name == "changeover" else ORDERED)
+            assert contact.reasons[-1] is (BROKEN if contact.name == "changeover" else ORDERED)
             assert "not supervised" not in caplog.text
         else:  # nobody can tell: a relay that is open and a wire that is cut are the same to the input
-            assert contact.said[-1] is None
+            assert contact.reasons[-1] is None
             assert "is not supervised: a broken wire cannot be distinguished from no order" in caplog.text
 
 
@@ -185,11 +185,11 @@ async def test_an_input_that_is_not_there_or_belongs_to_somebody_else_dims(conta
     contact.chips.taken = {LINE} if how == "taken" else set()
     async with contact.followed():
         await contact.time.advance(LATEST_S)
-        assert contact.said == [NOT_READ, FAILED]
+        assert contact.reasons == [NOT_READ, FAILED]
         contact.chips.missing = False
         contact.chips.taken.clear()
         await contact.time.advance(LATEST_S)
-        assert contact.said == [NOT_READ, FAILED, None]
+        assert contact.reasons == [NOT_READ, FAILED, None]
 
 
 @each
@@ -203,7 +203,7 @@ async def test_what_comes_again_and_again_is_nothing_new_and_does_not_become_sta
         await contact.time.advance(LATEST_S)
         order = contact.source.order
         await contact.time.advance(600.0)
-        assert contact.said == [NOT_READ, ORDERED if ordered else None]
+        assert contact.reasons == [NOT_READ, ORDERED if ordered else None]
         assert contact.source.order == order
 
 
@@ -216,16 +216,16 @@ async def test_the_wall_clock_may_jump_and_no_order_begins_or_ends(
     async with contact.followed():
         contact.dim(ordered)
         await contact.time.advance(LATEST_S)
-        said = list(contact.said)
+        reasons_before = list(contact.reasons)
         contact.time.adjust(correction)
         await contact.time.advance(60.0)
-        assert contact.said == said
+        assert contact.reasons == reasons_before
         contact.dim(not ordered)
         contact.time.adjust(correction)
         await contact.time.advance(0.2)
-        assert contact.said == said, "it has not lasted, whatever the wall clock says"
+        assert contact.reasons == reasons_before, "it has not lasted, whatever the wall clock says"
         await contact.time.advance(0.4)
-        assert contact.said == [*said, None if ordered else ORDERED]
+        assert contact.reasons == [*reasons_before, None if ordered else ORDERED]
         order = contact.source.order
         assert order is None or order == GridOrder(4200.0, order.since, ORDERED)
         assert order is None or abs(order.since - contact.time.now()) < timedelta(seconds=1)

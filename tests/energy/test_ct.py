@@ -95,7 +95,7 @@ def test_a_layout_that_is_none_is_an_error() -> None:
 
 
 @contextlib.asynccontextmanager
-async def heard(converter: FakeConverter) -> AsyncGenerator[Listener]:
+async def listening_to(converter: FakeConverter) -> AsyncGenerator[Listener]:
     clock = SystemClock()
     giving = asyncio.create_task(converter.run())
     try:
@@ -109,7 +109,7 @@ async def heard(converter: FakeConverter) -> AsyncGenerator[Listener]:
 
 async def test_the_currents_of_three_clamps_arrive_each_on_its_phase(tmp_path: Path) -> None:
     converter = FakeConverter(tmp_path)
-    async with heard(converter) as listener:
+    async with listening_to(converter) as listener:
         (sample,) = await listener.more()
         assert converter.read("buffer/enable") == "1"
         assert converter.read("sampling_frequency") == str(HZ)
@@ -127,7 +127,7 @@ async def test_a_clamp_that_goes_makes_its_phase_unknown_and_comes_back(
 ) -> None:
     caplog.set_level("INFO")
     converter = FakeConverter(tmp_path)
-    async with heard(converter) as listener:
+    async with listening_to(converter) as listener:
         await listener.more()
         converter.channels = lambda: [wave(3.0), [2048] * 600, wave(1.0)]
         await listener.more(3)
@@ -136,14 +136,14 @@ async def test_a_clamp_that_goes_makes_its_phase_unknown_and_comes_back(
         converter.channels = lambda: [wave(3.0), wave(7.0), wave(1.0)]
         await listener.more(3)
         assert listener.samples[-1].currents_a.l2 == pytest.approx(7.0, rel=0.02)
-    said = [record.getMessage() for record in caplog.records if "current transformer" in record.getMessage()]
-    assert said == ["current transformer 2: not-connected", "current transformer 2: measures again"]
+    messages = [record.getMessage() for record in caplog.records if "current transformer" in record.getMessage()]
+    assert messages == ["current transformer 2: not-connected", "current transformer 2: measures again"]
 
 
 async def test_a_clipped_clamp_counts_as_more_than_it_shows(tmp_path: Path) -> None:
     converter = FakeConverter(tmp_path)
     converter.channels = lambda: [wave(3.0), wave(16.0), wave(500.0)]
-    async with heard(converter) as listener:
+    async with listening_to(converter) as listener:
         assert (await listener.more())[0].clipped
 
 
@@ -166,7 +166,7 @@ async def test_a_converter_that_is_not_there_is_an_error(tmp_path: Path) -> None
 
 
 def readers_of(node: Path) -> int:
-    """How many descriptors of this process it is open by."""
+    """Number of descriptors of this process that are open on the device file."""
     return sum(os.path.realpath(f"/proc/self/fd/{number}") == str(node) for number in os.listdir("/proc/self/fd"))
 
 

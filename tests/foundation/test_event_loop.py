@@ -31,10 +31,10 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
     names: FakeNameService, loop_class: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     """A meter is dialled by its name again and again, each time for as long as its patience goes."""
-    gone = threading.Event()
+    released = threading.Event()
 
     def wait(host: str) -> list[Any]:
-        gone.wait(2 * PATIENCE_S)
+        released.wait(2 * PATIENCE_S)
         return [host]
 
     names.answer = wait
@@ -56,8 +56,8 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
             return runner.run(live())
 
     threads = await asyncio.to_thread(run)  # its end waits for no look-up either
-    assert not gone.is_set()
-    gone.set()
+    assert not released.is_set()
+    released.set()
     assert threads == 1
 
 

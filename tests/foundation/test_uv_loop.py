@@ -16,7 +16,7 @@ from tests.foundation.conftest import FakeNameService
 
 
 async def on_uvloop(work: Coroutine[Any, Any, None]) -> None:
-    """Run something on an event loop of its own, in a thread: tests run on another one."""
+    """Run a coroutine on an event loop of uvloop, in a thread of its own."""
 
     def run() -> None:
         with asyncio.Runner(loop_factory=UvLoop) as runner:
@@ -66,7 +66,7 @@ async def test_the_last_failure_is_raised_where_no_address_accepts(names: FakeNa
 
 
 async def test_the_name_and_not_the_address_is_checked_in_the_certificate(names: FakeNameService) -> None:
-    class Asked(ssl.SSLObject):
+    class FailingHandshake(ssl.SSLObject):
         """Notes the name that is checked, and fails."""
 
         def do_handshake(self) -> None:
@@ -76,7 +76,7 @@ async def test_the_name_and_not_the_address_is_checked_in_the_certificate(names:
         server = await asyncio.start_server(greet, "127.0.0.1", 0)
         names.resolve_to(server.sockets[0].getsockname()[:2])
         context = ssl.create_default_context()
-        context.sslobject_class = Asked
+        context.sslobject_class = FailingHandshake
         with pytest.raises(ssl.SSLCertVerificationError, match=r"checked: csms\.example"):
             await answer_once(server, "csms.example", ssl=context)
         server.close()

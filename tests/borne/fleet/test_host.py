@@ -14,7 +14,7 @@ from tests.patience import PATIENCE_S
 from tests.simulator.fleet.plans import write_plan
 
 ROOT = Path(__file__).parents[3]
-NOBODY = "ws://127.0.0.1:9/ocpp"
+UNREACHABLE_CSMS = "ws://127.0.0.1:9/ocpp"
 
 
 class StoppingControl:
@@ -41,7 +41,7 @@ async def run_and_stop(folder: Path, more: str = "", *, stop_drain_s: float) -> 
     """The last report of two stations without a CSMS that are stopped at once."""
     loaded = load_plan(write_plan(folder, f'[fleet]\nstations = 2\ntemplate = "station.toml"\n{more}'))
     control = StoppingControl()
-    task = HostTask(loaded, loaded.numbers, NOBODY, str(folder / "out"), 0.0)
+    task = HostTask(loaded, loaded.numbers, UNREACHABLE_CSMS, str(folder / "out"), 0.0)
     report = await FleetHost(task, control, stop_drain_s=stop_drain_s).run()
     assert control.reports[-1] == report
     return report
@@ -55,7 +55,7 @@ async def test_stations_whose_turn_in_the_ramp_has_not_come_do_not_delay_a_stop(
 async def test_a_stop_whose_time_is_over_still_gives_the_last_report(tmp_path: Path) -> None:
     report = await run_and_stop(tmp_path, stop_drain_s=0.0)
     assert (report.finished, report.failure) == (True, None)
-    assert [one.state for one in report.stations] == [StationState.STOPPED] * 2
+    assert [station.state for station in report.stations] == [StationState.STOPPED] * 2
 
 
 def test_a_full_disk_does_not_fill_the_terminal_with_errors_of_the_log(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_full_disk_does_not_fill_the_terminal_with_errors_of_the_log(tmp_path:
         "from tests.borne.fleet.leased_hosts import task;"
         "log_to_file(task(Path(sys.argv[1]))); logging.getLogger('borne').error('a line')"
     )
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", write, str(tmp_path)], cwd=ROOT, capture_output=True, check=True, timeout=PATIENCE_S
     )
-    assert b"Logging error" not in done.stderr
+    assert b"Logging error" not in completed.stderr
