@@ -88,13 +88,13 @@ class Csms:
 
     async def call(self, action: str, payload: Payload) -> Payload:
         """Send a CALL and wait for the CALLRESULT. Raises AssertionError on a CALLERROR."""
-        answer = await self.ask(action, payload)
+        answer = await self.request(action, payload)
         assert answer[0] == 3, answer
         if (fault := self._schemas.check_response(action, answer[2])) is not None:
             self.schema_faults.append(f"{action}Response: {fault.description}")
         return cast("Payload", answer[2])
 
-    async def ask(self, action: str, payload: Any) -> list[Any]:
+    async def request(self, action: str, payload: Any) -> list[Any]:
         """Send a CALL and wait for the response; returns its whole frame."""
         identity = f"csms-{next(self._ids)}"
         return await self.request_raw(json.dumps([2, identity, action, payload]), identity)
@@ -123,7 +123,7 @@ class Csms:
                 self._call_received.clear()
                 await self._call_received.wait()
 
-    def sent(self, action: str) -> list[Payload]:
+    def received(self, action: str) -> list[Payload]:
         """All received CALLs of this action."""
         return [received.payload for received in self.calls if received.action == action]
 
@@ -145,14 +145,14 @@ class Csms:
             self.headers.append(websocket.request.headers)
         try:
             async for text in websocket:
-                await self._take(json.loads(text))
+                await self._handle_frame(json.loads(text))
         except ConnectionClosed:
             pass
         finally:
             if self._websocket is websocket:
                 self._websocket = None
 
-    async def _take(self, frame: list[Any]) -> None:
+    async def _handle_frame(self, frame: list[Any]) -> None:
         if frame[0] == 2:
             await self._answer(frame[1], frame[2], frame[3])
             return
@@ -191,7 +191,7 @@ class Csms:
             case _:
                 return lambda _: {}
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _refuse_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         del request
         if self.http_status is None:
             return None
@@ -211,7 +211,7 @@ async def running_csms(csms: Csms | None = None, **options: Any) -> AsyncGenerat
         "127.0.0.1",
         csms.port,
         select_subprotocol=csms._select_subprotocol,  # pyright: ignore[reportPrivateUsage]  # its own class
-        process_request=csms._greet,  # pyright: ignore[reportPrivateUsage]  # the same
+        process_request=csms._refuse_handshake,  # pyright: ignore[reportPrivateUsage]  # the same
         ping_interval=None,
         **options,
     )

@@ -73,21 +73,21 @@ def reading(energy_wh: float = 1000.0, current_a: float = 0.0) -> Reading:
 class FakeMeter:
     """A meter that returns a configured reading; None: it does not answer."""
 
-    def __init__(self, shows: Reading | None = None) -> None:
-        self.shows = shows
+    def __init__(self, reading: Reading | None = None) -> None:
+        self.reading = reading
         self.closed = False
         self.clock: Clock | None = None
         """if set, readings carry its present time"""
-        self.takes_s = 0.0
+        self.read_duration_s = 0.0
         """duration of a reading, by that clock"""
 
     async def read(self) -> Reading:
         """Return the configured reading."""
-        if self.clock is not None and self.takes_s:
-            await self.clock.sleep(self.takes_s)
-        if self.shows is None:
+        if self.clock is not None and self.read_duration_s:
+            await self.clock.sleep(self.read_duration_s)
+        if self.reading is None:
             raise MeterError("silent")
-        return self.shows if self.clock is None else replace(self.shows, taken_at=self.clock.now())
+        return self.reading if self.clock is None else replace(self.reading, taken_at=self.clock.now())
 
     async def close(self) -> None:
         """Record that it was closed."""
@@ -98,13 +98,13 @@ class FakeBoard:
     """A board that reports configured observations, and records every command."""
 
     def __init__(self) -> None:
-        self.seen = Observation()
+        self.observation = Observation()
         self.commands: list[Outputs] = []
         self.fails = False
         self.clock: Clock | None = None
-        """if set, a command takes `takes_s` by that clock"""
-        self.takes_s = 0.0
-        self.ordered: Event[None] = Event()
+        """if set, a command takes `command_duration_s` by that clock"""
+        self.command_duration_s = 0.0
+        self.command_changed: Event[None] = Event()
         """published at the begin of each command, and at its end"""
         self.in_progress: Outputs | None = None
         """the command that the board carries out now"""
@@ -118,8 +118,8 @@ class FakeBoard:
         reported: Observation | None = None
         while True:
             changes = self._changed.count
-            if self.seen != reported:
-                reported = self.seen
+            if self.observation != reported:
+                reported = self.observation
                 yield reported
             else:
                 await self._changed.wait(changes)
@@ -127,16 +127,16 @@ class FakeBoard:
     async def apply(self, outputs: Outputs) -> None:
         """Record the command; the lock follows it, the contactor does not."""
         self.in_progress = outputs
-        self.ordered.publish(None)
+        self.command_changed.publish(None)
         if self.clock is not None:
-            await self.clock.sleep(self.takes_s)
+            await self.clock.sleep(self.command_duration_s)
         if self.fails:
             raise BoardError("no answer")
         self.commands.append(outputs)
         self.in_progress = None
-        self.ordered.publish(None)
+        self.command_changed.publish(None)
         if self.lock_follows:
-            self.see(replace(self.seen, locked=outputs.lock))
+            self.report(replace(self.observation, locked=outputs.lock))
 
     async def test_residual_monitor(self) -> SelfTest:
         """Report that there is no monitor."""
@@ -145,13 +145,13 @@ class FakeBoard:
     async def close(self) -> None:
         """Do nothing."""
 
-    def see(self, observation: Observation) -> None:
-        """Change the observation."""
-        self.seen = observation
+    def report(self, observation: Observation) -> None:
+        """Report another observation from now on."""
+        self.observation = observation
         self._changed.notify()
 
 
-class LoudCalls(AuxiliaryCalls):
+class RaisingCalls(AuxiliaryCalls):
     """Calls of auxiliary components whose errors fail the test."""
 
     def note(self, called: Callable[..., object], error: Exception) -> None:
@@ -168,12 +168,12 @@ class FakeCsms:
         self.answers: dict[tuple[str, str], IdTokenInfo] = {}
         self.certificate_status: str | None = None
         self.fails = False
-        self.asked: list[IdToken] = []
+        self.requested_tokens: list[IdToken] = []
 
     async def authorize(self, request: AuthorizationRequest) -> AuthorizationAnswer:
         """Return the configured info of a token, else Invalid."""
         id_token = request.id_token
-        self.asked.append(id_token)
+        self.requested_tokens.append(id_token)
         await asyncio.sleep(0)
         if self.fails or not self.online:
             raise NoAnswerError("no answer")

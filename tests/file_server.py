@@ -36,7 +36,7 @@ class FileServer:
     break_after: int | None = None
     """bytes of a body after which a GET is broken off"""
     etag: str | None = '"1"'
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    first_answered: asyncio.Event = field(default_factory=asyncio.Event)
     """set once the first request is answered"""
     port: int = 0
     secure: bool = False
@@ -55,7 +55,7 @@ class FileServer:
                     await reader.read()  # until the peer gives up
                     break
                 keep_open = await self._answer(request, writer)
-                self.asked.set()
+                self.first_answered.set()
                 if not keep_open:
                     break
         writer.close()

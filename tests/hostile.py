@@ -70,7 +70,7 @@ async def _end_charge(walk: Walk) -> None:
     """Stop the charge, and check that all events have arrived, numbered without a gap."""
     await walk.until(lambda: walk.stack.link.online, within_s=600)
     assert await walk.present() is TokenOutcome.STOPPED
-    await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told(), within_s=600)
+    await walk.until(lambda: ("Ended", "StopAuthorized") in walk.types_and_triggers(), within_s=600)
     numbers = sorted({event["seqNo"] for event in walk.events()})
     assert numbers == list(range(numbers[-1] + 1))
 

@@ -28,7 +28,7 @@ class Chips:
         self.on_output: Callable[[int, bool], object] = lambda line, active: None
         self.missing = False
         """whether the chip does not exist"""
-        self.taken: set[int] = set()
+        self.busy_lines: set[int] = set()
         """lines that another program has requested"""
 
     def request_lines(
@@ -44,7 +44,7 @@ class Chips:
             for line in (key,) if isinstance(key, int) else key:
                 assert isinstance(line, int)
                 requested[line] = settings
-        if self.taken & requested.keys() or self.settings.keys() & requested.keys():
+        if self.busy_lines & requested.keys() or self.settings.keys() & requested.keys():
             raise OSError(16, "Device or resource busy")
         for line, settings in requested.items():
             self.settings[line] = settings
@@ -119,7 +119,7 @@ class Bench:
         for name in ("period", "duty_cycle", "enable"):
             (self.pwm / "pwm0" / name).write_text("0\n")
         (root / "temperature").write_text("21300\n")
-        self.turn(1)
+        self.set_selector(1)
         self.pilot(12.0)
         self.cable(float("inf"))
 
@@ -156,14 +156,14 @@ class Bench:
         assert (folder / "enable").read_text() == "1"
         return int((folder / "duty_cycle").read_text()) / int((folder / "period").read_text())
 
-    def put(self, line: int, active: bool) -> None:
+    def set_input(self, line: int, active: bool) -> None:
         """Change an input."""
         self.chips.active[line] = active
 
-    def turn(self, number: int) -> None:
+    def set_selector(self, number: int) -> None:
         """Set the position of the current selector, from 1 (32 A); 0: its plug is disconnected."""
         for bit, line in enumerate(SELECTOR):
-            self.put(line, bool(number >> bit & 1))
+            self.set_input(line, bool(number >> bit & 1))
 
     def _follow(self, line: int, active: bool) -> None:
         if line == CONTACTOR:

@@ -123,7 +123,7 @@ class Walk:
 
     async def accepted(self) -> None:
         """Wait until the CSMS has accepted the station and knows all statuses."""
-        await self.until(lambda: self.csms.sent("StatusNotification"))
+        await self.until(lambda: self.csms.received("StatusNotification"))
         await self.settle()
 
     async def present(self, card: IdToken = CARD) -> TokenOutcome:
@@ -157,9 +157,9 @@ class Walk:
 
     def events(self) -> list[dict[str, Any]]:
         """All transaction events that the CSMS has received."""
-        return self.csms.sent("TransactionEvent")
+        return self.csms.received("TransactionEvent")
 
-    def told(self) -> list[tuple[str, str]]:
+    def types_and_triggers(self) -> list[tuple[str, str]]:
         """Type and trigger of all received transaction events."""
         return [(event["eventType"], event["triggerReason"]) for event in self.events()]
 

@@ -151,7 +151,7 @@ class EvseState(Frozen):
     supplying: bool = False
     """energy is commanded and flows. False for a contactor that is still closed after an earlier charge, or that closed
     without command"""
-    wanted_until_s: float | None = None
+    offer_ended_at_s: float | None = None
     """when energy was last offered (Clock.monotonic), while the contactor waits for the vehicle to stop; else None"""
     grace_until_s: float = 0.0
     """until when a vehicle may take up offered energy before the state is SuspendedEV (Clock.monotonic)"""
@@ -347,8 +347,8 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
         state.seen.contactor_closed
         and cable_connected(state)
         and not state.open_at_once
-        and state.wanted_until_s is not None
-        and now_s < state.wanted_until_s + (HALT_S if state.halting else WIND_DOWN_S)
+        and state.offer_ended_at_s is not None
+        and now_s < state.offer_ended_at_s + (HALT_S if state.halting else WIND_DOWN_S)
         and (state.draw_a is None or state.draw_a >= NO_LOAD_A)
     )
 
@@ -426,10 +426,10 @@ def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> Ev
     offered_before, offers_now = offers_energy(before), offers_energy(after)
     after = replace(after, supplying=offers_now and energy_flows(after))
     if offers_now and not offered_before:
-        after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)
+        after = replace(after, grace_until_s=now_s + READY_GRACE_S, offer_ended_at_s=None)
     elif offered_before and not offers_now:
         # The last reading does not show the load from now on.
-        after = replace(after, wanted_until_s=now_s, draw_a=None)
+        after = replace(after, offer_ended_at_s=now_s, draw_a=None)
     if energy_flows(after) and not energy_flows(before):
         after = replace(after, grace_until_s=now_s)
     if after.authorization is None or ev_connected(after):
@@ -440,9 +440,9 @@ def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> Ev
         after = replace(after, signed_transaction_id=None)
     if not after.seen.cable_plugged:
         after = replace(after, lock_held_for=None)
-    if after.wanted_until_s is not None and not outputs(after, now_s).contactor:
+    if after.offer_ended_at_s is not None and not outputs(after, now_s).contactor:
         # E09.FR.01: once the contactor was commanded open, it is not closed again within the wait for the vehicle.
-        after = replace(after, wanted_until_s=None)
+        after = replace(after, offer_ended_at_s=None)
     return replace(after, charging_state=_charging_state(after, now_s))
 
 
@@ -461,8 +461,8 @@ def next_change_s(state: EvseState, now_s: float, connection_timeout_s: float) -
     deadlines_s = [
         connection_deadline_s(state, connection_timeout_s),
         state.grace_until_s if offers_energy(state) else None,
-        state.wanted_until_s + HALT_S if state.wanted_until_s is not None and state.halting else None,
-        state.wanted_until_s + WIND_DOWN_S if state.wanted_until_s is not None else None,
+        state.offer_ended_at_s + HALT_S if state.offer_ended_at_s is not None and state.halting else None,
+        state.offer_ended_at_s + WIND_DOWN_S if state.offer_ended_at_s is not None else None,
     ]
     return min(
         (deadline_s for deadline_s in deadlines_s if deadline_s is not None and deadline_s > now_s), default=None

@@ -38,7 +38,7 @@ class LightReason(StrEnum):
     """the station is starting or running a self-test"""
     SOFTWARE_STARTS = "software-starts"
     """new software is about to run"""
-    CARD_ASKED = "card-being-authorised"
+    CARD_AUTHORIZING = "card-being-authorised"
     CARD_REJECTED = "card-rejected"
     CARD_TIMED_OUT = "authorisation-timed-out"
     CARD_NOT_CHECKED = "card-not-checked"
@@ -73,7 +73,7 @@ class CardStatus(Enum):
     """The authorization status of the last card presented, as the status light shows it."""
 
     NONE = auto()
-    ASKED = auto()
+    AUTHORIZING = auto()
     """authorization in progress"""
     REJECTED = auto()
     """just rejected"""
@@ -124,7 +124,10 @@ _RULES: Final[tuple[_Rule, ...]] = (
     (lambda inputs: inputs.out_of_service, Light(Colour.RED, Pattern.STEADY, LightReason.OUT_OF_SERVICE)),
     (lambda inputs: inputs.testing, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SELF_TEST)),
     (lambda inputs: inputs.software_starts, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SOFTWARE_STARTS)),
-    (lambda inputs: inputs.card is CardStatus.ASKED, Light(Colour.GREEN, Pattern.BLINKING, LightReason.CARD_ASKED)),
+    (
+        lambda inputs: inputs.card is CardStatus.AUTHORIZING,
+        Light(Colour.GREEN, Pattern.BLINKING, LightReason.CARD_AUTHORIZING),
+    ),
     (
         lambda inputs: inputs.card is CardStatus.REJECTED,
         Light(Colour.YELLOW, Pattern.BLINKING, LightReason.CARD_REJECTED),

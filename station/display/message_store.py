@@ -14,7 +14,7 @@ from station.core.model import EventType, MessageContent
 from station.display.content_rules import content_error
 from station.display.display_message import DisplayAddress, DisplayMessage, MessagePriority, MessageState
 from station.display.display_settings import DisplaySettings
-from station.display.message_visibility import MessageVisibility, condition_of, shown_messages, visibilities
+from station.display.message_visibility import MessageVisibility, condition_of, visibilities, visible_messages
 from station.storage.stored_format import StoredFormat, names
 from station.storage.unreadable_rows import RowAddress
 
@@ -207,7 +207,7 @@ class DisplayMessages:
         """The messages that a display shows now, as `shown_messages`; none if messages of the CSMS are disabled."""
         if not self._settings.display_messages_enabled:
             return []
-        return shown_messages(self.all(), self._clock.now(), self.conditions(), display)
+        return visible_messages(self.all(), self._clock.now(), self.conditions(), display)
 
     def visibilities(self) -> dict[int, MessageVisibility]:
         """Whether each message is shown on its display now, by id."""

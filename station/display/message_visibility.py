@@ -103,7 +103,7 @@ def visibilities(
     }
 
 
-def shown_messages(
+def visible_messages(
     messages: Sequence[DisplayMessage],
     now: datetime,
     conditions: Mapping[int, EvseCondition],

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from station.display.screen_inputs import DisplayedEvse, DisplayProfile, ScreenInputs
 
 _CARD: Final = {
-    LightReason.CARD_ASKED: "card-asked",
+    LightReason.CARD_AUTHORIZING: "card-asked",
     LightReason.CARD_REJECTED: "card-rejected",
     LightReason.CARD_TIMED_OUT: "card-timed-out",
     LightReason.CARD_NOT_CHECKED: "card-not-checked",

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from station.core.screen import LineReason, LineRole, Screen, ScreenLine, TextSpan
 from station.display.display_message import MessagePriority
 from station.display.markup import message_lines
-from station.display.message_visibility import EvseCondition, choose_languages, shown_messages
+from station.display.message_visibility import EvseCondition, choose_languages, visible_messages
 from station.display.own_screens import card_screens, evse_screens
 from station.display.text_layout import fold, wrap
 
@@ -85,7 +85,7 @@ def _messages(display: DisplayProfile, inputs: ScreenInputs) -> Sequence[Display
     Each driver sees those for them, in their language; where the driver at an EVSE is not known, all are shown.
     """
     conditions = {evse.evse_id: EvseCondition(evse.message_state, evse.transaction_id) for evse in inputs.evses}
-    visible = shown_messages(inputs.messages, inputs.now, conditions, display.address)
+    visible = visible_messages(inputs.messages, inputs.now, conditions, display.address)
     chosen = {
         message.id
         for evse in inputs.evses

@@ -91,7 +91,7 @@ class OpenFiles:
             return None
         return max(0.0, next(iter(self._last_used_s.values())) + self._close_after_s - time.monotonic())
 
-    def close_one(self) -> None:
+    def close_due_file(self) -> None:
         """Close the file that is due: one at a time, since each takes a sync, and jobs go first."""
         if self.seconds_until_due() == 0.0:
             file = next(iter(self._last_used_s))
@@ -182,7 +182,7 @@ def _run_jobs(jobs: SimpleQueue[Callable[[], None] | None], files: OpenFiles) ->
         try:
             job = jobs.get(timeout=files.seconds_until_due())
         except Empty:
-            if isinstance(error := contained_call(files.close_one), Exception):  # the jobs of all stations need it
+            if isinstance(error := contained_call(files.close_due_file), Exception):  # the jobs of all stations need it
                 _log.error("a database file could not be closed: %s", error)
             continue
         if job is None:

@@ -125,8 +125,8 @@ async def started_and_stopped(tmp_path: Path, parts: ProcessContext, first: Csms
         for name, csms in ((FIRST, first), (SECOND, second))
     ]
     async with running(*stations):
-        await until(lambda: len(first.sent("BootNotification")) >= start, stations)
-        await until(lambda: len(second.sent("BootNotification")) >= start, stations)
+        await until(lambda: len(first.received("BootNotification")) >= start, stations)
+        await until(lambda: len(second.received("BootNotification")) >= start, stations)
 
 
 async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> None:
@@ -137,7 +137,9 @@ async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> No
             charging = station_runtime(configuration_of(SECOND, tmp_path, second), parts)
             async with running(cut_off, charging):
                 both = (cut_off, charging)
-                await until(lambda: first.sent("StatusNotification") and second.sent("StatusNotification"), both)
+                await until(
+                    lambda: first.received("StatusNotification") and second.received("StatusNotification"), both
+                )
                 for station in both:
                     board(station).plug(VehicleModel())
                     present(station)
@@ -170,7 +172,9 @@ async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_
             healthy = station_runtime(configuration_of(SECOND, tmp_path, second), parts)
             both = (broken, healthy)
             async with running(*both):
-                await until(lambda: first.sent("StatusNotification") and second.sent("StatusNotification"), both)
+                await until(
+                    lambda: first.received("StatusNotification") and second.received("StatusNotification"), both
+                )
                 for station in both:
                     board(station).plug(VehicleModel())
                     present(station)
@@ -187,12 +191,12 @@ async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_
                 await until(lambda: current_a(broken) > 0, both)
                 present(broken)
                 await until(lambda: has_ended_transaction(first), both)
-    numbers = [event["seqNo"] for event in first.sent("TransactionEvent")]
+    numbers = [event["seqNo"] for event in first.received("TransactionEvent")]
     assert numbers == list(range(len(numbers)))
 
 
 def has_ended_transaction(csms: Csms) -> bool:
-    return any(event["eventType"] == "Ended" for event in csms.sent("TransactionEvent"))
+    return any(event["eventType"] == "Ended" for event in csms.received("TransactionEvent"))
 
 
 async def test_log_lines_are_in_the_store_of_their_station(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -251,9 +251,9 @@ async def test_service_brings_new_firmware_and_a_wrong_signature_is_said(browser
         await expect(service.page.locator("#io-software")).to_contain_text("SignatureVerified")
         await walk.until(lambda: walk.parts.firmware.version == "3.1.4", within_s=120.0)
         await walk.until(
-            lambda: walk.csms.sent("BootNotification")[-1]["chargingStation"]["firmwareVersion"] == "3.1.4"
+            lambda: walk.csms.received("BootNotification")[-1]["chargingStation"]["firmwareVersion"] == "3.1.4"
         )
-        assert walk.csms.sent("FirmwareStatusNotification") == []
+        assert walk.csms.received("FirmwareStatusNotification") == []
         await expect(service.page.locator("#io-software")).to_contain_text("3.1.4")
         event_types = [event.type for event in await walk.parts.security_events.entries()]
         assert "FirmwareUpdated" in event_types

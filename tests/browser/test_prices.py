@@ -45,7 +45,7 @@ async def send_cost(walk: Walk, amount: float) -> None:
 async def press_stop(driver: Visitor) -> None:
     """Press the Stop button, and wait for the end of the charge."""
     await driver.page.get_by_role("button", name="Stop").click()
-    await driver.walk.until(lambda: driver.walk.csms.sent("TransactionEvent")[-1]["eventType"] == "Ended")
+    await driver.walk.until(lambda: driver.walk.csms.received("TransactionEvent")[-1]["eventType"] == "Ended")
 
 
 async def reads(driver: Visitor, name: str, value: str) -> None:

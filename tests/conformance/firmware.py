@@ -97,7 +97,7 @@ class FileServer:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/{name}"
 
-    def let_go(self) -> None:
+    def release_downloads(self) -> None:
         """Close the connections of held files, and hold none from now on."""
         self.held = set()
         for writer in set(self._open):

@@ -299,7 +299,7 @@ async def test_tc_f_19_cs(bench: Bench) -> None:
         await trigger(bench, "FirmwareStatusNotification")
         notification = await bench.expect("FirmwareStatusNotification")
         assert notification == {"status": "Downloading", "requestId": 19}, notification
-        files.let_go()
+        files.release_downloads()
         # Steps 9 to 14 only make sure that no update continues after the case.
         for status in ("Downloaded", "InvalidSignature"):
             notification = await bench.expect("FirmwareStatusNotification")

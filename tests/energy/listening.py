@@ -85,7 +85,7 @@ class Listener:
             self.freshness = self.freshness.after(sample, self._clock.monotonic())
             self._sample_received.set()
 
-    async def more(self, count: int = 1) -> list[GridSample]:
+    async def next_samples(self, count: int = 1) -> list[GridSample]:
         """The next `count` samples; on a busy machine more of them may have come meanwhile."""
         before = len(self.samples)
         async with asyncio.timeout(PATIENCE_S):

@@ -182,12 +182,12 @@ async def test_a_cut_cable_dims_or_it_is_said_that_it_cannot_be_seen(
 @pytest.mark.parametrize("how", ["missing", "taken"])
 async def test_an_input_that_is_not_there_or_belongs_to_somebody_else_dims(contact: Contact, how: str) -> None:
     contact.chips.missing = how == "missing"
-    contact.chips.taken = {LINE} if how == "taken" else set()
+    contact.chips.busy_lines = {LINE} if how == "taken" else set()
     async with contact.followed():
         await contact.time.advance(LATEST_S)
         assert contact.reasons == [NOT_READ, FAILED]
         contact.chips.missing = False
-        contact.chips.taken.clear()
+        contact.chips.busy_lines.clear()
         await contact.time.advance(LATEST_S)
         assert contact.reasons == [NOT_READ, FAILED, None]
 

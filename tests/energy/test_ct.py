@@ -110,7 +110,7 @@ async def listening_to(converter: FakeConverter) -> AsyncGenerator[Listener]:
 async def test_the_currents_of_three_clamps_arrive_each_on_its_phase(tmp_path: Path) -> None:
     converter = FakeConverter(tmp_path)
     async with listening_to(converter) as listener:
-        (sample,) = await listener.more()
+        (sample,) = await listener.next_samples()
         assert converter.read("buffer/enable") == "1"
         assert converter.read("sampling_frequency") == str(HZ)
         assert [converter.read(f"scan_elements/in_voltage{n}_en") for n in range(4)] == ["1", "1", "1", "0"]
@@ -128,13 +128,13 @@ async def test_a_clamp_that_goes_makes_its_phase_unknown_and_comes_back(
     caplog.set_level("INFO")
     converter = FakeConverter(tmp_path)
     async with listening_to(converter) as listener:
-        await listener.more()
+        await listener.next_samples()
         converter.channels = lambda: [wave(3.0), [2048] * 600, wave(1.0)]
-        await listener.more(3)
+        await listener.next_samples(3)
         assert listener.samples[-1].currents_a.l2 is None
         assert listener.samples[-1].currents_a.l1 is not None
         converter.channels = lambda: [wave(3.0), wave(7.0), wave(1.0)]
-        await listener.more(3)
+        await listener.next_samples(3)
         assert listener.samples[-1].currents_a.l2 == pytest.approx(7.0, rel=0.02)
     messages = [record.getMessage() for record in caplog.records if "current transformer" in record.getMessage()]
     assert messages == ["current transformer 2: not-connected", "current transformer 2: measures again"]
@@ -144,7 +144,7 @@ async def test_a_clipped_clamp_counts_as_more_than_it_shows(tmp_path: Path) -> N
     converter = FakeConverter(tmp_path)
     converter.channels = lambda: [wave(3.0), wave(16.0), wave(500.0)]
     async with listening_to(converter) as listener:
-        assert (await listener.more())[0].clipped
+        assert (await listener.next_samples())[0].clipped
 
 
 async def test_a_converter_that_gives_nothing_is_an_error(tmp_path: Path) -> None:

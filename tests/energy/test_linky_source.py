@@ -63,7 +63,7 @@ async def test_what_the_meter_shows_arrives_and_is_fresh(house: HouseReading, mo
         settings = {"type": "linky", "device": meter.device, "mode": mode.name.lower() if chosen == "fixed" else "auto"}
         source = configured(settings).open(clock)
         async with listening(source, clock) as listener:
-            samples = await listener.more(2)
+            samples = await listener.next_samples(2)
             assert not listener.stale
     for sample in samples:
         assert sample.currents_a == house.currents_a
@@ -76,11 +76,11 @@ async def test_a_change_in_the_house_is_seen() -> None:
     async with SimulatedLinky(lambda: house[0], clock, TicMode.HISTORIQUE) as meter:
         source = LinkyConfig(device=meter.device, mode="historique").open(clock)
         async with listening(source, clock) as listener:
-            await listener.more(1)
+            await listener.next_samples(1)
             house[0] = HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000)
-            overrun = (await listener.more(3))[-1]
+            overrun = (await listener.next_samples(3))[-1]
             house[0] = TRI
-            afterwards = (await listener.more(3))[-1]
+            afterwards = (await listener.next_samples(3))[-1]
     assert overrun.currents_a == Phases(31.0, 6.0, 4.0)
     assert overrun.overrun
     assert overrun.apparent_power_va is None, "short frames carry no power"
@@ -95,7 +95,7 @@ async def test_a_silent_meter_becomes_stale_and_nothing_is_invented() -> None:
         SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
         listening(standard_source(meter.device, clock), clock) as listener,
     ):
-        await listener.more(1)
+        await listener.next_samples(1)
         meter.silent = True
         await clock.sleep(2.0)
         count = len(listener.samples)
@@ -103,7 +103,7 @@ async def test_a_silent_meter_becomes_stale_and_nothing_is_invented() -> None:
         assert listener.stale
         assert len(listener.samples) == count
         meter.silent = False
-        await listener.more(1)
+        await listener.next_samples(1)
         assert not listener.stale
 
 
@@ -115,7 +115,7 @@ async def test_a_meter_that_is_found_after_a_long_silence_is_found() -> None:
             await clock.sleep(13.0)
             assert listener.samples == []
             meter.silent = False
-            assert (await listener.more(1))[0].currents_a == MONO.currents_a
+            assert (await listener.next_samples(1))[0].currents_a == MONO.currents_a
 
 
 async def test_a_reader_at_another_speed_hears_nothing() -> None:
@@ -148,7 +148,7 @@ async def test_a_little_noise_costs_samples_and_never_changes_one() -> None:
     async with SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter:
         meter.flips_per_byte = 0.003
         async with listening(standard_source(meter.device, clock), clock) as listener:
-            samples = await listener.more(20)
+            samples = await listener.next_samples(20)
     assert {sample.currents_a for sample in samples} == {TRI.currents_a}
     assert not any(sample.overrun for sample in samples)
 
@@ -159,12 +159,12 @@ async def test_a_line_of_noise_becomes_stale_and_recovers() -> None:
         SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
         listening(standard_source(meter.device, clock), clock) as listener,
     ):
-        await listener.more(1)
+        await listener.next_samples(1)
         meter.flips_per_byte = 0.5
         await clock.sleep(15.0)
         assert listener.stale
         meter.flips_per_byte = 0.0
-        await listener.more(1)
+        await listener.next_samples(1)
         assert not listener.stale
         assert {sample.currents_a for sample in listener.samples} == {TRI.currents_a}
 
@@ -175,10 +175,10 @@ async def test_a_meter_that_restarts_goes_on() -> None:
         SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
         listening(LinkyConfig(device=meter.device).open(clock), clock) as listener,
     ):
-        await listener.more(1)
+        await listener.next_samples(1)
         for _ in range(3):
             meter.restart(outage_s=2.0)
-            await listener.more(2)
+            await listener.next_samples(2)
         assert not listener.stale
         assert {sample.currents_a for sample in listener.samples} == {TRI.currents_a}
 
@@ -190,7 +190,7 @@ async def test_a_device_that_is_taken_away_is_an_error() -> None:
     listener = Listener(standard_source(meter.device, clock), clock)
 
     async def unplug() -> None:
-        await listener.more(1)
+        await listener.next_samples(1)
         await meter.stop()
 
     with pytest.raises(SourceError, match=meter.device):
@@ -207,7 +207,7 @@ async def test_a_source_goes_on_when_its_device_is_back(tmp_path: Path) -> None:
         async with SimulatedLinky(lambda: MONO, clock, mode) as meter:
             device.symlink_to(meter.device)
             async with listening(source, clock) as listener:
-                assert (await listener.more(1))[0].currents_a == MONO.currents_a
+                assert (await listener.next_samples(1))[0].currents_a == MONO.currents_a
         device.unlink()
 
 
@@ -217,10 +217,10 @@ async def test_a_device_that_somebody_else_reads_is_an_error() -> None:
         SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
         listening(standard_source(meter.device, clock), clock) as listener,
     ):
-        await listener.more(1)
+        await listener.next_samples(1)
         with pytest.raises(SourceError, match="locked"):
             await anext(standard_source(meter.device, clock).samples())
-        await listener.more(1)
+        await listener.next_samples(1)
 
 
 async def test_a_device_can_be_read_again_and_again() -> None:
@@ -229,7 +229,7 @@ async def test_a_device_can_be_read_again_and_again() -> None:
     async with SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter:
         for _ in range(3):
             async with listening(standard_source(meter.device, clock), clock) as listener:
-                assert (await listener.more(1))[0].currents_a == TRI.currents_a
+                assert (await listener.next_samples(1))[0].currents_a == TRI.currents_a
 
 
 # --- the configuration

@@ -290,7 +290,7 @@ def within_1_a(measured: Phases[float | None], house: HouseReading) -> bool:
 @each
 async def test_a_living_meter_is_fresh_and_shows_each_phase(name: str) -> None:
     async with connected_meter(name) as (_, clock, listener):
-        first, second, third = await listener.more(3)
+        first, second, third = await listener.next_samples(3)
         for sample in (first, second, third):
             assert within_1_a(sample.currents_a, HOUSE)
             assert abs(sample.taken_at - clock.now()) < timedelta(seconds=25)
@@ -302,15 +302,15 @@ async def test_a_living_meter_is_fresh_and_shows_each_phase(name: str) -> None:
 @each
 async def test_a_change_in_the_house_arrives_within_three_periods(name: str) -> None:
     async with connected_meter(name) as (meter, _, listener):
-        await listener.more()
+        await listener.next_samples()
         meter.house = HOUSE_AFTER_CHANGE
-        assert any(within_1_a(sample.currents_a, HOUSE_AFTER_CHANGE) for sample in await listener.more(3))
+        assert any(within_1_a(sample.currents_a, HOUSE_AFTER_CHANGE) for sample in await listener.next_samples(3))
 
 
 @each
 async def test_a_silent_meter_becomes_stale_and_fresh_again(name: str) -> None:
     async with connected_meter(name) as (meter, clock, listener):
-        (sample,) = await listener.more()
+        (sample,) = await listener.next_samples()
         meter.silence(True)
         await clock.sleep(1.5 * sample.period_s)  # what was under way arrives
         count = len(listener.samples)
@@ -321,28 +321,28 @@ async def test_a_silent_meter_becomes_stale_and_fresh_again(name: str) -> None:
         assert age_s is not None
         assert age_s > patience_s
         meter.silence(False)
-        await listener.more()
+        await listener.next_samples()
         assert not listener.stale
 
 
 @each
 async def test_a_noisy_wire_costs_samples_and_never_makes_another_current(name: str) -> None:
     async with connected_meter(name) as (meter, clock, listener):
-        await listener.more()
+        await listener.next_samples()
         meter.spoil(True)
         # The converter is read in real time: 4 s are four hundred windows, of which each is like the others.
         await clock.sleep(4.0 if isinstance(meter, ClampsOnConverter) else 40.0)
         meter.spoil(False)
-        await listener.more(2)
+        await listener.next_samples(2)
         assert all(within_1_a(sample.currents_a, HOUSE) for sample in listener.samples)
 
 
 @each
 async def test_a_meter_that_restarts_is_heard_again_without_being_asked(name: str) -> None:
     async with connected_meter(name) as (meter, _, listener):
-        await listener.more()
+        await listener.next_samples()
         await meter.restart()
-        samples = await listener.more(3)
+        samples = await listener.next_samples(3)
         assert all(within_1_a(sample.currents_a, HOUSE) for sample in samples)
 
 
@@ -354,7 +354,7 @@ async def test_a_wire_that_is_gone_is_an_error_or_silence_and_can_be_opened_agai
     source = open_source(meter, clock)
     listener = Listener(source, clock)
     task = asyncio.create_task(listener.run())
-    await listener.more()
+    await listener.next_samples()
     await meter.stop()
     if name.startswith("modbus"):
         count = len(listener.samples)
@@ -369,7 +369,7 @@ async def test_a_wire_that_is_gone_is_an_error_or_silence_and_can_be_opened_agai
     await meter.start()
     try:
         async with listening(open_source(meter, clock), clock) as again:
-            assert within_1_a((await again.more())[0].currents_a, HOUSE)
+            assert within_1_a((await again.next_samples())[0].currents_a, HOUSE)
     finally:
         await meter.stop()
 
@@ -446,14 +446,14 @@ async def test_a_linky_read_as_a_p1_port_and_the_other_way_round_give_nothing(tc
 async def test_a_telegram_that_comes_again_and_again_becomes_stale(name: str) -> None:
     async with connected_meter(name) as (meter, clock, listener):
         assert isinstance(meter, P1OnWire)
-        (sample,) = await listener.more()
+        (sample,) = await listener.next_samples()
         meter.meter.repeating = True
         await clock.sleep(2.5 * sample.period_s)
         count = len(listener.samples)
         await clock.sleep(2 * sample.period_s)
         assert len(listener.samples) == count
         meter.meter.repeating = False
-        await listener.more()
+        await listener.next_samples()
 
 
 @pytest.mark.parametrize("name", [name for name in METERS if name.startswith("modbus")])
@@ -462,9 +462,9 @@ async def test_a_meter_that_answers_but_measures_no_more_becomes_stale(
 ) -> None:
     async with connected_meter(name) as (meter, clock, listener):
         assert isinstance(meter, ModbusOnWire)
-        await listener.more()
+        await listener.next_samples()
         await clock.sleep(2 * STILL_AFTER_S)
-        await listener.more()
+        await listener.next_samples()
         assert "no longer measures" not in caplog.text, "the house may stand still, the grid does not"
         meter.frozen = meter.measured()
         async with asyncio.timeout(PATIENCE_S):
@@ -476,7 +476,7 @@ async def test_a_meter_that_answers_but_measures_no_more_becomes_stale(
         assert listener.stale
         assert caplog.text.count("no longer measures") == 1
         meter.frozen = None
-        await listener.more()
+        await listener.next_samples()
         assert not listener.stale
 
 
@@ -484,9 +484,9 @@ async def test_a_meter_that_answers_but_measures_no_more_becomes_stale(
 @pytest.mark.parametrize("correction", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=-400)])
 async def test_the_wall_clock_may_jump_and_nothing_becomes_stale(name: str, correction: timedelta) -> None:
     async with connected_meter(name) as (_, clock, listener):
-        await listener.more()
+        await listener.next_samples()
         clock.adjust(correction)
-        samples = await listener.more(2)
+        samples = await listener.next_samples(2)
         assert abs(samples[-1].taken_at - clock.now()) < timedelta(seconds=25)
         assert not listener.stale
 
@@ -499,7 +499,7 @@ async def test_a_meter_whose_own_clock_is_wrong_is_taken_by_the_time_of_receptio
         ahead = FastClock(40.0)
         ahead.adjust(timedelta(days=3))
         async with listening(open_source(meter, ahead), ahead) as listener:
-            first, second = await listener.more(2)
+            first, second = await listener.next_samples(2)
             assert abs(second.taken_at - ahead.now()) < timedelta(seconds=10)
             assert first.taken_at < second.taken_at
     finally:
@@ -513,7 +513,7 @@ async def test_the_speed_of_an_old_p1_port_is_found() -> None:
     try:
         config = configured({"type": "p1", "device": meter.meter.device})
         async with listening(config.open(clock, SourceContext(1)), clock) as listener:
-            (sample,) = await listener.more()
+            (sample,) = await listener.next_samples()
         assert sample.currents_a == Phases(5.0, None, None)
         assert sample.period_s == 10.0
     finally:
@@ -541,7 +541,7 @@ async def test_a_meter_whose_encryption_was_switched_off_is_read_all_the_same() 
     try:
         source = configured({**meter.settings, "key": KEY.hex()}).open(clock)
         async with listening(source, clock) as listener:
-            assert within_1_a((await listener.more(2))[-1].currents_a, HOUSE)
+            assert within_1_a((await listener.next_samples(2))[-1].currents_a, HOUSE)
     finally:
         await meter.stop()
 

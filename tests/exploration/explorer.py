@@ -65,7 +65,7 @@ def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
     if authorization is not None:
         waits = state.seen.pilot.value not in "BCD" and lost_s is None
         authorization = replace(authorization, since_s=max(authorization.since_s - now_s, -timeout_s) if waits else 0.0)
-    wanted_until_s, draw_a = state.wanted_until_s, state.draw_a
+    offer_ended_at_s, draw_a = state.offer_ended_at_s, state.draw_a
     return replace(
         state,
         transaction=transaction,
@@ -73,8 +73,8 @@ def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
         signed_transaction_id=TRANSACTION if state.signed_transaction_id is not None else None,
         connection_lost_s=None if lost_s is None else max(lost_s - now_s, -timeout_s),
         grace_until_s=max(0.0, state.grace_until_s - now_s) if offers_energy(state) else 0.0,
-        wanted_until_s=None if wanted_until_s is None else max(wanted_until_s - now_s, -WIND_DOWN_S),
-        draw_a=None if draw_a is None or wanted_until_s is None else 0.0 if draw_a < NO_LOAD_A else 16.0,
+        offer_ended_at_s=None if offer_ended_at_s is None else max(offer_ended_at_s - now_s, -WIND_DOWN_S),
+        draw_a=None if draw_a is None or offer_ended_at_s is None else 0.0 if draw_a < NO_LOAD_A else 16.0,
     )
 
 

@@ -101,7 +101,7 @@ def a_wind_down_resumes(patch: pytest.MonkeyPatch) -> None:
     def changed(before: EvseState, after: EvseState, now_s: float) -> EvseState:
         derived = with_derived_values(before, after, now_s)
         stops = offers_energy(before) and not offers_energy(derived)
-        return replace(derived, wanted_until_s=now_s if stops else after.wanted_until_s)
+        return replace(derived, offer_ended_at_s=now_s if stops else after.offer_ended_at_s)
 
     patch.setattr(evse, "with_derived_values", changed)
 

@@ -81,7 +81,7 @@ def open_transactions(csms: Csms) -> Iterator[str]:
     """Transactions of which not all events have arrived, up to Ended."""
     numbers: dict[str, set[int]] = {}
     last: dict[str, int] = {}
-    for event in csms.sent("TransactionEvent"):
+    for event in csms.received("TransactionEvent"):
         identity = event["transactionInfo"]["transactionId"]
         numbers.setdefault(identity, set()).add(event["seqNo"])
         if event["eventType"] == "Ended":

@@ -82,10 +82,10 @@ class Tally:
 class _FuzzCsms(HostileCsms):
     """A CSMS that takes the response to an unreadable frame (id "-1") as the response to its open request."""
 
-    async def _take(self, frame: list[Any]) -> None:
+    async def _handle_frame(self, frame: list[Any]) -> None:
         if frame[:2] == [4, UNREADABLE_ID]:
-            frame[1] = next(reversed(self._open), UNREADABLE_ID)
-        await super()._take(frame)
+            frame[1] = next(reversed(self._open_requests), UNREADABLE_ID)
+        await super()._handle_frame(frame)
 
 
 class Player:
@@ -130,7 +130,7 @@ class Player:
         async with running_csms(self._create_csms(remaining)) as csms:
             config = _config(self._storage / str(self.tally.stations), csms)
             async with powered(config, csms) as walk:
-                await walk.until(lambda: csms.sent("StatusNotification"), within_s=_RECONNECT_S)
+                await walk.until(lambda: csms.received("StatusNotification"), within_s=_RECONNECT_S)
                 walk.stack.data_transfer.set_response("com.example", "hello", VendorAnswer("Accepted", {"a": 1}))
                 await _start_charge(walk, must=self._must_charge)
                 self.tally.charges += 1

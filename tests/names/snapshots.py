@@ -272,12 +272,12 @@ async def mqtt_topics() -> Lines:
                 async with asyncio.TaskGroup() as group:
                     listening = group.create_task(peer.listen())
                     await _house_speaks(walk)
-                    await until(walk, lambda: peer.heard["grid"] and peer.heard["evse/3/state"])
+                    await until(walk, lambda: peer.payloads["grid"] and peer.payloads["evse/3/state"])
                     await peer.order("limit/user/set", "nonsense")
-                    await until(walk, lambda: peer.heard["limit/user/error"])
+                    await until(walk, lambda: peer.payloads["limit/user/error"])
                     listening.cancel()
     lines: set[str] = set()
-    for topic, text in peer.heard.items():
+    for topic, text in peer.payloads.items():
         if topic.endswith("/set"):
             continue  # our own order
         name = re.sub(r"/\d+/", "/{id}/", topic)

@@ -24,7 +24,7 @@ from station.core.model import PilotState, StoppedReason, TriggerReason
 from station.security.security_events import SecurityEvents
 from station.storage.fact_store import FactStore
 from tests import fakes
-from tests.station.post import Post, post
+from tests.station.evse_fixture import EvseFixture, evse_fixture
 
 LINKY = PriceList("EUR", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.20")),), Decimal("1.00"))
 _ALL = TransactionQuery()
@@ -34,7 +34,7 @@ VERSIONS = {"program": "1", "firmware": "7"}
 class BillingFixture:
     """Transaction log, prices, billing and register journal of one EVSE."""
 
-    def __init__(self, fixture: Post, path: Path) -> None:
+    def __init__(self, fixture: EvseFixture, path: Path) -> None:
         self.evse_fixture, self.path = fixture, path
         self.period: str | None = None
         self.log = TransactionLog(fixture.database)
@@ -49,7 +49,7 @@ class BillingFixture:
             self.log, self.billing, {1: fixture.evse}, self.prices, self.time_quality, meters, fixture.records
         )
         self.journal_writer = JournalWriter(RegisterJournal(path), fixture.outbox, sources, fixture.clock)
-        subscribe_journal(self.journal_writer, fixture.outbox, sources, fakes.LoudCalls())
+        subscribe_journal(self.journal_writer, fixture.outbox, sources, fakes.RaisingCalls())
 
     @property
     def tariff_period(self) -> str | None:
@@ -69,15 +69,15 @@ class BillingFixture:
     async def stop_charge(self, register_wh: float) -> None:
         """The driver stops the charge when the billing meter reads `register_wh`."""
         fixture = self.evse_fixture
-        fixture.meter.shows = fakes.reading(register_wh)
+        fixture.meter.reading = fakes.reading(register_wh)
         fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-        await fixture.see(pilot=PilotState.B)
-        await fixture.obey()
+        await fixture.observe(pilot=PilotState.B)
+        await fixture.switch_contactor()
         await fixture.clock.advance(1)
 
     async def change_tariff_period(self, period: str | None, register_wh: float) -> None:
         """The grid meter reports another tariff period when the billing meter reads `register_wh`."""
-        self.evse_fixture.meter.shows = fakes.reading(register_wh, 16.0)
+        self.evse_fixture.meter.reading = fakes.reading(register_wh, 16.0)
         self.period = period
         self.journal_writer.request_tariff_entry()
         await self.evse_fixture.clock.advance(1)
@@ -99,5 +99,5 @@ async def running_journal(billing: BillingFixture) -> AsyncGenerator[BillingFixt
 @contextlib.asynccontextmanager
 async def billing_fixture(path: Path) -> AsyncGenerator[BillingFixture]:
     """An EVSE that runs, with its billing and its running journal writer."""
-    async with post(path) as fixture, running_journal(BillingFixture(fixture, path)) as billing:
+    async with evse_fixture(path) as fixture, running_journal(BillingFixture(fixture, path)) as billing:
         yield billing

@@ -60,7 +60,7 @@ from tests.stored.storage import DATABASE, HERE, PASSWORDS, Stored, station_conf
 from tests.walk import CARD, OTHER_CARD, Walk, powered
 from tests.walks.commissioned import commission, try_step
 from tests.walks.house import House
-from tests.walks.steps import ask_start, listed, present_at, token
+from tests.walks.steps import listed, present_at, request_start, token
 from tests.walks.test_security import set_network_profile
 from tests.walks.visit import Api
 
@@ -155,7 +155,7 @@ class StorageScript:
         answer = await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 7.0}})
         assert answer.status_code == 202, answer.text
         await walk.until(lambda: walk.application.running and walk.application.parts is not before)
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2, within_s=600)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2, within_s=600)
         await walk.settle()
         await self.house.live(5)
         await api.post("/api/commissioning/steps/meter/skip", {"reason": "no meter"}, status=200)
@@ -189,8 +189,8 @@ class StorageScript:
             assert answer["status"] == "Accepted", answer
         await walk.set_variable("SecurityCtrlr", "OrganizationName", "Owners of a garage")
         await csms.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
-        await walk.until(lambda: csms.sent("SignCertificate"))
-        signed = {"certificateChain": self.pki.sign_csr(csms.sent("SignCertificate")[-1]["csr"], days=3000)}
+        await walk.until(lambda: csms.received("SignCertificate"))
+        signed = {"certificateChain": self.pki.sign_csr(csms.received("SignCertificate")[-1]["csr"], days=3000)}
         answer = await csms.call("CertificateSigned", {"certificateType": "ChargingStationCertificate", **signed})
         assert answer["status"] == "Accepted", answer
         answer = await set_network_profile(csms, 2, "wss://second.invalid/ocpp", securityProfile=2)
@@ -227,7 +227,7 @@ class StorageScript:
         await walk.parts.shared_limits.set_limit(
             LimitSetter.USER, LimitRequest(current_a=31.0, for_s=None, by="a home automation")
         )
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
         for evse_id, profile in profiles():
             answer = await walk.csms.call("SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile})
             assert answer["status"] == "Accepted", answer
@@ -253,15 +253,15 @@ class StorageScript:
         """Charge over two tariff periods; the CSMS receives all of it, and both send a total."""
         walk = self.walk
         walk.csms.answers["TransactionEvent"] = _with_total
-        assert (await ask_start(walk, evse_id=1))["status"] == "Accepted"
+        assert (await request_start(walk, evse_id=1))["status"] == "Accepted"
         await self._plug(1)
         await self.house.live(40)
         trigger = {"requestedMessage": "TransactionEvent", "evse": {"id": 1}}
         assert (await walk.csms.call("TriggerMessage", trigger))["status"] == "Accepted"
-        self.house.told["tariff_period"] = "HP.."
+        self.house.sample_fields["tariff_period"] = "HP.."
         await self.house.live(400)
         await self._stop(1, CARD)
-        await walk.until(lambda: "Ended" in [kind for kind, _ in walk.told()])
+        await walk.until(lambda: "Ended" in [kind for kind, _ in walk.types_and_triggers()])
 
     async def _charge_with_wrong_clock(self) -> None:
         """Charge without a CSMS, with a clock that stopped without power: its times are corrected later."""
@@ -278,7 +278,7 @@ class StorageScript:
         await self._charge(1, CARD, 200)
         await self._stop(1, CARD)
         csms.http_status = None
-        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told()[before:], within_s=1200)
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.types_and_triggers()[before:], within_s=1200)
         await walk.settle()
 
     async def _leave_unanswered(self) -> None:
@@ -293,7 +293,7 @@ class StorageScript:
         await self._stop(1, FORGOTTEN)
         request = {"requestId": 5, "report": False, "clear": True, "idToken": token(FORGOTTEN)}
         assert (await csms.call("CustomerInformation", request))["status"] == "Accepted"
-        await walk.until(lambda: csms.sent("NotifyCustomerInformation"))
+        await walk.until(lambda: csms.received("NotifyCustomerInformation"))
         signing = signer(self.pki, self.maker)
         content = image(size=2_000)
         self.files.files["/image"] = content
@@ -441,7 +441,7 @@ def _with_total(event: Payload) -> Payload:
 
 
 def _logs(walk: Walk) -> list[Payload]:
-    return [notification for notification in walk.csms.sent("LogStatusNotification") if "requestId" in notification]
+    return [notification for notification in walk.csms.received("LogStatusNotification") if "requestId" in notification]
 
 
 async def _store_retention_check_and_reservation(storage: Path, at: datetime) -> None:

@@ -162,7 +162,7 @@ async def test_a_poisonous_kind_of_row_neither_keeps_the_station_from_its_csms_n
         for start in range(1, STARTS):
             with contextlib.suppress(PoisonError, BaseExceptionGroup):
                 async with revived(NEWEST, folder) as walk:
-                    await walk.until(lambda: walk.csms.sent("StatusNotification"), within_s=120)
+                    await walk.until(lambda: walk.csms.received("StatusNotification"), within_s=120)
                     await walk.until(partial(all_delivered, walk, kind), within_s=900)
                     await walk.advance(30)
                 starts.append(start)

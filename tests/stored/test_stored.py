@@ -450,15 +450,15 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
         await outbox.flush()
         assert await outbox.count_waiting() == 0
         assert await outbox.open_transactions() == []
-        statuses = [notification["status"] for notification in walk.csms.sent("FirmwareStatusNotification")]
+        statuses = [notification["status"] for notification in walk.csms.received("FirmwareStatusNotification")]
         assert statuses[:4] == ["Downloading", "Downloaded", "SignatureVerified", "InstallScheduled"]
         logs = [
             (notification["status"], notification["requestId"])
-            for notification in walk.csms.sent("LogStatusNotification")
+            for notification in walk.csms.received("LogStatusNotification")
         ]
         assert logs == [("UploadFailure", 7)]
         assert "TamperDetectionActivated" in [
-            notification["type"] for notification in walk.csms.sent("SecurityEventNotification")
+            notification["type"] for notification in walk.csms.received("SecurityEventNotification")
         ]
         with contextlib.closing(sqlite3.connect(tmp_path / "storage" / DATABASE)) as database:
             transaction_rows = _rows_by_column(database, "transactions")

@@ -23,21 +23,21 @@ class House:
 
     def __init__(self, walk: Walk, **sample_fields: Any) -> None:
         self.walk = walk
-        self.told = sample_fields
+        self.sample_fields = sample_fields
         self.loads_a = (4.0, 4.0, 4.0)
 
     async def live(self, seconds: int) -> None:
         """Advance the time, and send one sample per second."""
         for _ in range(seconds):
-            await self.speak()
+            await self.send_sample()
             await self.walk.advance(1)
 
-    async def speak(self) -> None:
+    async def send_sample(self) -> None:
         """Send one sample: the current of the house plus the currents of all EVSEs."""
         boards = self.walk.world.boards.values()
         drawn = [
             sum(phase_currents_a) for phase_currents_a in zip(*(board.currents_a for board in boards), strict=True)
         ]
         flows = [float(round(house + a)) for house, a in zip(self.loads_a, drawn, strict=True)]
-        sample = GridSample(self.walk.application.clock.now(), Phases[float | None].all(None), **self.told)
+        sample = GridSample(self.walk.application.clock.now(), Phases[float | None].all(None), **self.sample_fields)
         await self.walk.parts.load.meter.receive(replace(sample, currents_a=Phases(*flows)))

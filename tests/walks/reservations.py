@@ -32,7 +32,7 @@ async def cancel(walk: Walk, number: int = 1) -> str:
 
 def ends(walk: Walk) -> list[tuple[int, str]]:
     """Return id and status of each ReservationStatusUpdate that the CSMS has received, in order."""
-    updates = walk.csms.sent("ReservationStatusUpdate")
+    updates = walk.csms.received("ReservationStatusUpdate")
     return [(update["reservationId"], update["reservationUpdateStatus"]) for update in updates]
 
 

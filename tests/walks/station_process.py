@@ -182,7 +182,7 @@ class StationProcess(ProgramWithApi):
 
     # Output and stored data
 
-    def said(self) -> list[Payload]:
+    def log_records(self) -> list[Payload]:
         """Return its log records so far."""
         lines = self.log.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]

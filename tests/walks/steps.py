@@ -41,7 +41,7 @@ def listed(id_token: Mapping[str, Any], status: str | None = "Accepted", **info:
     return {"idToken": id_token} if status is None else {"idToken": id_token, "idTokenInfo": {"status": status, **info}}
 
 
-async def ask_start(
+async def request_start(
     walk: Walk, *, evse_id: int | None = 1, remote_start_id: int = 77, card: IdToken = CARD, **more: Any
 ) -> dict[str, Any]:
     """Send RequestStartTransaction; returns the response."""
@@ -53,7 +53,7 @@ async def ask_start(
     return answer
 
 
-async def ask_stop(walk: Walk, transaction_id: str) -> str:
+async def request_stop(walk: Walk, transaction_id: str) -> str:
     """Send RequestStopTransaction; returns the status."""
     answer = await walk.csms.call("RequestStopTransaction", {"transactionId": transaction_id})
     await walk.settle()
@@ -85,7 +85,7 @@ def transaction_id(walk: Walk) -> str:
 
 def statuses(walk: Walk) -> list[str]:
     """The connector statuses that the CSMS has received, in order."""
-    return [notification["connectorStatus"] for notification in walk.csms.sent("StatusNotification")]
+    return [notification["connectorStatus"] for notification in walk.csms.received("StatusNotification")]
 
 
 def answering(status: str, group: dict[str, str] | None = None) -> Callable[[Event], Answer]:

@@ -18,10 +18,10 @@ from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import (
     GROUP,
     answering,
-    ask_start,
     charge,
     event,
     present_at,
+    request_start,
     transaction_id,
     tx_points,
     variables,
@@ -74,7 +74,7 @@ async def test_where_no_authorization_is_wanted_plugging_in_is_enough(tmp_path: 
         await walk.charging()
         authorized = await event(walk, "Updated", "Authorized")
         assert authorized["idToken"] == NO_AUTHORIZATION
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
         assert walk.parts.tokens.entries() == []
         await walk.unplug()
         await event(walk, "Ended", "EVCommunicationLost")
@@ -104,7 +104,7 @@ async def test_a_card_that_is_shown_before_the_cable_names_the_charge(tmp_path: 
         await walk.plug()
         await walk.charging()
         assert (await event(walk, "Started", "Authorized"))["idToken"]["idToken"] == CARD.value
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         assert await walk.present() is TokenOutcome.STOPPED
 
@@ -123,7 +123,7 @@ async def test_with_a_start_button_the_charge_begins_when_it_is_pressed(tmp_path
         await walk.charging()
         assert (await event(walk, "Updated", "Authorized"))["idToken"] == NO_AUTHORIZATION
         assert (await api.post("/api/evses/1/start-button"))["outcome"] == "rejected", "it only starts"
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
 
 
 async def test_where_authorization_is_wanted_a_button_gives_nothing(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ async def test_no_reader_reads_what_only_a_csms_makes(tmp_path: Path, kind: str)
     async with walking(tmp_path) as walk:
         await walk.accepted()
         assert await walk.present(IdToken("made-up", kind)) is TokenOutcome.REJECTED
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
 
 
 @pytest.mark.parametrize("kind", ["ISO15693", "MacAddress", "Local", "KeyCode"])
@@ -158,7 +158,7 @@ async def test_other_kinds_of_tokens_are_asked_for_too(tmp_path: Path, kind: str
     async with walking(tmp_path) as walk:
         await walk.accepted()
         assert await walk.present(visitor) is TokenOutcome.AUTHORIZED
-        assert walk.csms.sent("Authorize") == [{"idToken": {"idToken": "A1B2C3", "type": kind}}]
+        assert walk.csms.received("Authorize") == [{"idToken": {"idToken": "A1B2C3", "type": kind}}]
 
 
 async def test_what_is_to_be_validated_besides_goes_along(tmp_path: Path) -> None:
@@ -201,10 +201,10 @@ async def test_key_codes_that_are_tried_are_soon_not_looked_at(tmp_path: Path) -
         await walk.accepted()
         for _ in range(4):
             assert await walk.present(WRONG_CODE) is TokenOutcome.REJECTED
-        request_count = len(walk.csms.sent("Authorize"))
+        request_count = len(walk.csms.received("Authorize"))
         assert request_count == 4
         assert await walk.present(CODE) is TokenOutcome.REJECTED, "not even the right one"
-        assert len(walk.csms.sent("Authorize")) == request_count
+        assert len(walk.csms.received("Authorize")) == request_count
         assert await walk.present(CARD) is TokenOutcome.AUTHORIZED, "cards are another matter"
         assert await walk.present(CARD) is TokenOutcome.STOPPED
         await walk.advance(11)
@@ -240,7 +240,7 @@ async def test_a_key_code_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCap
         await walk.accepted()
         await walk.present(CODE)
         await event(walk, "Started", "Authorized")
-        assert walk.csms.sent("Authorize")[0]["idToken"]["idToken"] == CODE.value, "the CSMS has to know it"
+        assert walk.csms.received("Authorize")[0]["idToken"]["idToken"] == CODE.value, "the CSMS has to know it"
         paths = ("/api/status", "/api/auth/cache", f"/api/transactions/{transaction_id(walk)}")
         assert [path for path in paths if CODE.value in str(await api.get(path))] == []
         reading.cancel()
@@ -316,7 +316,7 @@ async def test_without_a_display_a_master_pass_stops_everything(tmp_path: Path) 
     async with walking(tmp_path, csms_with_master_pass(), evse=TWO_EVSES, variable=masters()) as walk:
         await both_charge(walk)
         assert await present_at(walk, MASTER, 1) is TokenOutcome.STOPPED
-        await walk.until(lambda: walk.told().count(("Ended", "StopAuthorized")) == 2)
+        await walk.until(lambda: walk.types_and_triggers().count(("Ended", "StopAuthorized")) == 2)
         for ended in (reported for reported in walk.events() if reported["eventType"] == "Ended"):
             assert ended["transactionInfo"]["stoppedReason"] == "MasterPass"
             assert ended["idToken"]["idToken"] == MASTER.value
@@ -335,16 +335,16 @@ async def test_a_master_pass_starts_nothing(tmp_path: Path, online: bool) -> Non
         await walk.plug()
         await walk.advance(30)
         assert walk.evse.authorized_token is None
-        assert len(walk.csms.sent("Authorize")) == 1
+        assert len(walk.csms.received("Authorize")) == 1
 
 
 async def test_a_remote_start_with_a_master_pass_starts_nothing(tmp_path: Path) -> None:
     """C16.FR.03"""
     async with walking(tmp_path, csms_with_master_pass(), variable=masters()) as walk:
         await walk.accepted()
-        await ask_start(walk, groupIdToken=MASTERS)
+        await request_start(walk, groupIdToken=MASTERS)
         await walk.present(MASTER)
-        await ask_start(walk, card=MASTER)
+        await request_start(walk, card=MASTER)
         assert walk.evse.authorized_token is None
         assert walk.events() == []
 
@@ -425,7 +425,7 @@ async def test_a_test_bench_seeds_the_cache(tmp_path: Path) -> None:
         assert entry["token"] == shorten_token(CARD.value.casefold())
         assert entry["info"]["group_id"]["value"] == shorten_token("FLEET")
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
         assert (await api.client.put("/api/sim/auth/cache", json=seed | {"status": "Fine"})).status_code == 422
         forgotten = {"token": CARD.value}
         assert (await api.client.request("DELETE", "/api/sim/auth/cache", json=forgotten)).status_code == 202
@@ -450,10 +450,10 @@ async def test_the_remote_start_id_and_the_transaction_are_those_of_one_charge(t
     """C05.FR.03, C05.FR.05"""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await ask_start(walk, card=IdToken("APP-1", "Central"), remote_start_id=0)
+        await request_start(walk, card=IdToken("APP-1", "Central"), remote_start_id=0)
         started = await event(walk, "Started", "RemoteStart")
         assert started["transactionInfo"]["remoteStartId"] == 0
         assert started["idToken"] == {"idToken": "APP-1", "type": "Central"}
         assert started["transactionInfo"]["transactionId"] == transaction_id(walk)
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
         assert walk.parts.tokens.entries() == []

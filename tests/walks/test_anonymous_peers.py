@@ -71,7 +71,7 @@ async def test_a_charge_goes_on_whatever_anonymous_peers_do(
         assert watched.most_descriptors < _DESCRIPTORS / 2, "enough are left for all else"
         assert beats.longest_gap_s < _WATCHDOG_S
         assert station.log.stat().st_size - log_bytes < 100_000
-        lines = [line for line in station.said() if "local API: connection from" in str(line["message"])]
+        lines = [line for line in station.log_records() if "local API: connection from" in str(line["message"])]
         assert 0 < len(lines) <= 40, "20 sources in a minute"
 
 

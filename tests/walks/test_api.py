@@ -203,7 +203,7 @@ async def test_a_local_button_takes_an_evse_out_of_service_and_back(tmp_path: Pa
         answer = await api.post("/api/evses/1/availability", {"operative": False})
         assert answer == {"accepted": True, "scheduled": False}
         assert (await api.evse())["connector_status"] == "Unavailable"
-        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Unavailable")
+        await walk.until(lambda: walk.csms.received("StatusNotification")[-1]["connectorStatus"] == "Unavailable")
         await api.post("/api/sim/power", {"action": "cycle"})
         assert (await api.evse())["in_service"] is False
         await api.post("/api/evses/1/availability", {"operative": True})
@@ -359,7 +359,11 @@ async def test_without_waiting_the_answer_comes_at_once_and_the_order_is_kept(tm
         await api.post("/api/sim/evses/1/plug", {}, settled=False)
         await walk.charging()
         await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
-        assert {trigger for _, trigger in walk.told()} == {"Authorized", "CablePluggedIn", "ChargingStateChanged"}
+        assert {trigger for _, trigger in walk.types_and_triggers()} == {
+            "Authorized",
+            "CablePluggedIn",
+            "ChargingStateChanged",
+        }
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

@@ -13,9 +13,9 @@ PASSWORD = "AnotherPassword-0123"
 
 async def _reboot(walk: Walk, api: Api, csms: Csms) -> None:
     """Cut and restore the power; wait until the station boots at this CSMS."""
-    boots = len(csms.sent("BootNotification"))
+    boots = len(csms.received("BootNotification"))
     await api.post("/api/sim/power", {"action": "cycle"})
-    await walk.until(lambda: len(csms.sent("BootNotification")) > boots)
+    await walk.until(lambda: len(csms.received("BootNotification")) > boots)
 
 
 async def test_the_next_boot_finds_the_csms_that_was_appointed_and_the_one_after_its_own(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ async def test_a_power_cut_says_no_goodbye_and_the_next_boot_ends_the_transactio
         assert "power" in (await api.post("/api/token", TOKEN, status=409))["detail"]
         await api.advance(600)
         await api.post("/api/sim/power", {"action": "restore"})
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         ended = await event(walk, "Ended", "AbnormalCondition")
         assert ended["transactionInfo"]["stoppedReason"] == "PowerLoss"
         assert ended["transactionInfo"]["transactionId"] == charging["transaction_id"]
@@ -189,7 +189,7 @@ async def test_a_power_cycle_boots_again_and_again(tmp_path: Path) -> None:
         await walk.accepted()
         for boots in (2, 3, 4):
             await api.post("/api/sim/power", {"action": "cycle"})
-            await walk.until(lambda boots=boots: len(walk.csms.sent("BootNotification")) == boots)
+            await walk.until(lambda boots=boots: len(walk.csms.received("BootNotification")) == boots)
             await walk.until(lambda: walk.csms.connected)
         await api.post("/api/sim/evses/1/plug", {})
         await walk.until(lambda: statuses(walk)[-1] == "Occupied")

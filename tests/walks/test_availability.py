@@ -12,7 +12,7 @@ import pytest
 from station.storage.outbox import Outbox
 from tests.full_disk import FullDisk
 from tests.walk import Walk, walking
-from tests.walks.steps import ask_start, charge, event, statuses, tx_points, variables
+from tests.walks.steps import charge, event, request_start, statuses, tx_points, variables
 
 EVSE_1 = {"id": 1}
 CONNECTOR_1 = {"id": 1, "connectorId": 1}
@@ -83,7 +83,7 @@ async def test_a_scheduled_order_outlives_a_power_cut(tmp_path: Path) -> None:
         assert await order(walk, "Inoperative") == "Scheduled"
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         await walk.until(lambda: statuses(walk)[-1] == "Unavailable")
         assert walk.evse.state.transaction is None
         assert sum(walk.board.currents_a) == 0
@@ -112,7 +112,7 @@ async def test_the_station_goes_where_no_transaction_runs_at_once(tmp_path: Path
         assert await order(walk, "Inoperative") == "Scheduled"
         notified = [
             (notification["evseId"], notification["connectorStatus"])
-            for notification in walk.csms.sent("StatusNotification")
+            for notification in walk.csms.received("StatusNotification")
         ]
         assert notified[-1] == (2, "Unavailable")
         assert walk.evse.state.operative
@@ -125,7 +125,7 @@ async def test_nobody_charges_at_an_evse_that_is_out_of_service(tmp_path: Path) 
         assert await order(walk, "Inoperative", EVSE_1) == "Accepted"
         await walk.plug()
         assert await walk.present() == "rejected"
-        assert (await ask_start(walk))["status"] == "Rejected"
+        assert (await request_start(walk))["status"] == "Rejected"
         await walk.advance(60)
         assert walk.events() == []
         assert statuses(walk)[-1] == "Unavailable"
@@ -184,7 +184,7 @@ async def test_a_status_that_does_not_last_is_not_told(tmp_path: Path) -> None:
         assert statuses(walk) == ["Available"]
         await walk.advance(6)
         await walk.until(lambda: statuses(walk) == ["Available", "Occupied"], within_s=1)
-        assert walk.csms.sent("StatusNotification")[-1]["timestamp"][:19] == began.isoformat()[:19]
+        assert walk.csms.received("StatusNotification")[-1]["timestamp"][:19] == began.isoformat()[:19]
 
 
 async def test_without_a_minimum_every_status_is_told_at_once(tmp_path: Path) -> None:
@@ -207,11 +207,11 @@ async def test_how_long_an_absence_is_does_not_depend_on_the_time_that_is_set_me
         await walk.until(lambda: not walk.csms.connected)
         walk.parts.clock.adjust(timedelta(hours=-1 if told else 1))
         await walk.advance(away_s)
-        before = len(walk.csms.sent("StatusNotification"))
+        before = len(walk.csms.received("StatusNotification"))
         walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected)
         await walk.advance(5)
-        assert len(walk.csms.sent("StatusNotification")) - before == told
+        assert len(walk.csms.received("StatusNotification")) - before == told
 
 
 async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
@@ -225,7 +225,7 @@ async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
     monkeypatch.setattr(Outbox, "open_transactions", read_later)
     await walk.application.cut_power()
     await walk.application.restore_power()
-    await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.boot_status == "Accepted")
+    await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2 and walk.stack.boot_status == "Accepted")
     await walk.settle()
     return readable
 
@@ -236,17 +236,17 @@ async def test_what_a_connector_is_after_a_power_cut_is_told_once_its_board_has_
     """B01.FR.05, F06.FR.09, F06.FR.10: also where the CSMS asks for it."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await charge(walk)
-        before = len(walk.csms.sent("StatusNotification"))
+        before = len(walk.csms.received("StatusNotification"))
         readable = await power_cut(walk, monkeypatch)
         for request in ({"requestedMessage": "StatusNotification"}, {"requestedMessage": "Heartbeat"}):
             assert (await walk.csms.call("TriggerMessage", request))["status"] == "Accepted"
         await walk.csms.expect("Heartbeat")
         readable.set()
-        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == before + 4)
+        await walk.until(lambda: len(walk.csms.received("StatusNotification")) == before + 4)
         await walk.advance(20)
         notified = {
             (notification["evseId"], notification["connectorStatus"])
-            for notification in walk.csms.sent("StatusNotification")[before:]
+            for notification in walk.csms.received("StatusNotification")[before:]
         }
         assert notified == {(1, "Occupied"), (2, "Available")}
 
@@ -259,10 +259,10 @@ async def test_no_remote_start_comes_before_the_end_of_what_a_power_cut_has_left
         await charge(walk)
         before = len(walk.events())
         readable = await power_cut(walk, monkeypatch)
-        assert (await ask_start(walk, remote_start_id=1))["status"] == "Rejected"
+        assert (await request_start(walk, remote_start_id=1))["status"] == "Rejected"
         readable.set()
         await event(walk, "Ended", "AbnormalCondition")
-        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        assert (await request_start(walk, remote_start_id=2))["status"] == "Accepted"
         await walk.charging()
         await event(walk, "Updated", "RemoteStart", remoteStartId=2)
         kinds = [transaction_event["eventType"] for transaction_event in walk.events()[before:]]

@@ -48,7 +48,7 @@ async def _station_after_boot_answer(
     csms = Csms()
     answers = BootAnswers(csms, status, interval)
     async with walking(storage, csms, **tables) as walk:
-        await walk.until(lambda: csms.sent("BootNotification"))
+        await walk.until(lambda: csms.received("BootNotification"))
         await walk.settle()
         yield walk, csms, answers
 
@@ -57,13 +57,15 @@ async def test_the_station_says_who_it_is_and_why_it_boots(tmp_path: Path) -> No
     """B01.FR.01, B01.FR.09; then the status of each connector, B01.FR.05."""
     evses = [{"id": 1}, {"id": 2}]
     async with walking(tmp_path, evse=evses) as walk:
-        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("StatusNotification")) == 2)
         boot = walk.csms.calls[0]
         assert boot.action == "BootNotification"
         assert boot.payload["reason"] == "PowerUp"
         assert boot.payload["chargingStation"]["vendorName"] == "borne"
         assert boot.payload["chargingStation"]["serialNumber"] == "0001"
-        statuses = [(s["evseId"], s["connectorId"], s["connectorStatus"]) for s in walk.csms.sent("StatusNotification")]
+        statuses = [
+            (s["evseId"], s["connectorId"], s["connectorStatus"]) for s in walk.csms.received("StatusNotification")
+        ]
         assert statuses == [(1, 1, "Available"), (2, 1, "Available")]
 
 
@@ -92,7 +94,7 @@ async def test_without_an_interval_the_station_does_not_flood_the_csms(
     """B02.FR.07, B03.FR.05."""
     async with _station_after_boot_answer(tmp_path, status, interval) as (walk, csms, _):
         await walk.advance(600)
-        assert 2 <= len(csms.sent("BootNotification")) <= 600 / 10
+        assert 2 <= len(csms.received("BootNotification")) <= 600 / 10
 
 
 async def test_a_new_link_does_not_shorten_the_interval(tmp_path: Path) -> None:
@@ -103,9 +105,9 @@ async def test_a_new_link_does_not_shorten_the_interval(tmp_path: Path) -> None:
             count = csms.connections
             await walk.until(lambda count=count: csms.connections > count, within_s=120)
         await walk.settle()
-        assert len(csms.sent("BootNotification")) == 1
+        assert len(csms.received("BootNotification")) == 1
         answers.status = "Accepted"
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2, within_s=300)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2, within_s=300)
         await walk.accepted()
 
 
@@ -114,7 +116,7 @@ async def test_an_interval_without_end_is_survived(tmp_path: Path, interval: int
     async with _station_after_boot_answer(tmp_path, "Pending", interval) as (walk, csms, _):
         await walk.advance(3_600)
         assert csms.connections == 1
-        assert len(csms.sent("BootNotification")) == 1
+        assert len(csms.received("BootNotification")) == 1
 
 
 async def test_while_pending_variables_are_read_and_written(tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ async def test_before_the_first_answer_the_csms_is_answered_as_while_pending(tmp
     csms = Csms()
     csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
     async with walking(tmp_path, csms) as walk:
-        await walk.until(lambda: csms.sent("BootNotification"))
+        await walk.until(lambda: csms.received("BootNotification"))
         variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
         assert variables["getVariableResult"][0]["attributeStatus"] == "Accepted"
         start = {"idToken": ID_TOKEN, "remoteStartId": 1, "evseId": 1}
@@ -141,15 +143,15 @@ async def test_what_is_asked_for_before_the_first_answer_comes_after_it(tmp_path
     csms = Csms()
     csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
     async with walking(tmp_path, csms) as walk:
-        await walk.until(lambda: csms.sent("BootNotification"))
+        await walk.until(lambda: csms.received("BootNotification"))
         report = {"requestId": 5, "reportBase": "ConfigurationInventory"}
         assert (await csms.call("GetBaseReport", report))["status"] == "Accepted"
         assert (await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"}))["status"] == "Accepted"
         await walk.advance(5)
         assert {received.action for received in csms.calls} == {"BootNotification"}
         BootAnswers(csms, "Pending", 300)
-        await walk.until(lambda: csms.sent("NotifyReport") and not csms.sent("NotifyReport")[-1]["tbc"])
-        await walk.until(lambda: csms.sent("Heartbeat"))
+        await walk.until(lambda: csms.received("NotifyReport") and not csms.received("NotifyReport")[-1]["tbc"])
+        await walk.until(lambda: csms.received("Heartbeat"))
 
 
 async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Path) -> None:
@@ -197,8 +199,8 @@ async def test_while_pending_only_reports_and_triggers_let_the_station_send(tmp_
         await walk.advance(60)
         assert {received.action for received in csms.calls} == {"BootNotification"}
         answers.status = "Accepted"
-        await walk.until(lambda: csms.sent("LogStatusNotification"), within_s=300)
-        assert [notification["status"] for notification in csms.sent("LogStatusNotification")] == ["UploadFailure"]
+        await walk.until(lambda: csms.received("LogStatusNotification"), within_s=300)
+        assert [notification["status"] for notification in csms.received("LogStatusNotification")] == ["UploadFailure"]
 
 
 async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_pat
             ("BootNotification", {}),
             ("Nothing", {}),
         ):
-            answer = await csms.ask(action, payload)
+            answer = await csms.request(action, payload)
             assert (answer[0], answer[2]) == (4, "SecurityError"), action
 
 
@@ -222,7 +224,7 @@ async def test_after_a_triggered_boot_notification_the_next_one_says_why_the_sta
         answer = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
         assert answer["status"] == "Accepted"
         await walk.until(lambda: len(answers.requested_at) == 3, within_s=90)
-        assert [boot["reason"] for boot in csms.sent("BootNotification")] == ["PowerUp", "Triggered", "PowerUp"]
+        assert [boot["reason"] for boot in csms.received("BootNotification")] == ["PowerUp", "Triggered", "PowerUp"]
 
 
 async def test_a_boot_notification_that_is_asked_for_while_one_is_under_way_is_sent_after_it(tmp_path: Path) -> None:
@@ -236,9 +238,9 @@ async def test_a_boot_notification_that_is_asked_for_while_one_is_under_way_is_s
         pending = {"currentTime": csms.now().isoformat(), "interval": 600, "status": "Pending"}
         csms.answers["BootNotification"] = lambda _: pending
         await csms.send_raw(json.dumps([3, csms.calls[0].id, pending]))
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2)
         await walk.advance(590)
-        assert [boot["reason"] for boot in csms.sent("BootNotification")] == ["PowerUp", "Triggered"]
+        assert [boot["reason"] for boot in csms.received("BootNotification")] == ["PowerUp", "Triggered"]
 
 
 async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:
@@ -246,7 +248,7 @@ async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:
     modem = {"iccid": "8933000000000000000", "imsi": "208010000000000"}
     async with walking(tmp_path, station=modem) as walk:
         await walk.accepted()
-        station = walk.csms.sent("BootNotification")[0]["chargingStation"]
+        station = walk.csms.received("BootNotification")[0]["chargingStation"]
         assert station["modem"] == modem
 
 
@@ -263,9 +265,9 @@ async def test_a_charge_while_pending_is_told_in_order_once_accepted(tmp_path: P
         await walk.unplug()
         assert {received.action for received in csms.calls} == {"BootNotification"}
         answers.status = "Accepted"
-        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told(), within_s=400)
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.types_and_triggers(), within_s=400)
         assert [event["seqNo"] for event in walk.events()] == list(range(len(walk.events())))
-        assert walk.told()[0][0] == "Started"
+        assert walk.types_and_triggers()[0][0] == "Started"
         assert all(event["offline"] for event in walk.events())
 
 
@@ -277,10 +279,10 @@ async def test_a_mere_reconnect_is_no_boot_and_a_power_cut_is_one(tmp_path: Path
             walk.csms.drop()
             await walk.until(lambda connections=connections: walk.csms.connections == connections)
         await walk.advance(120)
-        assert len(walk.csms.sent("BootNotification")) == 1
+        assert len(walk.csms.received("BootNotification")) == 1
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
 
 
 # Heartbeats and the clock
@@ -290,7 +292,7 @@ async def test_the_interval_of_the_answer_is_the_heartbeat_interval(tmp_path: Pa
     """B01.FR.04, G02.FR.01, G02.FR.02."""
     async with _station_after_boot_answer(tmp_path, "Accepted", 100) as (walk, csms, _):
         await walk.advance(550)
-        assert len(csms.sent("Heartbeat")) == 5
+        assert len(csms.received("Heartbeat")) == 5
         variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
         assert variables["getVariableResult"][0]["attributeValue"] == "100"
 
@@ -307,7 +309,7 @@ async def test_a_new_heartbeat_interval_counts_from_when_it_is_set(tmp_path: Pat
     async with _station_after_boot_answer(tmp_path, "Accepted", 86_400) as (walk, csms, _):
         await walk.set_variable("OCPPCommCtrlr", "HeartbeatInterval", "20")
         await walk.advance(65)
-        assert len(csms.sent("Heartbeat")) == 3
+        assert len(csms.received("Heartbeat")) == 3
 
 
 @pytest.mark.parametrize(
@@ -363,7 +365,7 @@ async def test_a_time_that_cannot_be_is_ignored(tmp_path: Path, nonsense: str) -
         began = clock.now() - timedelta(seconds=clock.monotonic())
         await walk.accepted()
         await walk.advance(200)
-        assert len(csms.sent("Heartbeat")) >= 3
+        assert len(csms.received("Heartbeat")) >= 3
         assert clock.now() - began == timedelta(seconds=clock.monotonic())
 
 
@@ -405,7 +407,7 @@ async def test_simulated_time_is_not_set_back_by_a_csms_that_tells_real_time(
         await walk.accepted()
         began = clock.now() - timedelta(seconds=clock.monotonic())
         await walk.advance(4 * 3600)
-        assert len(csms.sent("Heartbeat")) >= 40
+        assert len(csms.received("Heartbeat")) >= 40
         assert abs(clock.now() - began - timedelta(seconds=clock.monotonic())) < timedelta(minutes=30)
         assert (await api.get("/api/status"))["clock"]["follows_csms"] is False
         warnings = [message for message in caplog.messages if message.startswith("the time of the CSMS")]
@@ -448,20 +450,20 @@ async def test_after_a_long_absence_every_connector_is_told_and_after_a_short_on
     """B04.FR.01, B04.FR.02."""
     rows = [{"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "200"}]
     async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:
-        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("StatusNotification")) == 2)
         await _lose_network_for(walk, 190)
-        assert len(walk.csms.sent("StatusNotification")) == 2
+        assert len(walk.csms.received("StatusNotification")) == 2
         await _lose_network_for(walk, 210)
-        assert [status["evseId"] for status in walk.csms.sent("StatusNotification")[2:]] == [1, 2]
+        assert [status["evseId"] for status in walk.csms.received("StatusNotification")[2:]] == [1, 2]
 
 
 async def test_after_a_short_absence_only_what_changed_is_told(tmp_path: Path) -> None:
     """B04.FR.02."""
     rows = [{"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "200"}]
     async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:
-        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("StatusNotification")) == 2)
         walk.stack.cut_network()
         await walk.plug()
         await _lose_network_for(walk, 100)
-        (status,) = walk.csms.sent("StatusNotification")[2:]
+        (status,) = walk.csms.received("StatusNotification")[2:]
         assert (status["evseId"], status["connectorStatus"]) == (1, "Occupied")

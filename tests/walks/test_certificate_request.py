@@ -38,5 +38,5 @@ async def test_a_request_that_comes_with_the_accepted_boot_is_carried_out(
     monkeypatch.setattr(CertificateStore, "renewal_due", slow)
     csms.answers["BootNotification"] = boot
     async with walking(tmp_path, csms) as walk:
-        await walk.until(lambda: csms.sent("SignCertificate"))
+        await walk.until(lambda: csms.received("SignCertificate"))
         assert [(await task)["status"] for task in tasks] == ["Accepted"]

@@ -16,9 +16,9 @@ async def test_cable_first_then_card_charges_and_the_same_card_stops(tmp_path: P
         await walk.charging()
         await walk.advance(120)
         assert await walk.present() is TokenOutcome.STOPPED
-        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told())
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.types_and_triggers())
         await walk.unplug()
-        assert walk.told() == [
+        assert walk.types_and_triggers() == [
             ("Started", "CablePluggedIn"),
             ("Updated", "Authorized"),
             ("Updated", "ChargingStateChanged"),

@@ -111,10 +111,10 @@ async def test_each_listener_of_the_auxiliary_parts_fails_once_and_the_charge_go
         assert f"borne_contained_errors_total {len(broken)}.0" in metrics
         identity = walk.evse.transaction_id
         await walk.present()
-        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told())
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.types_and_triggers())
         charge = [event for event in walk.events() if event["transactionInfo"]["transactionId"] == identity]
         assert [event["seqNo"] for event in charge] == list(range(len(charge)))
-        assert len(walk.csms.sent("BootNotification")) == 1
+        assert len(walk.csms.received("BootNotification")) == 1
         begin, end = charge[0]["meterValue"][0]["sampledValue"][0], charge[-1]["meterValue"][-1]["sampledValue"][0]
         assert end["value"] - begin["value"] > 100.0
 

@@ -13,7 +13,7 @@ from station.billing.transaction_log import TransactionQuery
 from station.core.model import TransactionEvent
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_start, charge, event, listed, token, variables
+from tests.walks.steps import charge, event, listed, request_start, token, variables
 
 CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "1"}
 SIGNED = "Signed records: 2, kept as proof of the billed energy"
@@ -27,14 +27,14 @@ def sampled_values(event: TransactionEvent) -> list[float]:
 
 async def customer_information(walk: Walk, *, report: bool = False, clear: bool = False, **customer: Any) -> str:
     """Send CustomerInformation, which must be accepted; returns the whole text of the report."""
-    before = len(walk.csms.sent("NotifyCustomerInformation"))
+    before = len(walk.csms.received("NotifyCustomerInformation"))
     request = {"requestId": 0, "report": report, "clear": clear, **customer}
     answer = await walk.csms.call("CustomerInformation", request)
     assert answer["status"] == "Accepted", answer
     await walk.until(
-        lambda: (sent := walk.csms.sent("NotifyCustomerInformation")[before:]) and not sent[-1].get("tbc", False)
+        lambda: (sent := walk.csms.received("NotifyCustomerInformation")[before:]) and not sent[-1].get("tbc", False)
     )
-    parts = walk.csms.sent("NotifyCustomerInformation")[before:]
+    parts = walk.csms.received("NotifyCustomerInformation")[before:]
     assert [part["seqNo"] for part in parts] == list(range(len(parts)))
     assert {part["requestId"] for part in parts} == {0}
     assert all(len(part["data"]) <= 512 for part in parts)
@@ -108,7 +108,7 @@ async def test_much_is_told_in_parts(tmp_path: Path) -> None:
             await walk.unplug()
         report = await customer_information(walk, report=True, idToken=token())
         assert report.count("Transaction ") == 6
-        assert len(walk.csms.sent("NotifyCustomerInformation")) > 1
+        assert len(walk.csms.received("NotifyCustomerInformation")) > 1
 
 
 async def test_what_is_cleared_is_gone_and_the_transaction_stays(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ async def test_an_identifier_finds_the_tokens_that_carried_it(tmp_path: Path) ->
     named = token() | {"additionalInfo": [{"additionalIdToken": "Customer-9", "type": "customer"}]}
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await ask_start(walk, idToken=named)
+        await request_start(walk, idToken=named)
         await walk.plug()
         await walk.charging()
         await stop(walk)
@@ -255,7 +255,7 @@ async def test_a_request_that_makes_no_sense_is_refused(
         request = {"requestId": 1, "report": flags[0], "clear": flags[1], **customer}
         assert (await walk.csms.call("CustomerInformation", request))["status"] == status
         await walk.advance(5.0)
-        assert walk.csms.sent("NotifyCustomerInformation") == []
+        assert walk.csms.received("NotifyCustomerInformation") == []
 
 
 async def test_nothing_is_known_of_a_certificate(tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ async def test_data_goes_out_and_comes_back_as_it_is(tmp_path: Path, data: objec
         await walk.accepted()
         sent = {"vendor_id": "org.example", "message_id": "m", "data": data}
         assert await api.post(PATH, sent, status=200) == {"status": "Accepted", "data": data}
-        assert walk.csms.sent("DataTransfer") == [{"vendorId": "org.example", "messageId": "m", "data": data}]
+        assert walk.csms.received("DataTransfer") == [{"vendorId": "org.example", "messageId": "m", "data": data}]
         assert await api.post(PATH, {"vendor_id": "org.example", "data": data}, status=200) is not None
-        assert walk.csms.sent("DataTransfer")[1] == {"vendorId": "org.example", "data": data}
+        assert walk.csms.received("DataTransfer")[1] == {"vendorId": "org.example", "data": data}
 
 
 async def test_custom_data_goes_along_both_ways(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ async def test_custom_data_goes_along_both_ways(tmp_path: Path) -> None:
         await walk.accepted()
         sent = {"vendor_id": "org.example", "custom_data": custom}
         assert await api.post(PATH, sent, status=200) == {"status": "Rejected", "custom_data": custom}
-        assert walk.csms.sent("DataTransfer") == [{"vendorId": "org.example", "customData": custom}]
+        assert walk.csms.received("DataTransfer") == [{"vendorId": "org.example", "customData": custom}]
 
 
 async def test_without_data_there_is_none(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ async def test_without_data_there_is_none(tmp_path: Path) -> None:
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
         await walk.accepted()
         assert await api.post(PATH, {"vendor_id": "org.example"}, status=200) == {"status": "UnknownVendorId"}
-        assert walk.csms.sent("DataTransfer") == [{"vendorId": "org.example"}]
+        assert walk.csms.received("DataTransfer") == [{"vendorId": "org.example"}]
 
 
 @pytest.mark.parametrize("answer", [Refuse("NotImplemented"), Refuse("NotSupported"), NEVER])
@@ -70,7 +70,7 @@ async def test_a_message_that_is_not_taken_is_not_sent_again(tmp_path: Path, ans
         )
         walk.world.clock.set_rate(0.0)
         await walk.advance(600)
-        assert len(walk.csms.sent("DataTransfer")) == 1
+        assert len(walk.csms.received("DataTransfer")) == 1
 
 
 @pytest.mark.parametrize("data", DATA)

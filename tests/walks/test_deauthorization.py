@@ -37,7 +37,7 @@ async def charge_with_other_card_cached(walk: Walk) -> None:
     await walk.accepted()
     assert await walk.present(OTHER_CARD) is TokenOutcome.AUTHORIZED
     assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
-    await walk.until(lambda: walk.told()[-1] == ("Ended", "StopAuthorized"))
+    await walk.until(lambda: walk.types_and_triggers()[-1] == ("Ended", "StopAuthorized"))
     await walk.present()
     await walk.plug()
     await walk.charging()
@@ -86,7 +86,7 @@ async def test_a_refused_card_without_such_a_stop_point_only_stops_the_energy(tm
         assert "stoppedReason" not in updated["transactionInfo"]
         await walk.advance(20)
         assert sum(walk.board.currents_a) == 0
-        assert "Ended" not in [kind for kind, _ in walk.told()]
+        assert "Ended" not in [kind for kind, _ in walk.types_and_triggers()]
         assert await walk.present() is TokenOutcome.UNLOCKED  # E05.FR.11
         await walk.unplug()
         ended = await event(walk, "Ended", "EVCommunicationLost")
@@ -122,7 +122,7 @@ async def test_without_stop_on_invalid_id_the_energy_stops_and_the_transaction_g
         await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
         await walk.advance(30)
         assert sum(walk.board.currents_a) == 0
-        assert "Ended" not in [kind for kind, _ in walk.told()]
+        assert "Ended" not in [kind for kind, _ in walk.types_and_triggers()]
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
 
@@ -173,10 +173,10 @@ async def test_a_refusal_is_remembered_and_asked_again(tmp_path: Path) -> None:
         await present_refused_card(walk)
         await event(walk, "Ended", "Deauthorized")
         await walk.present()
-        requests_before = len(walk.csms.sent("Authorize"))
+        requests_before = len(walk.csms.received("Authorize"))
         del csms.answers["TransactionEvent"]
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert len(walk.csms.sent("Authorize")) == requests_before + 1
+        assert len(walk.csms.received("Authorize")) == requests_before + 1
 
 
 async def test_an_unknown_card_that_charged_offline_is_deauthorized_when_the_csms_refuses_it(tmp_path: Path) -> None:
@@ -222,10 +222,10 @@ async def test_offline_a_cached_card_charges_where_local_authorize_offline_says_
         await event(walk, "Ended", "StopAuthorized")
         cut_network(walk)
         await walk.until(lambda: not walk.csms.connected)
-        requests_before = len(walk.csms.sent("Authorize"))
+        requests_before = len(walk.csms.received("Authorize"))
         outcome = await walk.present()
         assert outcome is (TokenOutcome.AUTHORIZED if allowed else TokenOutcome.NOT_CHECKED)
-        assert len(walk.csms.sent("Authorize")) == requests_before
+        assert len(walk.csms.received("Authorize")) == requests_before
 
 
 async def test_offline_a_card_that_the_cache_knows_as_blocked_is_refused(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ async def test_a_card_of_the_group_that_only_the_csms_knows_ends_the_charge(tmp_
     async with walking(tmp_path, csms) as walk:
         await charge(walk)
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
-        assert csms.sent("Authorize")[-1] == {"idToken": token(OTHER_CARD)}
+        assert csms.received("Authorize")[-1] == {"idToken": token(OTHER_CARD)}
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["idToken"] == token(OTHER_CARD)
         assert ended["transactionInfo"]["stoppedReason"] == "Local"
@@ -259,9 +259,9 @@ async def test_a_cached_card_of_the_group_ends_the_charge_without_asking(tmp_pat
     async with walking(tmp_path, csms_of_one_group()) as walk:
         csms = walk.csms
         await charge_with_other_card_cached(walk)
-        requests_before = len(csms.sent("Authorize"))
+        requests_before = len(csms.received("Authorize"))
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
-        assert len(csms.sent("Authorize")) == requests_before
+        assert len(csms.received("Authorize")) == requests_before
 
 
 async def test_offline_a_cached_card_of_the_group_ends_the_charge(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ async def test_offline_a_cached_card_of_the_group_ends_the_charge(tmp_path: Path
         await walk.advance(5)
         await restore_network(walk)
         await walk.until(lambda: len(walk.events()) > before)
-        assert walk.told()[-1] == ("Ended", "StopAuthorized")
+        assert walk.types_and_triggers()[-1] == ("Ended", "StopAuthorized")
         assert walk.events()[-1]["idToken"] in (token(OTHER_CARD), token())
         assert all(sent_event.get("offline") for sent_event in walk.events()[before:])
 
@@ -320,7 +320,7 @@ async def test_a_card_that_is_held_again_while_the_csms_thinks_does_not_stop_wha
         await walk.accepted()
         await walk.plug()
         first = walk.parts.station.present_token(CARD, 1)
-        await walk.until(lambda: csms.sent("Authorize"))
+        await walk.until(lambda: csms.received("Authorize"))
         await walk.advance(2)
         second_outcome = walk.parts.station.present_token(CARD, 1)
         await walk.advance(2)
@@ -374,13 +374,13 @@ async def test_a_cached_card_charges_at_once_and_clear_cache_forgets_it(tmp_path
         await charge(walk)
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
-        assert len(walk.csms.sent("Authorize")) == 1
+        assert len(walk.csms.received("Authorize")) == 1
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert len(walk.csms.sent("Authorize")) == 1
+        assert len(walk.csms.received("Authorize")) == 1
         await walk.present()
         assert await walk.csms.call("ClearCache", {}) == {"status": "Accepted"}
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert len(walk.csms.sent("Authorize")) == 2
+        assert len(walk.csms.received("Authorize")) == 2
 
 
 async def test_a_cache_entry_lives_as_long_as_the_csms_or_life_time_says(tmp_path: Path) -> None:
@@ -393,10 +393,10 @@ async def test_a_cache_entry_lives_as_long_as_the_csms_or_life_time_says(tmp_pat
         await walk.advance(500)
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.present()
-        requests_before = len(walk.csms.sent("Authorize"))
+        requests_before = len(walk.csms.received("Authorize"))
         await walk.advance(1200)
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert len(walk.csms.sent("Authorize")) == requests_before + 1
+        assert len(walk.csms.received("Authorize")) == requests_before + 1
 
 
 async def test_a_transaction_is_one_whatever_card_is_shown_meanwhile(tmp_path: Path) -> None:

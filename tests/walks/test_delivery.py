@@ -48,9 +48,9 @@ class Stubborn:
         self._refusals = refusals
         self.received_s: dict[int, list[float]] = {}
         self.clock: Callable[[], float] = lambda: 0.0
-        csms.answers["TransactionEvent"] = self._take
+        csms.answers["TransactionEvent"] = self._handle_frame
 
-    def _take(self, event: Event) -> Answer:
+    def _handle_frame(self, event: Event) -> Answer:
         times = self.received_s.setdefault(event["seqNo"], [])
         times.append(self.clock())
         return self._answer if len(times) <= self._refusals else {}
@@ -78,7 +78,7 @@ async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answe
         assert len(stubborn.received_s[0]) == ATTEMPTS
         stubborn.received_s[1] = [0.0] * ATTEMPTS  # the next one is taken at once
         await walk.unplug()
-        await walk.until(lambda: walk.told()[-1] == ("Ended", "EVCommunicationLost"))
+        await walk.until(lambda: walk.types_and_triggers()[-1] == ("Ended", "EVCommunicationLost"))
         assert walk.events()[-1]["seqNo"] == 1
         assert await walk.parts.outbox.count_waiting() == 0
 
@@ -202,7 +202,7 @@ async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hi
     on = variables(OCPPCommCtrlr__RetryBackOffRandomRange=0, OCPPCommCtrlr__RetryBackOffWaitMinimum=5)
     async with walking(tmp_path, csms, variable=[*on, *rows()]) as walk:
         await walk.until(lambda: walk.stack.link.online)
-        await walk.until(lambda: csms.sent("StatusNotification"))
+        await walk.until(lambda: csms.received("StatusNotification"))
         await walk.parts.security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
         walk.board.raise_fault(Fault.LOCK)
         await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(10.0, for_s=7_200.0))
@@ -222,7 +222,7 @@ async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hi
             await walk.advance(20)
         assert Counter(call.action for call in csms.calls if call.action not in _ACCEPTED_ACTIONS) == calls
         await walk.unplug()
-        await walk.until(lambda: walk.told()[-1][0] == "Ended", within_s=2)
+        await walk.until(lambda: walk.types_and_triggers()[-1][0] == "Ended", within_s=2)
 
 
 def of_row(event: Event, address: RowAddress) -> bool:

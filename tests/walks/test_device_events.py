@@ -52,7 +52,7 @@ async def test_monitors_and_events_are_read_through_the_api_and_counted(tmp_path
             "CustomMonitor",
         }
         await walk.plug()
-        await walk.until(lambda: walk.csms.sent("NotifyEvent"))
+        await walk.until(lambda: walk.csms.received("NotifyEvent"))
         (change,) = [entry for entry in await api.get("/api/device-events") if entry["monitor"] == result["id"]]
         assert (change["trigger"], change["value"], change["severity"]) == ("Delta", "Occupied", 5)
         walk.board.raise_fault(Fault.GROUND_FAULT)

@@ -135,8 +135,8 @@ async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
         try:
             for boots in range(1, 8):
                 station.start()
-                await until(lambda boots=boots: len(csms.sent("BootNotification")) == boots and csms.connected)
-                await until(lambda boots=boots: len(csms.sent("StatusNotification")) >= boots)
+                await until(lambda boots=boots: len(csms.received("BootNotification")) == boots and csms.connected)
+                await until(lambda boots=boots: len(csms.received("StatusNotification")) >= boots)
                 await keeper.check()
                 working = asyncio.create_task(keeper.send_until_cut())
                 await asyncio.sleep(rng.uniform(0.0, 0.2))
@@ -170,7 +170,7 @@ async def test_a_message_that_cannot_be_deleted_is_still_there(tmp_path: Path, d
         await walk.accepted()
         assert await send(walk.csms, message(1)) == "Accepted"
         with disk.refusing("display_messages"):
-            answer = await walk.csms.ask("ClearDisplayMessage", {"id": 1})
+            answer = await walk.csms.request("ClearDisplayMessage", {"id": 1})
         assert answer[0] == 4
         assert answer[2] == "InternalError"
         assert [stored.id for stored in messages_of(walk).all()] == [1]
@@ -258,17 +258,17 @@ async def test_messages_at_their_limits_do_not_disturb_a_charge(tmp_path: Path) 
         assert statuses == ["Accepted"] * MAX_MESSAGES + ["Rejected"] * 20
         for _ in range(300):
             assert await send(csms, message(0, longest, priority="AlwaysFront")) == "Accepted"
-        answer = await csms.ask("SetDisplayMessage", {"message": message(1, longest + "!")})
+        answer = await csms.request("SetDisplayMessage", {"message": message(1, longest + "!")})
         assert answer[:1] + answer[2:3] == [4, "PropertyConstraintViolation"]
         request = {"requestId": 1, "id": list(range(MAX_MESSAGES + 1))}
-        assert (await csms.ask("GetDisplayMessages", request))[2] == "OccurrenceConstraintViolation"
+        assert (await csms.request("GetDisplayMessages", request))[2] == "OccurrenceConstraintViolation"
         csms.slow = True  # it asks for reports and takes none
         report_statuses = [(await csms.call("GetDisplayMessages", {"requestId": 1}))["status"] for _ in range(50)]
         assert report_statuses == ["Accepted"] * 4 + ["Unknown"] * 46
         csms.slow = False
         await csms.release()
-        await walk.until(lambda: len(csms.sent("NotifyDisplayMessages")) >= 4 * MAX_MESSAGES // 10, within_s=600)
-        sizes = [len(json.dumps(part)) for part in csms.sent("NotifyDisplayMessages")]
+        await walk.until(lambda: len(csms.received("NotifyDisplayMessages")) >= 4 * MAX_MESSAGES // 10, within_s=600)
+        sizes = [len(json.dumps(part)) for part in csms.received("NotifyDisplayMessages")]
         assert max(sizes) < 100_000
         assert (tmp_path / "borne.sqlite").stat().st_size < 4_000_000
 
@@ -288,7 +288,7 @@ async def test_a_malformed_field_is_answered_with_an_error_that_names_it(
 ) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        answer = await walk.csms.ask("SetDisplayMessage", {"message": message(1) | {field: value}})
+        answer = await walk.csms.request("SetDisplayMessage", {"message": message(1) | {field: value}})
         assert answer[:1] + answer[2:3] == [4, "PropertyConstraintViolation"]
         assert f"message.{field}" in answer[3]
         assert messages_of(walk).all() == []

@@ -41,7 +41,9 @@ async def test_a_profile_id_that_no_disk_can_keep_is_refused_and_the_charge_goes
     async with walking(tmp_path) as walk:
         await _charging(walk)
         for identity in (2**63, 1e300):
-            answer = await walk.csms.ask("SetChargingProfile", {"evseId": 1, "chargingProfile": _profile(identity, 8)})
+            answer = await walk.csms.request(
+                "SetChargingProfile", {"evseId": 1, "chargingProfile": _profile(identity, 8)}
+            )
             assert answer[0] == 4
             assert answer[2] == "PropertyConstraintViolation"
         await walk.advance(10)
@@ -63,7 +65,7 @@ async def test_what_a_csms_says_of_a_token_cannot_keep_the_station_from_starting
         await walk.present(OTHER_CARD)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2)
 
 
 async def test_a_relative_profile_survives_a_clock_that_is_set_back(tmp_path: Path) -> None:
@@ -85,10 +87,10 @@ async def test_aligned_samples_go_on_after_the_clock_is_set_back(tmp_path: Path)
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await walk.set_variable("AlignedDataCtrlr", "Interval", "60")
-        await walk.until(lambda: walk.csms.sent("MeterValues"), within_s=70)
+        await walk.until(lambda: walk.csms.received("MeterValues"), within_s=70)
         walk.application.clock.adjust(timedelta(days=-2))
-        before = len(walk.csms.sent("MeterValues"))
-        await walk.until(lambda: len(walk.csms.sent("MeterValues")) > before, within_s=200)
+        before = len(walk.csms.received("MeterValues"))
+        await walk.until(lambda: len(walk.csms.received("MeterValues")) > before, within_s=200)
 
 
 async def test_a_status_that_got_no_answer_is_told_again(tmp_path: Path) -> None:
@@ -98,10 +100,10 @@ async def test_a_status_that_got_no_answer_is_told_again(tmp_path: Path) -> None
         await walk.accepted()
         csms.answers["StatusNotification"] = lambda _: NEVER
         await walk.plug()
-        await walk.until(lambda: len(csms.sent("StatusNotification")) == 2)
+        await walk.until(lambda: len(csms.received("StatusNotification")) == 2)
         del csms.answers["StatusNotification"]
-        await walk.until(lambda: len(csms.sent("StatusNotification")) == 3)
-        assert csms.sent("StatusNotification")[-1]["connectorStatus"] == "Occupied"
+        await walk.until(lambda: len(csms.received("StatusNotification")) == 3)
+        assert csms.received("StatusNotification")[-1]["connectorStatus"] == "Occupied"
 
 
 async def test_the_selector_stands_for_one_breaker_however_many_evses_hang_on_it(tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ async def test_the_profile_of_a_start_that_failed_is_not_the_next_drivers(tmp_pa
         profile = _profile(7, 8.0, chargingProfilePurpose="TxProfile")
         start = {"idToken": TOKEN, "remoteStartId": 1, "evseId": 1, "chargingProfile": profile}
         assert (await walk.csms.call("RequestStartTransaction", start))["status"] == "Accepted"
-        await walk.until(lambda: walk.csms.sent("Authorize"))
+        await walk.until(lambda: walk.csms.received("Authorize"))
         del walk.csms.answers["Authorize"]
         await walk.plug()
         await walk.present(OTHER_CARD)
@@ -244,7 +246,7 @@ async def test_a_pilot_at_minus_12_v_is_no_vehicle_that_left(tmp_path: Path) -> 
         assert walk.evse.state.transaction is not None
         walk.world.fail_meter(1, False)
         await walk.charging()
-        assert [kind for kind, _ in walk.told()].count("Started") == 1
+        assert [kind for kind, _ in walk.types_and_triggers()].count("Started") == 1
 
 
 async def _pilot_state(walk: Walk) -> str:
@@ -267,4 +269,4 @@ async def test_a_power_cut_is_preceded_by_no_other_rate(tmp_path: Path) -> None:
                 sent_event["transactionInfo"].get("stoppedReason") == "PowerLoss" for sent_event in walk.events()
             )
         )
-        assert "ChargingRateChanged" not in {trigger for _, trigger in walk.told()}
+        assert "ChargingRateChanged" not in {trigger for _, trigger in walk.types_and_triggers()}

@@ -63,7 +63,7 @@ async def test_with_ev_connected_as_the_only_stop_point_a_fault_still_ends_what_
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
         await until_contactor_open(walk)
         await walk.settle()
-        ended = "Ended" in [kind for kind, _ in walk.told()]
+        ended = "Ended" in [kind for kind, _ in walk.types_and_triggers()]
         assert ended is (fault in ENDING)
 
 
@@ -167,7 +167,7 @@ async def test_no_energy_is_given_that_nobody_counts(tmp_path: Path) -> None:
 
 def meter_problems(walk: Walk) -> list[tuple[str, bool, str]]:
     """Return value, cleared and transaction id of the notified problems of the meter."""
-    rows = [row for notification in walk.csms.sent("NotifyEvent") for row in notification["eventData"]]
+    rows = [row for notification in walk.csms.received("NotifyEvent") for row in notification["eventData"]]
     assert all(row["component"] == {"name": "FiscalMetering", "evse": {"id": 1}} for row in rows)
     assert all(("techInfo" in row) is not row["cleared"] for row in rows), "a problem says what it is"
     return [(row["actualValue"], row["cleared"], row["transactionId"]) for row in rows]
@@ -303,7 +303,7 @@ async def test_a_full_battery_is_told_as_suspended_ev(tmp_path: Path) -> None:
             lambda: walk.events()[-1]["transactionInfo"].get("chargingState") == "SuspendedEV", within_s=300
         )
         await until_contactor_released(walk)
-        assert "Ended" not in [kind for kind, _ in walk.told()]
+        assert "Ended" not in [kind for kind, _ in walk.types_and_triggers()]
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
 

@@ -63,13 +63,13 @@ async def update(walk: Walk, request: Payload) -> str:
 
 def statuses(walk: Walk, request_id: int) -> list[str]:
     """The statuses of an update that the CSMS has received."""
-    notifications = walk.csms.sent("FirmwareStatusNotification")
+    notifications = walk.csms.received("FirmwareStatusNotification")
     return [notification["status"] for notification in notifications if notification.get("requestId") == request_id]
 
 
 def events(walk: Walk) -> list[str]:
     """The security events of firmware that the CSMS has received."""
-    types = [event["type"] for event in walk.csms.sent("SecurityEventNotification")]
+    types = [event["type"] for event in walk.csms.received("SecurityEventNotification")]
     return [kind for kind in types if "Firmware" in kind]
 
 
@@ -102,9 +102,9 @@ async def test_an_update_goes_on_after_a_power_cut_at_any_status(tmp_path: Path,
         await walk.until(lambda: "FirmwareUpdated" in events(walk))
         assert [reported for reported, _ in groupby(statuses(walk, 1))] == THE_WAY
         assert walk.parts.firmware.version == VERSION
-        boot = walk.csms.sent("BootNotification")[-1]
+        boot = walk.csms.received("BootNotification")[-1]
         assert boot["chargingStation"]["firmwareVersion"] == VERSION
-        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
+        await walk.until(lambda: walk.csms.received("StatusNotification")[-1]["connectorStatus"] == "Available")
 
 
 async def test_the_power_fails_often(tmp_path: Path, maker: Maker) -> None:
@@ -126,13 +126,13 @@ async def test_firmware_that_does_not_come_up_is_rolled_back(tmp_path: Path, mak
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
         await maker.is_trusted(walk)
-        before = walk.csms.sent("BootNotification")[-1]["chargingStation"]["firmwareVersion"]
+        before = walk.csms.received("BootNotification")[-1]["chargingStation"]["firmwareVersion"]
         assert await update(walk, maker.order(1, image(boots=False))) == "Accepted"
         await walk.until(lambda: "InstallationFailed" in statuses(walk, 1), within_s=120.0)
-        boot = walk.csms.sent("BootNotification")[-1]
+        boot = walk.csms.received("BootNotification")[-1]
         assert (boot["reason"], boot["chargingStation"]["firmwareVersion"]) == ("FirmwareUpdate", before)
         assert statuses(walk, 1)[-2:] == ["InstallRebooting", "InstallationFailed"]
-        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
+        await walk.until(lambda: walk.csms.received("StatusNotification")[-1]["connectorStatus"] == "Available")
         assert events(walk) == []
 
 
@@ -144,7 +144,7 @@ async def test_a_second_update_replaces_the_first_in_the_other_slot(tmp_path: Pa
         for number in (1, 2, 3):
             assert await update(walk, maker.order(number, image(f"{number}.0"))) == "Accepted"
             await walk.until(lambda number=number: "Installed" in statuses(walk, number), within_s=120.0)
-            assert walk.csms.sent("BootNotification")[-1]["chargingStation"]["firmwareVersion"] == f"{number}.0"
+            assert walk.csms.received("BootNotification")[-1]["chargingStation"]["firmwareVersion"] == f"{number}.0"
         assert sorted(path.name for path in (tmp_path / "storage" / "firmware").glob("image-*")) == []
 
 
@@ -199,7 +199,7 @@ async def test_no_installation_begins_that_a_restart_would_interrupt(tmp_path: P
         csms.answers["TransactionEvent"] = lambda _: NEVER  # the end is not answered: the restart waits for that
         record = walk.parts.firmware.record
         assert (await csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2, within_s=120.0)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2, within_s=120.0)
         assert record.update is not None
         assert record.update.status == "InstallScheduled"
         del csms.answers["TransactionEvent"]
@@ -232,13 +232,13 @@ async def test_the_download_is_tried_as_often_as_ordered(tmp_path: Path, maker: 
         request = maker.order(1, content, name="late") | {"retries": 2, "retryInterval": 30}
         del maker.files.files["late"]
         assert await update(walk, request) == "Accepted"
-        await walk.until(lambda: len(maker.files.asked) == 1)
+        await walk.until(lambda: len(maker.files.requested_names) == 1)
         await walk.advance(29.0)
-        assert len(maker.files.asked) == 1
-        await walk.until(lambda: len(maker.files.asked) == 2, within_s=5.0)
+        assert len(maker.files.requested_names) == 1
+        await walk.until(lambda: len(maker.files.requested_names) == 2, within_s=5.0)
         maker.files.files["late"] = content
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
-        assert len(maker.files.asked) == 3
+        assert len(maker.files.requested_names) == 3
         assert statuses(walk, 1) == THE_WAY
 
 
@@ -250,11 +250,11 @@ async def test_a_reset_on_idle_does_not_wait_for_the_next_attempt_to_download(tm
         order = maker.order(1, content := image()) | {"retries": 100, "retryInterval": 3600}
         maker.files.files.clear()
         assert await update(walk, order) == "Accepted"
-        await walk.until(lambda: maker.files.asked)
+        await walk.until(lambda: maker.files.requested_names)
         await walk.advance(30)
         maker.files.files["image"] = content
         await walk.csms.call("Reset", {"type": "OnIdle"})
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
 
 
@@ -266,7 +266,7 @@ async def test_an_image_beyond_the_bound_is_not_taken(tmp_path: Path, maker: Mak
         await walk.set_variable("FirmwareCtrlr", "MostBytes", "100000")
         assert await update(walk, maker.order(1, image(size=200_000))) == "Accepted"
         await walk.until(lambda: statuses(walk, 1) == ["Downloading", "DownloadFailed"])
-        assert maker.files.asked == ["image"]
+        assert maker.files.requested_names == ["image"]
         assert list((tmp_path / "storage" / "firmware").glob("image-*")) == []
 
 
@@ -294,9 +294,9 @@ async def test_unsigned_firmware_waits_for_its_date_and_then_for_the_end_of_a_ch
         order["firmware"]["installDateTime"] = (walk.csms.now() + timedelta(hours=1)).isoformat()
         assert await update(walk, order) == "Accepted"
         await walk.until(lambda: "InstallScheduled" in statuses(walk, 1))
-        before = len(walk.csms.sent("FirmwareStatusNotification"))
+        before = len(walk.csms.received("FirmwareStatusNotification"))
         await walk.csms.call("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification"})
-        await walk.until(lambda: len(walk.csms.sent("FirmwareStatusNotification")) > before)
+        await walk.until(lambda: len(walk.csms.received("FirmwareStatusNotification")) > before)
         waits = ["Downloading", "Downloaded", "InstallScheduled", "InstallScheduled"]
         assert statuses(walk, 1) == waits
         await walk.advance(4000)
@@ -362,7 +362,7 @@ async def test_a_date_that_is_none_is_a_callerror(tmp_path: Path, maker: Maker) 
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
         request = maker.order(1, image(), retrieveDateTime="soon")
-        answer = await walk.csms.ask("UpdateFirmware", request)
+        answer = await walk.csms.request("UpdateFirmware", request)
         assert answer[0] == 4
         assert answer[2] == "PropertyConstraintViolation"
 
@@ -388,7 +388,7 @@ async def test_statuses_of_an_update_without_a_link_are_told_later(tmp_path: Pat
         await walk.until(lambda: statuses(walk, 1) == ["Downloading"])
         walk.csms.http_status = 503  # also for the station's next life, which dials anew
         walk.stack.cut_network()
-        maker.files.let_go()
+        maker.files.release_downloads()
         await walk.until(lambda: walk.parts.firmware.version == VERSION, within_s=300.0)
         assert statuses(walk, 1) == ["Downloading"]
         walk.csms.http_status = None
@@ -403,11 +403,11 @@ async def test_the_status_that_a_trigger_asks_for(tmp_path: Path, maker: Maker) 
         await maker.is_trusted(walk)
 
         async def triggered() -> Payload:
-            before = len(walk.csms.sent("FirmwareStatusNotification"))
+            before = len(walk.csms.received("FirmwareStatusNotification"))
             answer = await walk.csms.call("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification"})
             assert answer["status"] == "Accepted"
-            await walk.until(lambda: len(walk.csms.sent("FirmwareStatusNotification")) > before)
-            return walk.csms.sent("FirmwareStatusNotification")[-1]
+            await walk.until(lambda: len(walk.csms.received("FirmwareStatusNotification")) > before)
+            return walk.csms.received("FirmwareStatusNotification")[-1]
 
         assert await triggered() == {"status": "Idle"}
         assert await update(walk, maker.order(1, image(), signature=maker.signer.sign(b"other"))) == "Accepted"
@@ -415,7 +415,7 @@ async def test_the_status_that_a_trigger_asks_for(tmp_path: Path, maker: Maker) 
         await walk.settle()
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         await walk.settle()
         assert await triggered() == {"status": "InvalidSignature", "requestId": 1}
         assert await update(walk, maker.order(2, image())) == "Accepted"

@@ -31,10 +31,10 @@ async def test_another_meter_stops_the_energy_and_the_csms_is_told(tmp_path: Pat
         await exchange_meter(walk)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=20)
         await walk.until(lambda: sum(walk.board.currents_a) == 0)
-        await walk.until(lambda: walk.csms.sent("SecurityEventNotification"))
+        await walk.until(lambda: walk.csms.received("SecurityEventNotification"))
         (notification,) = [
             sent_event
-            for sent_event in walk.csms.sent("SecurityEventNotification")
+            for sent_event in walk.csms.received("SecurityEventNotification")
             if sent_event["type"] == "TamperDetectionActivated"
         ]
         assert "OTHER-2, not SIMULATED-1" in notification["techInfo"]

@@ -32,14 +32,14 @@ async def charge_until_delivered(station: StationProcess, csms: Csms) -> None:
     await station.ready()
     await until(lambda: csms.connected)
     await station.charging()
-    await until(lambda: len(csms.sent("TransactionEvent")) >= 4)
+    await until(lambda: len(csms.received("TransactionEvent")) >= 4)
 
 
 async def end(station: StationProcess, csms: Csms) -> list[Payload]:
     """End the charge; the whole transaction as the CSMS has it, gapless and in order."""
     await station.present()
-    await until(lambda: csms.sent("TransactionEvent")[-1]["eventType"] == "Ended")
-    events = csms.sent("TransactionEvent")
+    await until(lambda: csms.received("TransactionEvent")[-1]["eventType"] == "Ended")
+    events = csms.received("TransactionEvent")
     assert [event["seqNo"] for event in events] == list(range(len(events)))
     times = [event["timestamp"] for event in events]
     assert times == sorted(times)
@@ -54,7 +54,7 @@ def register_of(event: Payload) -> float:
 
 
 def errors(station: StationProcess) -> list[str]:
-    return [line["message"] for line in station.said() if line["level"] == "error"]
+    return [line["message"] for line in station.log_records() if line["level"] == "error"]
 
 
 async def test_with_stop_a_full_disk_opens_the_contactor_until_there_is_room_again(tmp_path: Path) -> None:
@@ -66,11 +66,11 @@ async def test_with_stop_a_full_disk_opens_the_contactor_until_there_is_room_aga
             evse_view = await station.until_evse(lambda evse: not evse["contactor_closed"])
             assert (evse_view["connector_status"], evse_view["faults"]) == ("Faulted", ["storage-failure"])
             assert any("cannot be stored and is retried" in line for line in errors(station))
-            await until(lambda: csms.sent("StatusNotification")[-1]["connectorStatus"] == "Faulted")
-            stopped_at_wh, event_count = station.register_wh(), len(csms.sent("TransactionEvent"))
+            await until(lambda: csms.received("StatusNotification")[-1]["connectorStatus"] == "Faulted")
+            stopped_at_wh, event_count = station.register_wh(), len(csms.received("TransactionEvent"))
             await station.post("/api/sim/clock", advance_s=120)
             assert station.register_wh() == stopped_at_wh
-            assert len(csms.sent("TransactionEvent")) == event_count
+            assert len(csms.received("TransactionEvent")) == event_count
             station.empty_disk()
             evse_view = await station.until_evse(lambda evse: evse["charging_state"] == "Charging")
             assert (evse_view["connector_status"], evse_view["faults"]) == ("Occupied", [])
@@ -89,7 +89,7 @@ async def test_with_continue_the_charge_goes_on_and_its_events_are_recorded_late
             await charge_until_delivered(station, csms)
             station.fill_disk()
             await until(lambda: any("cannot be stored and is retried" in line for line in errors(station)))
-            full_at_wh, event_count = station.register_wh(), len(csms.sent("TransactionEvent"))
+            full_at_wh, event_count = station.register_wh(), len(csms.received("TransactionEvent"))
             await station.post("/api/sim/clock", advance_s=120)
             charging = await station.evse()
             assert (charging["connector_status"], charging["contactor_closed"], charging["faults"]) == (
@@ -98,9 +98,9 @@ async def test_with_continue_the_charge_goes_on_and_its_events_are_recorded_late
                 [],
             )
             assert station.register_wh() - full_at_wh > 600.0
-            assert len(csms.sent("TransactionEvent")) == event_count
+            assert len(csms.received("TransactionEvent")) == event_count
             station.empty_disk()
-            await until(lambda: len(csms.sent("TransactionEvent")) > event_count + 12)
+            await until(lambda: len(csms.received("TransactionEvent")) > event_count + 12)
             events = await end(station, csms)
             assert [event["triggerReason"] for event in events[event_count : event_count + 12]] == [
                 "MeterValuePeriodic"
@@ -117,7 +117,7 @@ async def test_no_energy_flows_before_the_start_of_its_transaction_is_on_disk(tm
             await charge_until_delivered(station, csms)
             await end(station, csms)
             await station.post("/api/sim/evses/1/unplug")
-            used_wh, event_count = station.register_wh(), len(csms.sent("TransactionEvent"))
+            used_wh, event_count = station.register_wh(), len(csms.received("TransactionEvent"))
             station.fill_disk()
             await station.plug()
             await station.present()
@@ -126,8 +126,8 @@ async def test_no_energy_flows_before_the_start_of_its_transaction_is_on_disk(tm
             assert station.register_wh() == used_wh
             station.empty_disk()
             await station.until_evse(lambda evse: evse["charging_state"] == "Charging")
-            await until(lambda: len(csms.sent("TransactionEvent")) > event_count)
-            started = csms.sent("TransactionEvent")[event_count]
+            await until(lambda: len(csms.received("TransactionEvent")) > event_count)
+            started = csms.received("TransactionEvent")[event_count]
             assert (started["eventType"], register_of(started)) == ("Started", round(used_wh, 3))
         finally:
             await station.aclose()
@@ -148,10 +148,10 @@ async def test_a_power_cut_on_a_full_disk_ends_the_transaction_as_soon_as_there_
             station.start(full_disk=True)
             await station.ready()
             await until(lambda: any("its Ended event cannot be stored" in line for line in errors(station)))
-            assert csms.sent("TransactionEvent")[-1]["eventType"] != "Ended"
+            assert csms.received("TransactionEvent")[-1]["eventType"] != "Ended"
             station.empty_disk()
-            await until(lambda: csms.sent("TransactionEvent")[-1]["eventType"] == "Ended")
-            events = {event["seqNo"]: event for event in csms.sent("TransactionEvent")}
+            await until(lambda: csms.received("TransactionEvent")[-1]["eventType"] == "Ended")
+            events = {event["seqNo"]: event for event in csms.received("TransactionEvent")}
             assert sorted(events) == list(range(len(events)))
             last = events[len(events) - 1]
             assert last["transactionInfo"]["stoppedReason"] == "PowerLoss"
@@ -172,8 +172,8 @@ async def test_a_full_disk_does_not_keep_the_program_from_stopping(tmp_path: Pat
             used_wh = round(station.register_wh(), 3)
             station.start()
             await station.ready()
-            await until(lambda: csms.sent("TransactionEvent")[-1]["eventType"] == "Ended")
-            events = {event["seqNo"]: event for event in csms.sent("TransactionEvent")}
+            await until(lambda: csms.received("TransactionEvent")[-1]["eventType"] == "Ended")
+            events = {event["seqNo"]: event for event in csms.received("TransactionEvent")}
             assert sorted(events) == list(range(len(events)))
             assert register_of(events[len(events) - 1]) == used_wh
         finally:

@@ -113,9 +113,9 @@ async def test_a_text_that_is_no_utf_8_ends_only_the_link(tmp_path: Path) -> Non
 async def test_a_flood_of_calls_is_answered_one_by_one_in_order(tmp_path: Path) -> None:
     async with charging(tmp_path) as (walk, csms):
         requests = [
-            csms.ask("GetVariables", {"getVariableData": [variable("HeartbeatInterval")]})
+            csms.request("GetVariables", {"getVariableData": [variable("HeartbeatInterval")]})
             if number % 2
-            else csms.ask("RequestStopTransaction", {"transactionId": f"none-{number}"})
+            else csms.request("RequestStopTransaction", {"transactionId": f"none-{number}"})
             for number in range(1_000)
         ]
         answers = await asyncio.gather(*requests)
@@ -175,6 +175,6 @@ def test_garbage_of_every_kind_neither_ends_the_charge_nor_the_link(
                 await csms.send_raw(frame)
             await csms.call("GetVariables", {"getVariableData": [variable("HeartbeatInterval")]})
             assert csms.connections == 1
-            assert len(csms.sent("BootNotification")) == 1
+            assert len(csms.received("BootNotification")) == 1
 
     asyncio.run(walk_through())

@@ -167,7 +167,7 @@ async def test_a_boot_that_is_answered_with_errors_is_asked_again_and_again(tmp_
     csms = HostileCsms()
     csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
     async with walking(tmp_path, csms) as walk:
-        await walk.until(lambda: len(csms.sent("BootNotification")) >= 3)
+        await walk.until(lambda: len(csms.received("BootNotification")) >= 3)
         assert {received.action for received in csms.calls} == {"BootNotification"}  # B01.FR.08
         del csms.answers["BootNotification"]
         await walk.accepted()
@@ -190,7 +190,7 @@ async def test_the_csms_may_close_at_any_moment(tmp_path: Path, seed: int) -> No
                 await csms.close(rng.choice([1000, 1001, 1002, 1008, 1011, 1012, 4000]))
             assert walk.board.outputs.contactor
         await walk.until(lambda: csms.connected, within_s=600)
-        assert len(csms.sent("BootNotification")) == 1  # part 4 §5.3: not after a mere reconnect
+        assert len(csms.received("BootNotification")) == 1  # part 4 §5.3: not after a mere reconnect
 
 
 async def test_with_the_close_frame_the_link_is_down_though_tcp_stands(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from station.core.model import EvseRef, Fault
 from station.maintenance.commissioning.activation import ActivationStage
 from station.maintenance.commissioning.installer_session import LONGEST_S
 from tests.csms import NEVER, Csms, running_csms
-from tests.station.devices.test_leds import led, shown
+from tests.station.devices.test_leds import led, written
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.commissioned import commission
-from tests.walks.steps import answering, ask_start, listed, token, variables
+from tests.walks.steps import answering, listed, request_start, token, variables
 from tests.walks.test_local_list import accepted as send_list
 from tests.walks.visit import visiting
 
@@ -104,7 +104,7 @@ async def test_a_card_blinks_green_while_the_csms_thinks_and_orange_when_it_neve
         await walk.accepted()
         walk.csms.answers["Authorize"] = lambda _: NEVER
         outcome = walk.parts.station.present_token(OTHER_CARD, 1)
-        await walk.until(lambda: walk.csms.sent("Authorize"), step_s=0.0)
+        await walk.until(lambda: walk.csms.received("Authorize"), step_s=0.0)
         await walk.advance(10)
         assert now(walk) == (Colour.GREEN, Pattern.BLINKING)
         await walk.until(outcome.done)
@@ -240,11 +240,11 @@ async def test_the_led_shows_what_the_page_shows_and_is_white_when_the_program_h
     path = led(tmp_path / "rgb:status")
     async with walking(tmp_path, light={"type": "sysfs", "paths": [str(path)]}) as walk:
         await walk.accepted()
-        await walk.until(lambda: shown(path, "multi_intensity") == "0 255 0")
+        await walk.until(lambda: written(path, "multi_intensity") == "0 255 0")
         await walk.plug(phases=3)
-        await walk.until(lambda: shown(path, "multi_intensity") == "0 160 255")
-    assert shown(path, "multi_intensity") == "255 255 255"
-    assert shown(path, "trigger") == "none"
+        await walk.until(lambda: written(path, "multi_intensity") == "0 160 255")
+    assert written(path, "multi_intensity") == "255 255 255"
+    assert written(path, "trigger") == "none"
 
 
 async def test_each_evse_has_its_lamp_where_there_are_as_many(tmp_path: Path) -> None:
@@ -253,8 +253,8 @@ async def test_each_evse_has_its_lamp_where_there_are_as_many(tmp_path: Path) ->
     async with walking(tmp_path, light=light, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
         await walk.plug(phases=3)
-        await walk.until(lambda: shown(paths[0], "multi_intensity") == "0 160 255")
-        await walk.until(lambda: shown(paths[1], "multi_intensity") == "0 255 0")
+        await walk.until(lambda: written(paths[0], "multi_intensity") == "0 160 255")
+        await walk.until(lambda: written(paths[1], "multi_intensity") == "0 255 0")
         assert reason(walk) is LightReason.PLUGGED_IN, "what comes first in the guide"
 
 
@@ -266,7 +266,7 @@ async def test_a_lamp_that_fails_stops_no_charge_and_shines_once_it_is_mended(tm
         await walk.present()
         await walk.charging()
         led(path)
-        await walk.until(lambda: shown(path, "multi_intensity") == "0 0 255")
+        await walk.until(lambda: written(path, "multi_intensity") == "0 0 255")
 
 
 async def test_a_lamp_that_fails_while_the_station_is_idle_is_tried_again_each_second(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ async def test_a_lamp_that_fails_while_the_station_is_idle_is_tried_again_each_s
         await walk.accepted()
         await walk.advance(30)
         led(path)
-        await walk.until(lambda: shown(path, "multi_intensity") == "0 255 0", within_s=3)
+        await walk.until(lambda: written(path, "multi_intensity") == "0 255 0", within_s=3)
 
 
 # Until the owner has activated it
@@ -290,7 +290,7 @@ async def test_until_it_is_activated_the_light_blinks_yellow_and_nobody_charges(
         assert (await api.get("/api/commissioning"))["stage"] == "not-commissioned"
         await walk.plug(phases=3)
         assert await walk.present() is TokenOutcome.REJECTED
-        assert (await ask_start(walk))["status"] == "Rejected"
+        assert (await request_start(walk))["status"] == "Rejected"
         await walk.advance(10)
         assert walk.evse.authorized_token is None
         assert sum(walk.board.currents_a) == 0
@@ -406,12 +406,12 @@ async def test_before_activation_nothing_begins_a_transaction_and_the_csms_sees_
         await walk.settle()
         await walk.advance(60)
         assert await walk.present() is TokenOutcome.REJECTED
-        assert walk.csms.sent("TransactionEvent") == []
-        assert walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Unavailable"
+        assert walk.csms.received("TransactionEvent") == []
+        assert walk.csms.received("StatusNotification")[-1]["connectorStatus"] == "Unavailable"
         assert walk.evse.state.transaction is None
         await commission(api)
         await api.post("/api/activation")
-        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Occupied")
+        await walk.until(lambda: walk.csms.received("StatusNotification")[-1]["connectorStatus"] == "Occupied")
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
-        assert walk.csms.sent("TransactionEvent")[0]["eventType"] == "Started"
+        assert walk.csms.received("TransactionEvent")[0]["eventType"] == "Started"

@@ -52,10 +52,10 @@ class DialledCsms(Csms):
 
     dialled: list[datetime] = field(default_factory=list[datetime])
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _refuse_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         self.dialled.append(self.now())
         self.paths.append(request.path)
-        return super()._greet(connection, request)
+        return super()._refuse_handshake(connection, request)
 
     def waits_s(self) -> list[float]:
         """The times between dials."""
@@ -269,9 +269,9 @@ class BareCsms:
             assert self.now is not None
             self.pings.append(self.now())
         elif frame.opcode is Opcode.TEXT:
-            self._take(json.loads(bytes(frame.data)))
+            self._handle_frame(json.loads(bytes(frame.data)))
 
-    def _take(self, frame: list[Any]) -> None:
+    def _handle_frame(self, frame: list[Any]) -> None:
         assert self.protocol is not None
         assert self.now is not None
         if frame[0] != 2:

@@ -101,9 +101,9 @@ async def test_a_csms_that_implements_no_notification_of_limits_is_one_warning_h
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
         await walk.accepted()
         for current_a in (10, 16, 8, 20):
-            count = len(csms.sent("NotifyChargingLimit"))
+            count = len(csms.received("NotifyChargingLimit"))
             await api.put("/api/load-management/limits/user", {"current_a": current_a, "for_s": 600})
-            await walk.until(lambda count=count: len(csms.sent("NotifyChargingLimit")) > count)
+            await walk.until(lambda count=count: len(csms.received("NotifyChargingLimit")) > count)
             await walk.settle()
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [text for text in warnings if "NotifyChargingLimit" in text] == [
@@ -309,7 +309,7 @@ async def test_cheap_hours_are_waited_for_unless_the_driver_wants_it_now(tmp_pat
         await walk.present()
         await house.live(5)
         assert (await api.evse())["limit"]["source"] == "tariff"
-        house.told = {"tariff": MeterTariff(off_peak=True)}
+        house.sample_fields = {"tariff": MeterTariff(off_peak=True)}
         await house.live(5)
         assert walk.evse.offered_a > 6.0
 
@@ -384,7 +384,7 @@ async def test_after_a_reboot_vehicles_do_not_wait(tmp_path: Path, monkeypatch: 
         await house.live(2)
         assert await waits(api) != []
         assert await walk.csms.call("Reset", {"type": "Immediate"}) == {"status": "Accepted"}
-        await walk.until(lambda: walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset")
+        await walk.until(lambda: walk.csms.received("BootNotification")[-1]["reason"] == "RemoteReset")
         await house.live(2)
         assert await waits(api) == []
 
@@ -419,10 +419,10 @@ async def test_from_a_sample_to_the_pilot_it_takes_milliseconds(tmp_path: Path) 
 
         walk.board.apply = noted
         house.loads_a = (25.0, 4.0, 4.0)
-        await house.speak()
+        await house.send_sample()
         await walk.advance(1)
         began_s = time.thread_time()
-        await house.speak()  # a motor that starts would be over
+        await house.send_sample()  # a motor that starts would be over
         await walk.settle()
         took_s, pilot_a = ordered[-1]
         assert pilot_a == pytest.approx(14.0)

@@ -23,7 +23,7 @@ from tests.patience import until
 from tests.programs import ProgramHost
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.station_process import StationProcess
-from tests.walks.steps import INVALID, answering, ask_start, event, listed, token, variables
+from tests.walks.steps import INVALID, answering, event, listed, request_start, token, variables
 from tests.walks.visit import visiting
 
 ONLINE = variables(AuthCtrlr__LocalPreAuthorize=True, AuthCtrlr__AuthorizeRemoteStart=True)
@@ -81,7 +81,7 @@ async def test_a_listed_token_charges_without_being_asked_for_and_one_of_its_gro
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
         stopped = await event(walk, "Ended", "StopAuthorized")
         assert stopped["idToken"] == token(OTHER_CARD)
-        assert csms.sent("Authorize") == []
+        assert csms.received("Authorize") == []
 
 
 async def test_a_master_pass_of_the_list_stops_charges_and_starts_none(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_master_pass_of_the_list_stops_charges_and_starts_none(tmp_path:
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "MasterPass"
-        assert [request["idToken"] for request in walk.csms.sent("Authorize")] == [token()]
+        assert [request["idToken"] for request in walk.csms.received("Authorize")] == [token()]
 
 
 @pytest.mark.parametrize("authorizes_remote_starts", [True, False])
@@ -114,7 +114,7 @@ async def test_a_master_pass_of_the_list_starts_nothing_remotely_either(
         await walk.accepted()
         await accepted(walk.csms, 1, listed(token(), groupIdToken=MASTERS))
         await walk.plug()
-        await ask_start(walk)
+        await request_start(walk)
         await walk.advance(10.0)
         assert walk.evse.state.authorization is None
 
@@ -143,10 +143,10 @@ async def test_a_remote_start_is_authorized_by_the_list(tmp_path: Path, status: 
         await walk.accepted()
         await accepted(walk.csms, 1, listed(token(), status))
         await walk.plug()
-        assert (await ask_start(walk))["status"] == "Accepted"
+        assert (await request_start(walk))["status"] == "Accepted"
         await walk.advance(10.0)
         assert (walk.evse.state.authorization is not None) is starts
-        assert len(walk.csms.sent("Authorize")) == (0 if starts else 1)
+        assert len(walk.csms.received("Authorize")) == (0 if starts else 1)
 
 
 async def test_an_entry_that_allows_one_evse_does_not_start_at_another(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ async def test_the_list_decides_while_the_csms_does_not_answer(tmp_path: Path) -
         await accepted(csms, 1, listed(token()), listed(token(OTHER_CARD), "Blocked"))
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert len(csms.sent("Authorize")) == 2
+        assert len(csms.received("Authorize")) == 2
 
 
 # What it answers
@@ -389,7 +389,7 @@ async def test_an_update_that_is_out_of_all_bounds_is_refused_and_changes_nothin
 ) -> None:
     async with charging(tmp_path) as (_, csms):
         await accepted(csms, 1, listed(token(OTHER_CARD)))
-        answer = await csms.ask("SendLocalList", payload)
+        answer = await csms.request("SendLocalList", payload)
         assert answer[0] == 4 or answer[2]["status"] == "Failed"
         assert await csms.call("GetLocalListVersion", {}) == {"versionNumber": 1}
         assert await variable(csms, "Entries") == "1"
@@ -463,9 +463,9 @@ async def test_a_power_cut_in_the_middle_of_an_update_keeps_what_was_accepted(
         station = StationProcess(tmp_path, csms.url, launch=program_host.launch)
         try:
             for _ in range(6):
-                boots = len(csms.sent("BootNotification"))
+                boots = len(csms.received("BootNotification"))
                 station.start()
-                await until(lambda boots=boots: len(csms.sent("BootNotification")) > boots)
+                await until(lambda boots=boots: len(csms.received("BootNotification")) > boots)
                 version = (await csms.call("GetLocalListVersion", {}))["versionNumber"]
                 assert version in expected.lists
                 assert version >= expected.version, "accepted means kept"
@@ -508,5 +508,5 @@ async def test_a_power_cycle_of_the_simulation_keeps_the_list(tmp_path: Path) ->
 async def power_cycle(walk: Walk, client: Any) -> None:
     """Cut the power and restore it; returns once the station has booted."""
     assert (await client.post("/api/sim/power", json={"action": "cycle"})).is_success
-    await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+    await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
     await walk.until(lambda: walk.stack.link.online)

@@ -13,7 +13,7 @@ from foundation.frozen import Frozen
 from simulator.vehicle import VehicleModel
 from station.billing.transaction_log import TransactionQuery
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import answering, ask_start, ask_stop, present_at, token, variables
+from tests.walks.steps import answering, present_at, request_start, request_stop, token, variables
 
 _EVSES = [{"id": 1}, {"id": 2}]
 _ADMISSION = "station.charging.tokens.admission"
@@ -61,7 +61,7 @@ async def _charge_between_rejections(walk: Walk) -> None:
     await present_at(walk, CARD, 1)
     walk.world.boards[1].plug(VehicleModel())
     await walk.until(lambda: sum(walk.world.boards[1].currents_a) > 0)
-    await ask_start(walk, card=OTHER_CARD)
+    await request_start(walk, card=OTHER_CARD)
     await walk.csms.call("ReserveNow", {"id": 4, "expiryDateTime": _later(walk), "idToken": token(), "evseId": 1})
     await walk.advance(600)
     await present_at(walk, CARD, 1)
@@ -72,11 +72,11 @@ async def _charge_between_rejections(walk: Walk) -> None:
 
 async def _remote_charge_and_outage(walk: Walk) -> None:
     """Charge by remote start and stop, and take an EVSE out of service."""
-    await ask_start(walk, evse_id=2, remote_start_id=55)
+    await request_start(walk, evse_id=2, remote_start_id=55)
     walk.world.boards[2].plug(VehicleModel())
     await walk.until(lambda: sum(walk.world.boards[2].currents_a) > 0)
     await walk.advance(300)
-    assert await ask_stop(walk, walk.events()[-1]["transactionInfo"]["transactionId"]) == "Accepted"
+    assert await request_stop(walk, walk.events()[-1]["transactionInfo"]["transactionId"]) == "Accepted"
     await walk.advance(10)
     walk.world.boards[2].unplug()
     await walk.advance(30)

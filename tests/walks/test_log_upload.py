@@ -31,7 +31,7 @@ def log_statuses(walk: Walk) -> list[tuple[str, int | None]]:
     """Return status and request id of each LogStatusNotification."""
     return [
         (notification["status"], notification.get("requestId"))
-        for notification in walk.csms.sent("LogStatusNotification")
+        for notification in walk.csms.received("LogStatusNotification")
     ]
 
 
@@ -96,7 +96,7 @@ async def test_a_log_has_what_lies_between_its_two_moments(tmp_path: Path) -> No
         await walk.plug()
         await walk.charging()
         await walk.settle()
-        second = walk.csms.sent("TransactionEvent")[-1]["transactionInfo"]["transactionId"]
+        second = walk.csms.received("TransactionEvent")[-1]["transactionInfo"]["transactionId"]
         assert (await get_log(walk, f"{server.url}/", log={"oldestTimestamp": between}))["status"] == "Accepted"
         await until_upload_ended(walk, "Uploaded")
         log = uploaded_content(server)
@@ -161,7 +161,7 @@ async def test_hostile_numbers_neither_fail_nor_flood(tmp_path: Path) -> None:
         assert answer["status"] == "Accepted"
         await walk.advance(10.0)
         assert len(server.requests) <= 11
-        refused = await walk.csms.ask(
+        refused = await walk.csms.request(
             "GetLog", {"logType": "SecurityLog", "requestId": 1e300, "log": {"remoteLocation": server.url}}
         )
         assert refused[0] == 4
@@ -278,7 +278,7 @@ async def test_a_reset_on_idle_does_not_wait_for_the_next_attempt_to_upload(tmp_
         await get_log(walk, "http://127.0.0.1:1/", retries=100, retryInterval=3600)
         await walk.advance(30)
         assert (await walk.csms.call("Reset", {"type": "OnIdle"}))["status"] == "Accepted"
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
 
 
 @pytest.mark.parametrize("cut", [True, False])
@@ -293,11 +293,11 @@ async def test_an_upload_that_a_restart_or_a_power_cut_ends_has_failed(tmp_path:
             await walk.application.restore_power()
         else:
             assert (await walk.csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         await walk.until(lambda: len(log_statuses(walk)) > 1)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 3)
         await walk.advance(600)
         assert log_statuses(walk) == [("Uploading", 7), ("UploadFailure", 7)]
 

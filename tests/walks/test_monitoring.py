@@ -46,12 +46,12 @@ async def set_monitors(csms: Csms, *monitors: Payload) -> list[int]:
 
 def events(csms: Csms) -> list[Payload]:
     """All events that the CSMS has received, in order."""
-    return [event for message in csms.sent("NotifyEvent") for event in message["eventData"]]
+    return [event for message in csms.received("NotifyEvent") for event in message["eventData"]]
 
 
 def reported(csms: Csms, request_id: int) -> dict[int, Payload]:
     """The monitors of a report by id, with component and variable."""
-    parts = [part for part in csms.sent("NotifyMonitoringReport") if part["requestId"] == request_id]
+    parts = [part for part in csms.received("NotifyMonitoringReport") if part["requestId"] == request_id]
     assert [part["seqNo"] for part in parts] == list(range(len(parts)))
     return {
         one["id"]: {**one, "component": data["component"], "variable": data["variable"]}
@@ -63,7 +63,7 @@ def reported(csms: Csms, request_id: int) -> dict[int, Payload]:
 
 def is_complete(csms: Csms, request_id: int) -> bool:
     """Whether the last part of a report has arrived."""
-    parts = [part for part in csms.sent("NotifyMonitoringReport") if part["requestId"] == request_id]
+    parts = [part for part in csms.received("NotifyMonitoringReport") if part["requestId"] == request_id]
     return bool(parts) and not parts[-1].get("tbc", False)
 
 
@@ -100,7 +100,7 @@ async def test_what_one_plug_triggers_comes_in_one_message(tmp_path: Path) -> No
         )
         await walk.plug()
         await walk.until(lambda: events(walk.csms), within_s=5.0, step_s=0.1)
-        (message,) = walk.csms.sent("NotifyEvent")
+        (message,) = walk.csms.received("NotifyEvent")
         assert message["seqNo"] == 0
         assert {event["component"]["name"] for event in message["eventData"]} == {
             "EVSE",
@@ -175,14 +175,14 @@ async def test_events_that_are_not_answered_are_sent_until_they_are(tmp_path: Pa
         await walk.set_variable("OCPPCommCtrlr", "MessageAttemptInterval", "0", "TransactionEvent")
         await set_monitors(csms, monitor(EVSE, "AvailabilityState", "Delta", 1))
         await walk.plug()
-        await walk.until(lambda: len(csms.sent("NotifyEvent")) == 4, within_s=900.0, step_s=5.0)
+        await walk.until(lambda: len(csms.received("NotifyEvent")) == 4, within_s=900.0, step_s=5.0)
         assert walk.events()[0]["eventType"] == "Started"
         walk.stack.cut_network()
         await walk.until(lambda: not walk.stack.connected)
         walk.stack.restore_network()
-        await walk.until(lambda: len(csms.sent("NotifyEvent")) == 5, within_s=900.0, step_s=5.0)
+        await walk.until(lambda: len(csms.received("NotifyEvent")) == 5, within_s=900.0, step_s=5.0)
         del csms.answers["NotifyEvent"]
-        await walk.until(lambda: len(csms.sent("NotifyEvent")) == 6, within_s=900.0, step_s=5.0)
+        await walk.until(lambda: len(csms.received("NotifyEvent")) == 6, within_s=900.0, step_s=5.0)
         await walk.advance(900)
         assert [event["eventId"] for event in events(csms)] == [events(csms)[0]["eventId"]] * 6
         assert len(walk.parts.monitoring.queue) == 0
@@ -212,7 +212,7 @@ async def test_after_the_end_of_a_transaction_an_event_does_not_name_it(tmp_path
         await set_monitors(walk.csms, monitor(connector, "AvailabilityState", "Delta", 1.0))
         await charge(walk)
         await walk.present()
-        await walk.until(lambda: walk.told()[-1][0] == "Ended")
+        await walk.until(lambda: walk.types_and_triggers()[-1][0] == "Ended")
         await walk.until(lambda: not walk.board.locked)
         await walk.unplug()
         await walk.until(lambda: any(event["actualValue"] == "Available" for event in events(walk.csms)), within_s=5)
@@ -271,7 +271,7 @@ async def test_a_flood_of_monitors_and_their_events_does_not_disturb_a_charge(tm
         stop.set()
         await measuring
         assert longest_s < 0.5
-        answer = await csms.ask("SetVariableMonitoring", {"setMonitoringData": monitors[:51]})
+        answer = await csms.request("SetVariableMonitoring", {"setMonitoringData": monitors[:51]})
         assert answer[2] == "OccurrenceConstraintViolation"
         assert events(csms)
         assert len(walk.parts.monitoring.monitors()) < MAX_MONITORS
@@ -303,7 +303,7 @@ async def test_a_threshold_that_no_double_can_hold_is_refused_by_the_name_of_its
     async with walking(tmp_path) as walk:
         await walk.accepted()
         beyond = monitor(EVSE, "Power", "UpperThreshold", 10**400)
-        answer = await walk.csms.ask("SetVariableMonitoring", {"setMonitoringData": [beyond]})
+        answer = await walk.csms.request("SetVariableMonitoring", {"setMonitoringData": [beyond]})
         assert answer[0] == 4
         assert answer[2] == "PropertyConstraintViolation"
         assert "setMonitoringData[0].value" in answer[3]
@@ -364,9 +364,9 @@ async def test_an_accepted_monitor_outlives_a_power_cut_at_any_moment(
         station = StationProcess(tmp_path, csms.url, launch=program_host.launch)
         try:
             for round_number in range(3):
-                boots = len(csms.sent("BootNotification"))
+                boots = len(csms.received("BootNotification"))
                 station.start()
-                await until(lambda boots=boots: len(csms.sent("BootNotification")) > boots and csms.connected)
+                await until(lambda boots=boots: len(csms.received("BootNotification")) > boots and csms.connected)
                 await _check_report(csms, accepted, round_number)
                 setting = asyncio.create_task(accepted.set_some(csms))
                 await asyncio.sleep(chance.uniform(0.0, 0.2))

@@ -174,8 +174,8 @@ async def test_status_log_broker_and_csms_tell_one_reason(tmp_path: Path, caplog
         assert reason == (await api.evse())["limit"] == (await api.get("/api/load-management"))["reasons"]["1"]
         message = f"EVSE 1 may draw 0.0 A: {reason['source']}, {reason['words']}"
         assert message in [record.getMessage() for record in caplog.records]
-        await until(walk, lambda: walk.csms.sent("NotifyChargingLimit"))
-        assert walk.csms.sent("NotifyChargingLimit")[-1]["chargingLimit"]["chargingLimitSource"] == "SO"
+        await until(walk, lambda: walk.csms.received("NotifyChargingLimit"))
+        assert walk.csms.received("NotifyChargingLimit")[-1]["chargingLimit"]["chargingLimitSource"] == "SO"
         await until(walk, lambda: walk.events()[-1]["transactionInfo"]["chargingState"] == "SuspendedEVSE")
         assert walk.events()[-1]["triggerReason"] == "ChargingStateChanged"
 

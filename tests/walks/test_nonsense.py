@@ -43,7 +43,7 @@ async def test_every_request_gets_an_answer_and_none_is_an_internal_error(
         for action in actions():
             for _ in range(10 if action != "Reset" else 0):  # a reset ends the link: tests/walks/test_reset.py
                 payload = random_payload(f"{action}Request", rng)
-                answer = await walk.csms.ask(action, payload)
+                answer = await walk.csms.request(action, payload)
                 assert answer[0] == 3 or answer[2] != "InternalError", (action, payload, answer)
             await walk.advance(10)
         await _check_alive(walk)

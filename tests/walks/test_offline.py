@@ -9,7 +9,7 @@ from pathlib import Path
 from station.charging.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Answer, Csms, Rule, running_csms
 from tests.walk import Walk, configuration, powered, walking
-from tests.walks.steps import Event, ask_stop, charge, event, transaction_id, tx_points, variables
+from tests.walks.steps import Event, charge, event, request_stop, transaction_id, tx_points, variables
 
 
 async def cut_network(walk: Walk) -> None:
@@ -72,7 +72,7 @@ async def test_a_transaction_that_began_and_ended_offline_is_told_whole(tmp_path
         await walk.advance(10)
         await walk.unplug()
         await restore_network(walk)
-        assert walk.told() == [
+        assert walk.types_and_triggers() == [
             ("Started", "CablePluggedIn"),
             ("Updated", "Authorized"),
             ("Updated", "ChargingStateChanged"),
@@ -81,7 +81,7 @@ async def test_a_transaction_that_began_and_ended_offline_is_told_whole(tmp_path
         ]
         assert all(sent_event["offline"] for sent_event in walk.events())
         check_order(walk.events())
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
 
 
 async def test_a_transaction_that_ends_offline_is_told_as_ended(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ async def test_what_the_csms_had_not_taken_when_the_power_failed_becomes_offline
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database, database:
             database.execute("UPDATE events SET offline = 0")  # as a power cut leaves them
         del csms.answers["TransactionEvent"]
-        before = len(csms.sent("TransactionEvent"))
+        before = len(csms.received("TransactionEvent"))
         async with powered(config, csms) as walk:
             await walk.until(lambda: len(walk.events()) > before)
             await queue_empty(walk)
@@ -219,7 +219,7 @@ async def test_a_remote_stop_that_comes_after_the_outage_ends_the_transaction(tm
         await cut_network(walk)
         await walk.advance(20)
         await restore_network(walk)
-        assert await ask_stop(walk, identity) == "Accepted"
+        assert await request_stop(walk, identity) == "Accepted"
         ended = await event(walk, "Ended", "RemoteStop")
         assert ended["transactionInfo"]["transactionId"] == identity
         assert "offline" not in ended

@@ -12,7 +12,7 @@ from station.core.model import Fault
 from station.security.network_profile import NetworkProfile
 from tests.csms import Csms, Refuse, running_csms
 from tests.walk import Walk, walking
-from tests.walks.steps import ask_stop, charge, event, statuses, tx_points
+from tests.walks.steps import charge, event, request_stop, statuses, tx_points
 
 BOTH = [{"id": 1}, {"id": 2}]
 UNLOCK = {"evseId": 1, "connectorId": 1}
@@ -26,7 +26,7 @@ async def trigger(walk: Walk, message: str, **more: Any) -> str:
 
 def lock_problems(walk: Walk) -> list[tuple[str, bool]]:
     """Return value and cleared of the notified problems of the lock."""
-    rows = [row for notification in walk.csms.sent("NotifyEvent") for row in notification["eventData"]]
+    rows = [row for notification in walk.csms.received("NotifyEvent") for row in notification["eventData"]]
     assert all(row["component"]["name"] == "ConnectorPlugRetentionLock" for row in rows)
     assert all(row["component"]["evse"] == {"id": 1, "connectorId": 1} for row in rows)
     assert all(row["variable"] == {"name": "Problem"} for row in rows)
@@ -47,9 +47,9 @@ async def test_a_message_of_the_whole_station_comes_whatever_evse_is_named(
     """TC_F_17_CS, F06.FR.03"""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        count_before = len(walk.csms.sent(action))
+        count_before = len(walk.csms.received(action))
         assert await trigger(walk, message, evse={"id": 99, "connectorId": 7}) == "Accepted"
-        await walk.until(lambda: len(walk.csms.sent(action)) == count_before + 1, within_s=5.0)
+        await walk.until(lambda: len(walk.csms.received(action)) == count_before + 1, within_s=5.0)
 
 
 @pytest.mark.parametrize("message", ["StatusNotification", "MeterValues", "TransactionEvent"])
@@ -88,17 +88,17 @@ async def test_while_pending_current_states_are_told_on_demand_but_no_transactio
         "status": "Pending",
     }
     async with walking(tmp_path, csms) as walk:
-        await walk.until(lambda: csms.sent("BootNotification"))
+        await walk.until(lambda: csms.received("BootNotification"))
         assert await trigger(walk, "StatusNotification") == "Accepted"
         assert await trigger(walk, "MeterValues") == "Accepted"
         assert await trigger(walk, "Heartbeat") == "Accepted"
         await walk.until(
-            lambda: statuses(walk) == ["Available"] and csms.sent("MeterValues") and csms.sent("Heartbeat")
+            lambda: statuses(walk) == ["Available"] and csms.received("MeterValues") and csms.received("Heartbeat")
         )
         await walk.plug()
         assert await trigger(walk, "TransactionEvent") == "Rejected"
         await walk.advance(5)
-        assert csms.sent("TransactionEvent") == []
+        assert csms.received("TransactionEvent") == []
 
 
 async def test_meter_values_of_a_silent_meter_are_not_promised(tmp_path: Path) -> None:
@@ -109,18 +109,18 @@ async def test_meter_values_of_a_silent_meter_are_not_promised(tmp_path: Path) -
         await walk.until(lambda: Fault.METER in walk.evse.state.faults)
         assert await trigger(walk, "MeterValues", evse={"id": 1}) == "Rejected"
         assert await trigger(walk, "MeterValues") == "Accepted"
-        await walk.until(lambda: [message["evseId"] for message in walk.csms.sent("MeterValues")] == [2])
+        await walk.until(lambda: [message["evseId"] for message in walk.csms.received("MeterValues")] == [2])
 
 
 async def test_a_second_stop_while_the_energy_runs_out_is_accepted_and_changes_nothing(tmp_path: Path) -> None:
     """F03.FR.07: for the CSMS the transaction is active until it hears of its end."""
     async with walking(tmp_path) as walk:
         transaction_id = await charge(walk)
-        assert await ask_stop(walk, transaction_id) == "Accepted"
+        assert await request_stop(walk, transaction_id) == "Accepted"
         assert walk.events()[-1]["eventType"] != "Ended"
-        assert await ask_stop(walk, transaction_id) == "Accepted"
+        assert await request_stop(walk, transaction_id) == "Accepted"
         await event(walk, "Ended", "RemoteStop", stoppedReason="Remote")
-        assert await ask_stop(walk, transaction_id) == "Rejected"
+        assert await request_stop(walk, transaction_id) == "Rejected"
         assert sum(sent_event["eventType"] == "Ended" for sent_event in walk.events()) == 1
 
 
@@ -154,7 +154,7 @@ async def test_a_lock_that_fails_offline_is_told_afterwards_and_a_csms_that_take
         walk.stack.restore_network()
         await walk.until(lambda: lock_problems(walk) == [("true", False)])
         await walk.advance(3600)
-        assert len(csms.sent("NotifyEvent")) == 1
+        assert len(csms.received("NotifyEvent")) == 1
 
 
 async def test_another_csms_hears_of_a_lock_that_has_failed(tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ async def test_another_csms_hears_of_a_lock_that_has_failed(tmp_path: Path) -> N
         await walk.until(lambda: lock_problems(walk) == [("true", False)])
         walk.csms.http_status = 503
         await walk.csms.close()
-        await walk.until(lambda: other_csms.sent("NotifyEvent"), within_s=600.0, step_s=5.0)
-        (problem,) = other_csms.sent("NotifyEvent")[0]["eventData"]
+        await walk.until(lambda: other_csms.received("NotifyEvent"), within_s=600.0, step_s=5.0)
+        (problem,) = other_csms.received("NotifyEvent")[0]["eventData"]
         assert (problem["component"]["name"], problem["actualValue"]) == ("ConnectorPlugRetentionLock", "true")
 
 
@@ -179,7 +179,7 @@ async def test_a_lock_that_fails_during_a_charge_does_not_end_it_but_keeps_the_c
         walk.board.raise_fault(Fault.LOCK)
         await walk.advance(30)
         assert sum(walk.board.currents_a) > 0
-        await ask_stop(walk, transaction_id)
+        await request_stop(walk, transaction_id)
         await event(walk, "Ended", "RemoteStop")
         request = asyncio.create_task(walk.csms.call("UnlockConnector", UNLOCK))
         await walk.until(request.done)

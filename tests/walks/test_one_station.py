@@ -37,10 +37,10 @@ async def test_a_second_process_on_the_same_storage_is_refused_and_disturbs_noth
             (sentence,) = second.stderr.splitlines()
             assert sentence.endswith(f"station.storage: {station.storage} is in use by process {station.process.pid}")
             assert (await station.evse())["charging_state"] == "Charging"
-            assert not [event for event in csms.sent("TransactionEvent") if event["eventType"] == "Ended"]
+            assert not [event for event in csms.received("TransactionEvent") if event["eventType"] == "Ended"]
 
             await station.post("/api/evses/1/stop")
-            await until(lambda: [event for event in csms.sent("TransactionEvent") if event["eventType"] == "Ended"])
+            await until(lambda: [event for event in csms.received("TransactionEvent") if event["eventType"] == "Ended"])
             proof = await asyncio.to_thread(borne, "journal", "verify", str(station.storage))
             assert (proof.returncode, proof.stderr) == (0, "")
             label = await asyncio.to_thread(borne, "label", str(tmp_path / "station.toml"))
@@ -52,4 +52,4 @@ async def test_a_second_process_on_the_same_storage_is_refused_and_disturbs_noth
             await station.ready()
         finally:
             await station.aclose()
-    assert len([event for event in csms.sent("TransactionEvent") if event["eventType"] == "Ended"]) == 1
+    assert len([event for event in csms.received("TransactionEvent") if event["eventType"] == "Ended"]) == 1

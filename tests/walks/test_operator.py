@@ -187,7 +187,7 @@ async def test_an_order_out_of_service_is_reported_and_outlives_a_power_cut(
         )
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         await walk.csms.expect(
             "StatusNotification", lambda notification: notification["connectorStatus"] == "Unavailable"
         )
@@ -209,7 +209,7 @@ async def test_an_order_waits_for_the_end_of_a_transaction(tmp_path: Path) -> No
         assert answer["status"] == "Scheduled"
         assert sum(walk.board.currents_a) > 0
         await walk.present()
-        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Unavailable")
+        await walk.until(lambda: walk.csms.received("StatusNotification")[-1]["connectorStatus"] == "Unavailable")
         assert walk.evse.state.transaction is None
 
 
@@ -236,10 +236,10 @@ async def test_a_triggered_message_is_sent_after_the_answer(tmp_path: Path, mess
     """F06.FR.04, F06.FR.06, F06.FR.10, F06.FR.15, F06.FR.16."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        before = len(walk.csms.sent(action))
+        before = len(walk.csms.received(action))
         assert (await walk.csms.call("TriggerMessage", {"requestedMessage": message}))["status"] == "Accepted"
-        await walk.until(lambda: len(walk.csms.sent(action)) == before + 1, step_s=0.1)
-        sent_event = walk.csms.sent(action)[-1]
+        await walk.until(lambda: len(walk.csms.received(action)) == before + 1, step_s=0.1)
+        sent_event = walk.csms.received(action)[-1]
         if action.endswith("StatusNotification") and action != "StatusNotification":
             assert sent_event["status"] == "Idle"
         if action == "MeterValues":
@@ -273,12 +273,12 @@ async def test_a_boot_notification_can_be_triggered_while_pending_and_not_afterw
         "status": next(verdicts),
     }
     async with walking(tmp_path, csms) as walk:
-        await walk.until(lambda: csms.sent("BootNotification"))
+        await walk.until(lambda: csms.received("BootNotification"))
         await walk.settle()
         trigger = {"requestedMessage": "BootNotification"}
         assert (await csms.call("TriggerMessage", trigger))["status"] == "Accepted"
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
-        assert csms.sent("BootNotification")[1]["reason"] == "Triggered"
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2)
+        assert csms.received("BootNotification")[1]["reason"] == "Triggered"
         await walk.accepted()
         assert (await csms.call("TriggerMessage", trigger))["status"] == "Rejected"
 
@@ -364,8 +364,8 @@ async def test_a_reset_without_a_transaction_boots_the_station_anew(tmp_path: Pa
         for number, kind in enumerate(("OnIdle", "Immediate"), start=2):
             await walk.accepted()
             assert (await walk.csms.call("Reset", {"type": kind}))["status"] == "Accepted"
-            await walk.until(lambda number=number: len(walk.csms.sent("BootNotification")) == number)
-            assert walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset"
+            await walk.until(lambda number=number: len(walk.csms.received("BootNotification")) == number)
+            assert walk.csms.received("BootNotification")[-1]["reason"] == "RemoteReset"
             await walk.csms.expect("BootNotification", lambda boot: boot["reason"] == "RemoteReset")
             await walk.csms.expect(
                 "StatusNotification", lambda notification: notification["connectorStatus"] == "Available"
@@ -380,7 +380,7 @@ async def test_an_immediate_reset_ends_the_transaction_because_of_the_reset(tmp_
         await walk.present()
         await walk.charging()
         assert (await walk.csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         ended = await walk.csms.expect("TransactionEvent", lambda event: event["eventType"] == "Ended")
         assert ended["triggerReason"] == "ResetCommand"
         assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
@@ -398,6 +398,6 @@ async def test_a_reset_on_idle_waits_for_the_end_of_the_transaction(tmp_path: Pa
         await walk.advance(30)
         assert sum(walk.board.currents_a) > 0
         await walk.present()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         ended = [event for event in walk.events() if event["eventType"] == "Ended"]
         assert [event["triggerReason"] for event in ended] == ["StopAuthorized"]

@@ -93,7 +93,7 @@ class InterruptingCsms(Csms):
 
     def has_end(self, transaction_id: str) -> bool:
         """Whether the CSMS has received the Ended event of a transaction."""
-        ends = (event for event in self.sent("TransactionEvent") if event["eventType"] == "Ended")
+        ends = (event for event in self.received("TransactionEvent") if event["eventType"] == "Ended")
         return any(event["transactionInfo"]["transactionId"] == transaction_id for event in ends)
 
     def refuse_connections(self) -> None:
@@ -119,7 +119,7 @@ def without_offline(event: Payload) -> Payload:
 def transactions_of(csms: Csms) -> dict[str, list[Payload]]:
     """What the CSMS has of each transaction, each event once: sent again, it must be the same but for `offline`."""
     found: dict[str, dict[int, Payload]] = {}
-    for event in csms.sent("TransactionEvent"):
+    for event in csms.received("TransactionEvent"):
         numbered = found.setdefault(event["transactionInfo"]["transactionId"], {})
         first = numbered.setdefault(event["seqNo"], event)
         assert without_offline(event) == without_offline(first)
@@ -234,7 +234,7 @@ class Endurance:
         found = self.station.records()
         on_disk = {record.key: record.wire for record in found}
         assert len(on_disk) == len(found)
-        for event in self.csms.sent("TransactionEvent"):
+        for event in self.csms.received("TransactionEvent"):
             assert on_disk[event["transactionInfo"]["transactionId"], event["seqNo"]] == without_offline(event)
         self.known |= {identity for identity, _ in on_disk}
         for identity in open_transactions(found):
@@ -345,9 +345,9 @@ async def test_power_loss_opens_the_contactor_and_the_charge_ends_when_power_is_
         await walk.advance(3600)
         events_before = len(walk.events())
         await lose_power(walk, "restore")
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
-        await walk.until(lambda: ("Ended", "AbnormalCondition") in walk.told())
-        await walk.until(lambda: ("Started", "CablePluggedIn") in walk.told()[events_before:])
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
+        await walk.until(lambda: ("Ended", "AbnormalCondition") in walk.types_and_triggers())
+        await walk.until(lambda: ("Started", "CablePluggedIn") in walk.types_and_triggers()[events_before:])
         events = events_of(walk.events(), interrupted)
         check_transaction(events)
         assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
@@ -369,7 +369,7 @@ async def test_after_a_power_cycle_the_same_card_charges_on_in_a_new_transaction
         interrupted = walk.evse.transaction_id
         assert interrupted is not None
         await lose_power(walk, "cycle")
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         await walk.until(lambda: walk.evse.transaction_id is not None)
         resumed = walk.evse.transaction_id
         assert resumed is not None
@@ -377,7 +377,7 @@ async def test_after_a_power_cycle_the_same_card_charges_on_in_a_new_transaction
         await walk.charging()
         await walk.advance(100)
         assert await walk.present() is TokenOutcome.STOPPED
-        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told())
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.types_and_triggers())
         _, first_end = check_transaction(events_of(walk.events(), interrupted))
         second_begin, second_end = check_transaction(events_of(walk.events(), resumed))
         assert first_end == second_begin
@@ -393,7 +393,7 @@ async def test_settings_and_the_authorization_cache_outlive_a_power_cycle(tmp_pa
         await walk.charging()
         await walk.set_variable("SampledDataCtrlr", "TxUpdatedInterval", "17")
         await walk.present()
-        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told())
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.types_and_triggers())
         await walk.unplug()
         walk.csms.http_status = 503
         await lose_power(walk, "cycle")
@@ -401,4 +401,4 @@ async def test_settings_and_the_authorization_cache_outlive_a_power_cycle(tmp_pa
         await walk.plug()
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
-        assert len(walk.csms.sent("BootNotification")) == 1
+        assert len(walk.csms.received("BootNotification")) == 1

@@ -171,7 +171,7 @@ class CrowdedStation:
         found = self.station.records()
         on_disk = {record.key: record.wire for record in found}
         assert len(on_disk) == len(found)
-        for event in self.csms.sent("TransactionEvent"):
+        for event in self.csms.received("TransactionEvent"):
             sent_event = {key: value for key, value in event.items() if key != "offline"}
             assert on_disk[event["transactionInfo"]["transactionId"], event["seqNo"]] == sent_event
         for identity, records in itertools.groupby(

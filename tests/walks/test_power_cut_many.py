@@ -179,7 +179,7 @@ class CheckedStation:
         found = records(self.storage) if (self.storage / "borne.sqlite").exists() else []
         on_disk = {record.key: record.wire for record in found}
         assert len(on_disk) == len(found)
-        for event in self.csms.sent("TransactionEvent"):
+        for event in self.csms.received("TransactionEvent"):
             assert on_disk[event["transactionInfo"]["transactionId"], event["seqNo"]] == without_offline(event)
         for identity, keys in itertools.groupby(sorted(on_disk), lambda key: key[0]):
             assert [number for _, number in keys] == list(range(sum(key[0] == identity for key in on_disk)))

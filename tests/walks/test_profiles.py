@@ -13,7 +13,7 @@ from station.charging.tokens.admission import TokenOutcome
 from tests.csms import running_csms
 from tests.full_disk import FullDisk
 from tests.walk import Walk, configuration, powered, walking
-from tests.walks.steps import ask_stop, charge, event, variables
+from tests.walks.steps import charge, event, request_stop, variables
 
 
 def profile(limit: float = 10.0, *, unit: str = "A", **more: Any) -> dict[str, Any]:
@@ -91,7 +91,9 @@ async def test_a_default_profile_holds_for_every_transaction_that_follows(tmp_pa
             await walk.charging()
             assert drawn_a(walk) == 8.0
             await walk.present()
-            await walk.until(lambda turn=charge_count: [kind for kind, _ in walk.told()].count("Ended") == turn)
+            await walk.until(
+                lambda count=charge_count: [kind for kind, _ in walk.types_and_triggers()].count("Ended") == count
+            )
             await walk.unplug()
 
 
@@ -104,7 +106,7 @@ async def test_a_tx_profile_goes_before_the_default_and_ends_with_the_transactio
         assert await install(walk, tx) == {"status": "Accepted"}
         await walk.advance(2)
         assert drawn_a(walk) == 20.0
-        await ask_stop(walk, identity)
+        await request_stop(walk, identity)
         await event(walk, "Ended", "RemoteStop")
         await walk.advance(2)
         assert [stored.id for stored in walk.parts.load.profiles.store.all()] == [1]
@@ -159,7 +161,7 @@ async def test_a_limit_below_six_amperes_pauses_and_the_charge_comes_back(tmp_pa
         assert not walk.board.outputs.contactor
         await clear(walk)
         await walk.charging()
-        assert "Ended" not in [kind for kind, _ in walk.told()]
+        assert "Ended" not in [kind for kind, _ in walk.types_and_triggers()]
 
 
 async def test_a_profile_counts_only_while_it_is_valid(tmp_path: Path) -> None:
@@ -307,7 +309,7 @@ async def test_default_profiles_survive_a_power_cycle_and_those_of_transactions_
         await walk.application.cut_power()
         await walk.advance(10)
         await walk.application.restore_power()
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2)
         assert [stored.id for stored in walk.parts.load.profiles.store.all()] == [1]
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()

@@ -76,7 +76,7 @@ async def powered(tmp_path: Path, bench: Bench) -> AsyncGenerator[Station]:
 
 async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, bench: Bench) -> None:
     """The pilot offers what cable and selector allow, the cable is locked, the contactor follows state C."""
-    bench.turn(2)  # 25 A
+    bench.set_selector(2)  # 25 A
     async with powered(tmp_path, bench) as station:
         await station.until(lambda: station.evse.state.metered)
         bench.cable(680.0)  # 20 A
@@ -85,9 +85,9 @@ async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, ben
         assert not bench.chips.active[CONTACTOR]
         bench.pilot(6.0)
         await station.until(lambda: bench.chips.active[CONTACTOR])
-        bench.turn(4)  # 16 A, while it charges
+        bench.set_selector(4)  # 16 A, while it charges
         await station.until(lambda: bench.duty == pytest.approx(16 / 60, abs=1e-4))
-        bench.turn(12)  # no position at all
+        bench.set_selector(12)  # no position at all
         await station.until(lambda: bench.duty == pytest.approx(8 / 60, abs=1e-4))
         bench.pilot(12.0)
         await station.until(lambda: not bench.chips.active[CONTACTOR])
@@ -157,9 +157,9 @@ async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_th
 async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(tmp_path: Path, bench: Bench) -> None:
     async with powered(tmp_path, bench) as station:
         assert station.program.running
-        bench.put(FLAP, True)
+        bench.set_input(FLAP, True)
         await station.until(lambda: station.evse.connector_status == "Faulted")
-        bench.put(FLAP, False)
+        bench.set_input(FLAP, False)
         hardware = station.program.hardware
         assert isinstance(hardware, RealHardware)
         await station.until(lambda: not hardware.back_plate.view.flap_open)

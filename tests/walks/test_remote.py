@@ -16,10 +16,10 @@ from tests.walk import CARD, OTHER_CARD, walking
 from tests.walks.steps import (
     GROUP,
     answering,
-    ask_start,
-    ask_stop,
     charge,
     event,
+    request_start,
+    request_stop,
     statuses,
     token,
     transaction_id,
@@ -51,7 +51,7 @@ async def test_cable_first_the_answer_names_the_transaction_that_waits(tmp_path:
         await walk.accepted()
         await walk.plug()
         await event(walk, "Started", "CablePluggedIn")
-        answer = await ask_start(walk, remote_start_id=55)
+        answer = await request_start(walk, remote_start_id=55)
         assert answer == {"status": "Accepted", "transactionId": transaction_id(walk)}
         updated = await event(walk, "Updated", "RemoteStart")
         assert updated["transactionInfo"]["remoteStartId"] == 55
@@ -59,7 +59,7 @@ async def test_cable_first_the_answer_names_the_transaction_that_waits(tmp_path:
         await walk.charging()
         await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
         assert sum("remoteStartId" in sent_event["transactionInfo"] for sent_event in walk.events()) == 1
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
 
 
 @pytest.mark.parametrize("start", ["EVConnected", "Authorized", "PowerPathClosed"])
@@ -67,13 +67,13 @@ async def test_remote_start_first_then_the_cable(tmp_path: Path, start: str) -> 
     """TC_F_03_CS, F02.FR.01: without AuthorizeRemoteStart nobody is asked; RemoteStart is told with the id token."""
     async with walking(tmp_path, variable=tx_points(start, "Authorized")) as walk:
         await walk.accepted()
-        assert await ask_start(walk, remote_start_id=56) == {"status": "Accepted"}
+        assert await request_start(walk, remote_start_id=56) == {"status": "Accepted"}
         await walk.plug()
         await walk.charging()
         started = await event(walk, "Started", "RemoteStart")
         assert started["transactionInfo"]["remoteStartId"] == 56
         assert started["idToken"] == token()
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
         assert sum("remoteStartId" in sent_event["transactionInfo"] for sent_event in walk.events()) == 1
 
 
@@ -81,11 +81,11 @@ async def test_authorize_remote_start_asks_before_anything_starts(tmp_path: Path
     """TC_F_02_CS, F02.FR.04 / F01.FR.01: the answer comes first, then Authorize, then the transaction."""
     async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
         await walk.accepted()
-        await ask_start(walk)
+        await request_start(walk)
         started = await event(walk, "Started", "RemoteStart")
         assert started["idToken"] == token()
         actions = [call.action for call in walk.csms.calls]
-        assert walk.csms.sent("Authorize") == [{"idToken": token()}]
+        assert walk.csms.received("Authorize") == [{"idToken": token()}]
         assert actions.index("Authorize") < actions.index("TransactionEvent")
         await walk.plug()
         await walk.charging()
@@ -97,12 +97,12 @@ async def test_a_remote_start_that_is_not_authorized_starts_nothing(tmp_path: Pa
     csms.answers["Authorize"] = answering("Blocked")
     async with walking(tmp_path, csms, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
         await walk.accepted()
-        assert (await ask_start(walk))["status"] == "Accepted"
-        await walk.until(lambda: csms.sent("Authorize"))
+        assert (await request_start(walk))["status"] == "Accepted"
+        await walk.until(lambda: csms.received("Authorize"))
         await walk.plug()
         await walk.advance(15)
         assert walk.board.contactor_operations == 0
-        assert ("Started", "RemoteStart") not in walk.told()
+        assert ("Started", "RemoteStart") not in walk.types_and_triggers()
 
 
 async def test_a_central_token_is_never_asked_for_and_never_cached(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_a_central_token_is_never_asked_for_and_never_cached(tmp_path: Pat
         started = await event(walk, "Started", "RemoteStart")
         assert started["idToken"] == central
         await walk.settle()
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
         assert walk.parts.tokens.entries() == []
 
 
@@ -123,11 +123,11 @@ async def test_a_remote_start_that_nobody_plugs_into_times_out_and_may_come_agai
     rows = tx_points("Authorized", "Authorized", TxCtrlr__EVConnectionTimeOut=30)
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
-        await ask_start(walk, remote_start_id=1)
+        await request_start(walk, remote_start_id=1)
         await walk.advance(31)
         ended = await event(walk, "Ended", "EVConnectTimeout")
         assert ended["transactionInfo"]["stoppedReason"] == "Timeout"
-        assert await ask_start(walk, remote_start_id=2) == {"status": "Accepted"}
+        assert await request_start(walk, remote_start_id=2) == {"status": "Accepted"}
         second_start = await event(walk, "Started", "RemoteStart", remoteStartId=2)
         assert second_start["transactionInfo"]["transactionId"] != ended["transactionInfo"]["transactionId"]
         assert set(statuses(walk)) == {"Available"}
@@ -138,7 +138,7 @@ async def test_an_evse_that_is_in_use_rejects(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await charge(walk)
         events_before = len(walk.events())
-        answer = await ask_start(walk, card=OTHER_CARD)
+        answer = await request_start(walk, card=OTHER_CARD)
         assert answer["status"] == "Rejected"
         assert sum(walk.board.currents_a) > 0
         assert len(walk.events()) == events_before
@@ -152,8 +152,8 @@ async def test_a_transaction_that_has_been_authorized_is_matched_with_no_start(t
         await charge(walk)
         assert await walk.present() is TokenOutcome.STOPPED
         await event(walk, "Updated", "StopAuthorized")
-        assert (await ask_start(walk, card=card))["status"] == "Rejected"
-        assert (await ask_start(walk, card=card, evse_id=None))["status"] == "Accepted"
+        assert (await request_start(walk, card=card))["status"] == "Rejected"
+        assert (await request_start(walk, card=card, evse_id=None))["status"] == "Accepted"
         assert walk.evse.authorized_token is None
         assert walk.parts.station.evses[2].authorized_token == card
 
@@ -162,8 +162,8 @@ async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: P
     """F02.FR.26: authorized, although nothing has started yet."""
     async with walking(tmp_path, variable=tx_points("EVConnected", "Authorized")) as walk:
         await walk.accepted()
-        assert (await ask_start(walk, remote_start_id=1))["status"] == "Accepted"
-        assert (await ask_start(walk, remote_start_id=2, card=OTHER_CARD))["status"] == "Rejected"
+        assert (await request_start(walk, remote_start_id=1))["status"] == "Accepted"
+        assert (await request_start(walk, remote_start_id=2, card=OTHER_CARD))["status"] == "Rejected"
         await walk.plug()
         started = await event(walk, "Started", "RemoteStart")
         assert started["transactionInfo"]["remoteStartId"] == 1
@@ -179,7 +179,7 @@ async def test_after_an_answer_that_did_not_leave_the_evse_takes_the_next_start(
         await walk.until(lambda: walk.csms.connections > 1 and walk.csms.connected)
         await walk.settle()
         assert walk.evse.authorized_token is None
-        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        assert (await request_start(walk, remote_start_id=2))["status"] == "Accepted"
         await event(walk, "Started", "RemoteStart", remoteStartId=2)
 
 
@@ -195,10 +195,10 @@ async def test_a_start_that_nobody_has_time_for_keeps_no_other_out(tmp_path: Pat
         follow_ups = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
         while follow_ups.submit("wait", wait):
             await walk.settle()
-        await ask_start(walk, remote_start_id=1)
+        await request_start(walk, remote_start_id=1)
         gate.set()
         await walk.settle()
-        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        assert (await request_start(walk, remote_start_id=2))["status"] == "Accepted"
         await event(walk, "Started", "RemoteStart", remoteStartId=2)
 
 
@@ -213,7 +213,7 @@ async def test_an_evse_that_cannot_charge_rejects(tmp_path: Path, trouble: str) 
             order = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
             assert (await walk.csms.call("ChangeAvailability", order))["status"] == "Accepted"
         await walk.settle()
-        answer = await ask_start(walk, evse_id=9 if trouble == "unknown" else 1)
+        answer = await request_start(walk, evse_id=9 if trouble == "unknown" else 1)
         assert answer["status"] == "Rejected"
         assert answer["statusInfo"]["reasonCode"]
         await walk.plug()
@@ -230,7 +230,7 @@ async def test_without_an_evse_id_the_one_with_a_vehicle_is_taken(tmp_path: Path
 
         second.plug(VehicleModel())
         await walk.settle()
-        assert (await ask_start(walk, evse_id=None))["status"] == "Accepted"
+        assert (await request_start(walk, evse_id=None))["status"] == "Accepted"
         started = await event(walk, "Started", "RemoteStart")
         assert started["evse"] == {"id": 2, "connectorId": 1}
         await walk.until(lambda: sum(second.currents_a) > 0)
@@ -246,17 +246,17 @@ async def test_before_the_station_is_accepted_nothing_starts_or_stops(tmp_path: 
         "status": "Pending",
     }
     async with walking(tmp_path, csms) as walk:
-        await walk.until(lambda: csms.sent("BootNotification"))
-        assert (await ask_start(walk))["status"] == "Rejected"
-        assert await ask_stop(walk, "whatever") == "Rejected"
-        assert csms.sent("TransactionEvent") == []
+        await walk.until(lambda: csms.received("BootNotification"))
+        assert (await request_start(walk))["status"] == "Rejected"
+        assert await request_stop(walk, "whatever") == "Rejected"
+        assert csms.received("TransactionEvent") == []
 
 
 async def test_a_stop_of_a_transaction_that_is_not_running_is_rejected(tmp_path: Path) -> None:
     """TC_F_09_CS, F03.FR.08."""
     async with walking(tmp_path) as walk:
         await charge(walk)
-        assert await ask_stop(walk, "another") == "Rejected"
+        assert await request_stop(walk, "another") == "Rejected"
         await walk.advance(5)
         assert sum(walk.board.currents_a) > 0
 
@@ -265,12 +265,12 @@ async def test_the_driver_of_a_remote_start_stops_with_the_same_card(tmp_path: P
     """F01, C01.FR.03, E07.FR.02: who started it remotely may end it at the station, without asking."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await ask_start(walk)
+        await request_start(walk)
         await walk.plug()
         await walk.charging()
         assert await walk.present() is TokenOutcome.STOPPED
         await event(walk, "Ended", "StopAuthorized")
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
 
 
 async def test_the_group_of_a_remote_start_may_end_it(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ async def test_the_group_of_a_remote_start_may_end_it(tmp_path: Path) -> None:
     csms.answers["Authorize"] = answering("Accepted", GROUP)
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
-        await ask_start(walk, groupIdToken=GROUP)
+        await request_start(walk, groupIdToken=GROUP)
         await walk.plug()
         await walk.charging()
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
@@ -289,9 +289,9 @@ async def test_a_local_start_may_be_stopped_remotely_and_charged_again(tmp_path:
     """F03.FR.07: Ended, RemoteStop, Remote; the vehicle that stays gets energy from the next start."""
     async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
         identity = await charge(walk)
-        assert await ask_stop(walk, identity) == "Accepted"
+        assert await request_stop(walk, identity) == "Accepted"
         await event(walk, "Ended", "RemoteStop", stoppedReason="Remote")
-        assert await ask_start(walk, remote_start_id=12) == {"status": "Accepted"}
+        assert await request_start(walk, remote_start_id=12) == {"status": "Accepted"}
         await event(walk, "Started", "RemoteStart", remoteStartId=12)
         await walk.charging()
 
@@ -300,7 +300,7 @@ async def test_a_profile_that_comes_with_the_start_limits_the_transaction(tmp_pa
     """F01.FR.10, F02.FR.18, K05.FR.02: it holds for this transaction and ends with it."""
     async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
         await walk.accepted()
-        assert await ask_start(walk, chargingProfile=profile(10.0)) == {"status": "Accepted"}
+        assert await request_start(walk, chargingProfile=profile(10.0)) == {"status": "Accepted"}
         await walk.plug()
         await walk.charging()
         await walk.until(lambda: walk.board.currents_a.l1 == 10.0)
@@ -308,7 +308,7 @@ async def test_a_profile_that_comes_with_the_start_limits_the_transaction(tmp_pa
         assert max(walk.board.currents_a) == 10.0
         (installed,) = walk.parts.load.profiles.store.all()
         assert installed.transaction_id == transaction_id(walk)
-        await ask_stop(walk, transaction_id(walk))
+        await request_stop(walk, transaction_id(walk))
         await event(walk, "Ended", "RemoteStop")
         await walk.advance(2)
         assert walk.parts.load.profiles.store.all() == ()
@@ -326,9 +326,9 @@ async def test_a_start_with_a_wrong_profile_is_rejected(tmp_path: Path, wrong: d
     """F01.FR.08, F01.FR.11, F01.FR.26, K05.FR.05, K01.FR.40: nothing starts."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        answer = await ask_start(walk, chargingProfile=profile(**wrong))
+        answer = await request_start(walk, chargingProfile=profile(**wrong))
         assert answer["status"] == "Rejected"
         await walk.plug()
         await walk.advance(10)
         assert walk.board.contactor_operations == 0
-        assert ("Started", "RemoteStart") not in walk.told()
+        assert ("Started", "RemoteStart") not in walk.types_and_triggers()

@@ -15,7 +15,7 @@ from tests.csms import Csms, running_csms
 from tests.full_disk import FullDisk
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.reservations import cancel, ends, pending, reserve, statuses_now, used
-from tests.walks.steps import GROUP, answering, ask_start, event, present_at, statuses, token, tx_points, variables
+from tests.walks.steps import GROUP, answering, event, present_at, request_start, statuses, token, tx_points, variables
 from tests.walks.test_unreadable_rows import restart
 
 TWO: list[dict[str, object]] = [{"id": 1}, {"id": 2}]
@@ -30,7 +30,7 @@ async def test_a_stranger_is_refused_and_the_holder_charges(tmp_path: Path) -> N
         await walk.advance(1)
         assert (walk.parts.light.station.colour, walk.parts.light.station.pattern) == (Colour.ORANGE, Pattern.STEADY)
         assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []
         assert pending(walk) == [1]
         assert await present_at(walk, CARD, 1) is TokenOutcome.AUTHORIZED
         assert statuses_now(walk) == ["Available"]
@@ -122,7 +122,7 @@ async def test_the_group_is_asked_for_and_found_in_the_cache_later(tmp_path: Pat
         walk.csms.answers["Authorize"] = answering("Accepted", {"idToken": "OTHERS", "type": "Central"})
         await reserve(walk, evseId=1, groupIdToken=GROUP)
         assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
-        assert len(walk.csms.sent("Authorize")) == 1
+        assert len(walk.csms.received("Authorize")) == 1
         walk.csms.answers["Authorize"] = walk.csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
         assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED
         assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.STOPPED
@@ -178,7 +178,7 @@ async def test_cancelling_one_of_as_many_reservations_as_evses_frees_all_of_them
         assert await cancel(walk, 2) == "Accepted"
         assert statuses_now(walk) == ["Available", "Available"]
         assert await cancel(walk, 2) == "Rejected"
-        assert [notification["evseId"] for notification in walk.csms.sent("StatusNotification")][-2:] == [1, 2]
+        assert [notification["evseId"] for notification in walk.csms.received("StatusNotification")][-2:] == [1, 2]
         assert ends(walk) == []
 
 
@@ -188,8 +188,8 @@ async def test_a_remote_start_without_an_evse_takes_the_one_that_is_reserved_for
         await walk.accepted()
         await reserve(walk, evseId=2)
         await walk.plug()
-        assert (await ask_start(walk, evse_id=2, card=OTHER_CARD))["status"] == "Rejected"
-        assert (await ask_start(walk, evse_id=None))["status"] == "Accepted"
+        assert (await request_start(walk, evse_id=2, card=OTHER_CARD))["status"] == "Rejected"
+        assert (await request_start(walk, evse_id=None))["status"] == "Accepted"
         assert walk.parts.station.evses[2].authorized_token == CARD
         assert used(walk) == [1]
 
@@ -250,7 +250,7 @@ async def test_a_reset_on_idle_waits_for_the_holder_who_is_let_in_meanwhile(tmp_
         await present_at(walk, CARD, 1)
         await walk.advance(10)
         await walk.unplug()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2, within_s=300)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2, within_s=300)
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["offline", "without power"])
@@ -289,7 +289,7 @@ async def test_what_is_wrong_in_a_request_is_named(tmp_path: Path) -> None:
             answer = await walk.csms.call("ReserveNow", request)
             assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", code)
         request = {"id": 2**40, "expiryDateTime": "2099-01-01T00:00:00Z", "idToken": token()}
-        assert (await walk.csms.ask("ReserveNow", request))[2] == "PropertyConstraintViolation"
+        assert (await walk.csms.request("ReserveNow", request))[2] == "PropertyConstraintViolation"
         assert pending(walk) == []
 
 

@@ -14,7 +14,7 @@ from station.core.model import IdToken
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, configuration, powered, walking
 from tests.walks.reservations import ends, pending, request, reserve, statuses_now, used
-from tests.walks.steps import GROUP, answering, ask_start, csms_of_one_group, present_at, variables
+from tests.walks.steps import GROUP, answering, csms_of_one_group, present_at, request_start, variables
 from tests.walks.test_display import shows
 from tests.walks.visit import visiting
 
@@ -52,7 +52,7 @@ async def test_a_remote_start_without_an_evse_takes_one_of_the_reserved_connecto
     async with walking(tmp_path, evse=TYPES) as walk:
         await walk.accepted()
         assert await reserve(walk, connectorType="sType2") == "Accepted"
-        assert (await ask_start(walk, evse_id=None))["status"] == "Accepted"
+        assert (await request_start(walk, evse_id=None))["status"] == "Accepted"
         assert walk.parts.station.evses[2].authorized_token == CARD
         assert pending(walk) == []
 
@@ -80,7 +80,7 @@ async def test_a_holder_whose_remote_start_the_csms_does_not_authorize_loses_the
         await walk.accepted()
         await reserve(walk, evseId=1)
         walk.csms.answers["Authorize"] = answering("Blocked")
-        await ask_start(walk)
+        await request_start(walk)
         await walk.advance(1)
         assert (pending(walk), ends(walk), statuses_now(walk)) == ([], [(1, "Removed")], ["Available"])
 
@@ -93,9 +93,9 @@ async def test_a_remote_start_at_an_evse_that_is_reserved_for_a_group_asks_for_t
         await walk.accepted()
         walk.csms.answers["Authorize"] = walk.csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
         assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
-        assert await ask_start(walk, card=OTHER_CARD) == {"status": "Accepted"}
+        assert await request_start(walk, card=OTHER_CARD) == {"status": "Accepted"}
         await walk.until(lambda: walk.parts.station.evses[1].authorized_token == OTHER_CARD)
-        assert len(walk.csms.sent("Authorize")) == 1
+        assert len(walk.csms.received("Authorize")) == 1
         await walk.plug()
         await walk.charging()
         await walk.until(lambda: used(walk) == [1])
@@ -107,12 +107,12 @@ async def test_a_token_of_another_group_starts_nothing_and_leaves_the_evse_reser
         await walk.accepted()
         walk.csms.answers["Authorize"] = answering("Accepted", {"idToken": "OTHERS", "type": "Central"})
         assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
-        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Accepted"
-        await walk.until(lambda: walk.csms.sent("Authorize"))
+        assert (await request_start(walk, card=OTHER_CARD))["status"] == "Accepted"
+        await walk.until(lambda: walk.csms.received("Authorize"))
         await walk.advance(5)
         assert walk.parts.station.evses[1].authorized_token is None
         assert (pending(walk), statuses_now(walk)) == ([1], ["Reserved"])
-        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected", "its group is in the cache now"
+        assert (await request_start(walk, card=OTHER_CARD))["status"] == "Rejected", "its group is in the cache now"
 
 
 @pytest.mark.parametrize("authorizes_remote_starts", [True, False])
@@ -123,14 +123,14 @@ async def test_a_remote_start_that_no_group_can_admit_is_rejected_without_asking
     async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=authorizes_remote_starts)) as walk:
         await walk.accepted()
         assert await reserve(walk, evseId=1) == "Accepted"
-        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
+        assert (await request_start(walk, card=OTHER_CARD))["status"] == "Rejected"
         assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
         other_group = {"idToken": "OTHERS", "type": "Central"}
-        assert (await ask_start(walk, card=OTHER_CARD, groupIdToken=other_group))["status"] == "Rejected"
+        assert (await request_start(walk, card=OTHER_CARD, groupIdToken=other_group))["status"] == "Rejected"
         if not authorizes_remote_starts:
-            assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
-            assert (await ask_start(walk, card=OTHER_CARD, groupIdToken=GROUP))["status"] == "Accepted"
-        assert walk.csms.sent("Authorize") == []
+            assert (await request_start(walk, card=OTHER_CARD))["status"] == "Rejected"
+            assert (await request_start(walk, card=OTHER_CARD, groupIdToken=GROUP))["status"] == "Accepted"
+        assert walk.csms.received("Authorize") == []
 
 
 async def test_a_remote_start_without_an_evse_takes_a_free_one_before_one_that_is_reserved_for_a_group(
@@ -140,7 +140,7 @@ async def test_a_remote_start_without_an_evse_takes_a_free_one_before_one_that_i
     async with walking(tmp_path, evse=TWO, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
         await walk.accepted()
         assert await reserve(walk, evseId=1, groupIdToken=GROUP) == "Accepted"
-        assert (await ask_start(walk, evse_id=None, card=OTHER_CARD))["status"] == "Accepted"
+        assert (await request_start(walk, evse_id=None, card=OTHER_CARD))["status"] == "Accepted"
         await walk.until(lambda: walk.parts.station.evses[2].authorized_token == OTHER_CARD)
 
 
@@ -181,7 +181,7 @@ async def test_an_expiry_time_in_the_year_9999_is_kept_and_shown(tmp_path: Path)
         far = {**request(walk, evseId=1), "expiryDateTime": "9999-12-31T23:59:59Z"}
         assert (await walk.csms.call("ReserveNow", far))["status"] == "Accepted"
         beyond = {**far, "id": 2, "expiryDateTime": "9999-12-31T23:59:59-05:00"}
-        assert (await walk.csms.ask("ReserveNow", beyond))[2] == "PropertyConstraintViolation"
+        assert (await walk.csms.request("ReserveNow", beyond))[2] == "PropertyConstraintViolation"
         await walk.advance(60)
         assert statuses_now(walk) == ["Reserved"]
         await shows(walk, "Reserved until ")

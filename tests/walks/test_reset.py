@@ -34,7 +34,7 @@ async def _charge(walk: Walk) -> None:
 
 
 def _statuses(walk: Walk, evse_id: int) -> list[str]:
-    notifications = walk.csms.sent("StatusNotification")
+    notifications = walk.csms.received("StatusNotification")
     return [status["connectorStatus"] for status in notifications if status["evseId"] == evse_id]
 
 
@@ -76,7 +76,7 @@ async def test_an_idle_evse_is_reset_at_once_and_no_other(tmp_path: Path, kind: 
         await walk.advance(10)
         assert _statuses(walk, 1)[-2:] == ["Unavailable", "Available"]
         assert _statuses(walk, 2) == ["Available"]
-        assert len(walk.csms.sent("BootNotification")) == 1
+        assert len(walk.csms.received("BootNotification")) == 1
         await _charge(walk)
 
 
@@ -182,9 +182,9 @@ async def test_what_has_begun_meanwhile_and_may_not_be_interrupted_delays_the_re
         for _ in range(120):
             await walk.advance(1)
             await walk.settle()
-        assert len(csms.sent("BootNotification")) == 1
+        assert len(csms.received("BootNotification")) == 1
         installing.clear()
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2)
 
 
 async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_path: Path) -> None:
@@ -195,20 +195,20 @@ async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_
         walk.parts.station.restart.delay_while(lambda: uploading)
         assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
         await walk.advance(60)
-        assert len(walk.csms.sent("BootNotification")) == 1
+        assert len(walk.csms.received("BootNotification")) == 1
         assert _statuses(walk, 1) == _statuses(walk, 2) == ["Available"]
         await _charge(walk)
         assert _statuses(walk, 2) == ["Available"]
         uploading = False
         await walk.until(lambda: _statuses(walk, 2)[-1] == "Unavailable")
         await walk.present()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
-        assert walk.csms.sent("BootNotification")[-1]["reason"] == "ScheduledReset"
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
+        assert walk.csms.received("BootNotification")[-1]["reason"] == "ScheduledReset"
         await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
         walk.parts.station.restart.delay_while(lambda: True)
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
-        assert walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset"
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 3)
+        assert walk.csms.received("BootNotification")[-1]["reason"] == "RemoteReset"
 
 
 async def test_while_a_reset_is_scheduled_free_evses_are_out_of_use_and_nobody_starts(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ async def test_while_a_reset_is_scheduled_free_evses_are_out_of_use_and_nobody_s
         start = {"idToken": id_token, "remoteStartId": 1, "evseId": 2}
         assert (await walk.csms.call("RequestStartTransaction", start))["status"] == "Rejected"
         await walk.present()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
 
 
@@ -253,7 +253,7 @@ async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_us
             walk.board.meter_override = MeterOverride(current_a=0.01 * (second % 2))  # a meter that is never still
             await walk.advance(1)
         assert _statuses(walk, 1)[-2:] == ["Available", "Unavailable"]
-        assert len(walk.csms.sent("BootNotification")) == 1
+        assert len(walk.csms.received("BootNotification")) == 1
 
 
 async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp
         await _charge(walk)
         csms.answers["TransactionEvent"] = lambda _: NEVER
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2, within_s=120)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2, within_s=120)
         del csms.answers["TransactionEvent"]
         before = len(walk.events())
         await walk.until(lambda: len(walk.events()) > before)
@@ -285,7 +285,7 @@ async def test_a_reset_whose_answer_did_not_leave_keeps_nobody_out(tmp_path: Pat
         await walk.until(outcome.done)
         assert outcome.result() is TokenOutcome.AUTHORIZED
         assert sum(walk.board.currents_a) > 0
-        assert len(walk.csms.sent("BootNotification")) == 1
+        assert len(walk.csms.received("BootNotification")) == 1
 
 
 async def test_a_station_that_is_reset_every_night_keeps_nothing_of_the_lives_before(tmp_path: Path) -> None:
@@ -295,6 +295,6 @@ async def test_a_station_that_is_reset_every_night_keeps_nothing_of_the_lives_be
             await walk.accepted()
             former_parts.append(weakref.ref(walk.parts.station))
             assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
-            await walk.until(lambda boots=boots: len(walk.csms.sent("BootNotification")) == boots)
+            await walk.until(lambda boots=boots: len(walk.csms.received("BootNotification")) == boots)
         gc.collect()
         assert [reference() is None for reference in former_parts] == [True, True, True]

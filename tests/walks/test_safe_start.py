@@ -138,7 +138,7 @@ def safe_start_events(walk: Walk) -> list[dict[str, Any]]:
     """The security events of type SafeStart that the CSMS has received."""
     return [
         notification
-        for notification in walk.csms.sent("SecurityEventNotification")
+        for notification in walk.csms.received("SecurityEventNotification")
         if notification["type"] == "SafeStart"
     ]
 
@@ -173,8 +173,8 @@ async def end(walk: Walk) -> None:
 
 async def restarted(walk: Walk) -> None:
     """Wait until the station has started again by itself."""
-    boots = len(walk.csms.sent("BootNotification"))
-    await walk.until(lambda: len(walk.csms.sent("BootNotification")) > boots, within_s=120)
+    boots = len(walk.csms.received("BootNotification"))
+    await walk.until(lambda: len(walk.csms.received("BootNotification")) > boots, within_s=120)
     await walk.until(lambda: walk.application.running)
     await walk.settle()
 
@@ -183,7 +183,7 @@ async def test_the_fourth_start_does_without_profiles_and_settings_and_charges_w
     tmp_path: Path, poison: Break, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with poisoned_site(tmp_path) as station_site, station_site.start() as walk, visiting(walk) as api:
-        assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
+        assert walk.csms.received("BootNotification")[-1]["reason"] == "ApplicationReset"
         await walk.until(lambda: safe_start_events(walk))
         (notification,) = safe_start_events(walk)
         cause = "PoisonError in tests.walks.test_safe_start.poisonous, line "
@@ -268,9 +268,9 @@ async def test_it_puts_the_rows_back_one_kind_after_the_other_but_not_the_one_th
             assert aside(await api.get("/api/status")) == {"charging-profiles": 1}
             assert (await api.get("/api/status"))["safe_start"]["trial"] == "settings"
             assert await message_attempts(station_site.csms) == "7"
-            boots = len(walk.csms.sent("BootNotification"))
+            boots = len(walk.csms.received("BootNotification"))
             await walk.advance(3 * TEN_MINUTES_S)
-            assert len(walk.csms.sent("BootNotification")) == boots, "there is nothing left to try"
+            assert len(walk.csms.received("BootNotification")) == boots, "there is nothing left to try"
             answer = await station_site.csms.call("ClearChargingProfile", {"chargingProfileId": PROFILE["id"]})
             assert answer["status"] == "Accepted"
         async with station_site.start() as walk, visiting(walk) as api:
@@ -292,12 +292,12 @@ async def test_it_does_not_restart_by_itself_while_somebody_charges(tmp_path: Pa
     async with poisoned_site(tmp_path) as station_site, station_site.start() as walk:
         poison()
         await charge(walk)
-        boots = len(walk.csms.sent("BootNotification"))
+        boots = len(walk.csms.received("BootNotification"))
         await walk.advance(3 * TEN_MINUTES_S)
-        assert len(walk.csms.sent("BootNotification")) == boots
+        assert len(walk.csms.received("BootNotification")) == boots
         await end(walk)
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) > boots, within_s=120)
-        assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) > boots, within_s=120)
+        assert walk.csms.received("BootNotification")[-1]["reason"] == "ApplicationReset"
         assert station_site.rows("charging_profiles") == 1
 
 
@@ -375,8 +375,8 @@ async def test_a_failure_in_a_safe_start_sets_aside_what_the_station_can_do_with
             assert aside(await api.get("/api/status")).items() > {"settings": 1, "reservations": 2}.items()
             request = {"requestId": 1, "report": True, "clear": True, "idToken": token()}
             await walk.csms.call("CustomerInformation", request)
-            await walk.until(lambda: walk.csms.sent("NotifyCustomerInformation"))
-            (notification,) = walk.csms.sent("NotifyCustomerInformation")
+            await walk.until(lambda: walk.csms.received("NotifyCustomerInformation"))
+            (notification,) = walk.csms.received("NotifyCustomerInformation")
             assert "Set aside after failed starts: 1 entries" in notification["data"]
             assert aside(await api.get("/api/status"))["reservations"] == 1, "no row of the customer can be put back"
 
@@ -389,10 +389,10 @@ async def test_failures_later_than_ten_minutes_after_a_start_are_reported_and_no
             await station_site.fail(after_s=TEN_MINUTES_S + 10)
             forget_profile(tmp_path)
         async with station_site.start() as walk, visiting(walk) as api:
-            assert walk.csms.sent("BootNotification")[-1]["reason"] == "ApplicationReset"
+            assert walk.csms.received("BootNotification")[-1]["reason"] == "ApplicationReset"
             assert (await api.get("/api/status"))["safe_start"] is None
         async with station_site.start() as walk:
-            assert walk.csms.sent("BootNotification")[-1]["reason"] == "PowerUp"
+            assert walk.csms.received("BootNotification")[-1]["reason"] == "PowerUp"
 
 
 async def test_rows_are_put_back_also_if_the_record_cannot_be_read(tmp_path: Path, poison: Break) -> None:

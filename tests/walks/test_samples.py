@@ -123,14 +123,14 @@ async def test_aligned_samples_of_a_transaction_come_at_whole_intervals_of_the_d
     )
     async with walking(tmp_path, variable=rows) as walk:
         await charge(walk)
-        count_before = len(walk.csms.sent("MeterValues"))
+        count_before = len(walk.csms.received("MeterValues"))
         await walk.advance(125)
         await walk.until(lambda: len(periodic(walk, "MeterValueClock")) >= 4)
         for sent_event in periodic(walk, "MeterValueClock"):
             assert second_of_day(sent_event["timestamp"]) % 30 == pytest.approx(0.0, abs=0.05)
             assert measurands(sent_event) == {REGISTER, "Power.Active.Import"}
             assert {sample["context"] for sample in samples(sent_event)} == {"Sample.Clock"}
-        assert len(walk.csms.sent("MeterValues")) == count_before
+        assert len(walk.csms.received("MeterValues")) == count_before
 
 
 async def test_aligned_samples_without_a_transaction_are_meter_values(tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ async def test_aligned_samples_without_a_transaction_are_meter_values(tmp_path: 
     async with walking(tmp_path, variable=variables(AlignedDataCtrlr__Interval=60)) as walk:
         await walk.accepted()
         await walk.advance(185)
-        await walk.until(lambda: len(walk.csms.sent("MeterValues")) >= 3)
-        for message in walk.csms.sent("MeterValues"):
+        await walk.until(lambda: len(walk.csms.received("MeterValues")) >= 3)
+        for message in walk.csms.received("MeterValues"):
             assert message["evseId"] == 1
             (value,) = message["meterValue"]
             assert second_of_day(value["timestamp"]) % 60 == pytest.approx(0.0, abs=0.05)
@@ -153,7 +153,9 @@ async def test_every_evse_of_a_large_station_tells_its_aligned_samples(tmp_path:
     evses = [{"id": number} for number in range(1, 9)]
     async with walking(tmp_path, evse=evses, variable=variables(AlignedDataCtrlr__Interval=30)) as walk:
         await walk.accepted()
-        await walk.until(lambda: {message["evseId"] for message in walk.csms.sent("MeterValues")} == set(range(1, 9)))
+        await walk.until(
+            lambda: {message["evseId"] for message in walk.csms.received("MeterValues")} == set(range(1, 9))
+        )
 
 
 async def test_send_during_idle_keeps_aligned_samples_out_of_a_transaction(tmp_path: Path) -> None:
@@ -162,17 +164,17 @@ async def test_send_during_idle_keeps_aligned_samples_out_of_a_transaction(tmp_p
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         await walk.advance(35)
-        await walk.until(lambda: walk.csms.sent("MeterValues"))
+        await walk.until(lambda: walk.csms.received("MeterValues"))
         await charge(walk)
-        count_before = len(walk.csms.sent("MeterValues"))
+        count_before = len(walk.csms.received("MeterValues"))
         await walk.advance(100)
-        assert len(walk.csms.sent("MeterValues")) == count_before
+        assert len(walk.csms.received("MeterValues")) == count_before
         assert periodic(walk, "MeterValueClock") == []
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
         await walk.unplug()
         await walk.advance(65)
-        await walk.until(lambda: len(walk.csms.sent("MeterValues")) > count_before)
+        await walk.until(lambda: len(walk.csms.received("MeterValues")) > count_before)
 
 
 async def test_send_during_idle_of_the_station_counts_for_all_its_evses(tmp_path: Path) -> None:
@@ -181,11 +183,11 @@ async def test_send_during_idle_of_the_station_counts_for_all_its_evses(tmp_path
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
         await walk.accepted()
         await walk.advance(35)
-        await walk.until(lambda: {message["evseId"] for message in walk.csms.sent("MeterValues")} == {1, 2})
+        await walk.until(lambda: {message["evseId"] for message in walk.csms.received("MeterValues")} == {1, 2})
         await charge(walk)
-        count_before = len(walk.csms.sent("MeterValues"))
+        count_before = len(walk.csms.received("MeterValues"))
         await walk.advance(100)
-        assert len(walk.csms.sent("MeterValues")) == count_before
+        assert len(walk.csms.received("MeterValues")) == count_before
 
 
 async def test_aligned_samples_for_the_end_come_with_the_end(tmp_path: Path) -> None:
@@ -294,7 +296,7 @@ async def test_sampled_and_aligned_data_can_be_switched_off_and_on(tmp_path: Pat
     async with walking(tmp_path, variable=rows) as walk:
         await charge(walk)
         await walk.advance(60)
-        assert walk.csms.sent("MeterValues") == []
+        assert walk.csms.received("MeterValues") == []
         assert [sent_event for sent_event in walk.events() if "meterValue" in sent_event] == []
         await walk.set_variable("AlignedDataCtrlr", "Enabled", "true")
         await walk.advance(25)
@@ -346,11 +348,11 @@ async def test_a_corrected_clock_moves_the_aligned_moments_and_samples_none_in_b
         ahead_s = 0.0
         for step_s in (7.0, 95.0, -40.0, 3000.5):
             ahead_s += step_s
-            count_before = len(walk.csms.sent("MeterValues"))
+            count_before = len(walk.csms.received("MeterValues"))
             walk.csms.now = lambda: start + timedelta(seconds=clock.monotonic() + ahead_s)  # noqa: B023  # used in this turn
             await walk.until(lambda: abs((clock.now() - walk.csms.now()).total_seconds()) < 0.5)
             await walk.advance(185)
-            new = walk.csms.sent("MeterValues")[count_before:]
+            new = walk.csms.received("MeterValues")[count_before:]
             assert len(new) in {3, 4}
             for message in new:
                 moment = second_of_day(message["meterValue"][0]["timestamp"]) % 60

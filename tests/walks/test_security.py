@@ -35,18 +35,18 @@ class PasswordCheckingCsms(Csms):
     password: str | None = None
     received_passwords: list[str] = field(default_factory=list[str])
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _refuse_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         secret = request.headers.get("Authorization", "Basic ").removeprefix("Basic ")
         password = base64.b64decode(secret).decode().partition(":")[2]
         self.received_passwords.append(password)
         if self.password is not None and password != self.password:
             return connection.respond(401, "who are you\n")
-        return super()._greet(connection, request)
+        return super()._refuse_handshake(connection, request)
 
 
 def received_security_events(csms: Csms) -> list[str]:
     """Return the types of the security events that the CSMS has received."""
-    return [event["type"] for event in csms.sent("SecurityEventNotification")]
+    return [event["type"] for event in csms.received("SecurityEventNotification")]
 
 
 async def logged_security_events(walk: Walk) -> list[str]:
@@ -81,7 +81,7 @@ async def test_critical_events_are_told_at_once_and_others_only_logged(tmp_path:
         await walk.until(lambda: len(received_security_events(walk.csms)) == 4)
         assert received_security_events(walk.csms)[1:] == list(CRITICAL)
         assert await logged_security_events(walk) == ["StartupOfTheDevice", "InvalidMessages", *CRITICAL]
-        event = walk.csms.sent("SecurityEventNotification")[-1]
+        event = walk.csms.received("SecurityEventNotification")[-1]
         assert event["techInfo"] == "info"
         assert event["timestamp"].endswith("Z")
 
@@ -99,7 +99,7 @@ async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_
         await walk.until(lambda: len(received_security_events(walk.csms)) == 5)
         assert received_security_events(walk.csms)[1:] == [*CRITICAL, "StartupOfTheDevice"]
         moment = happened.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        assert walk.csms.sent("SecurityEventNotification")[1]["timestamp"] == moment
+        assert walk.csms.received("SecurityEventNotification")[1]["timestamp"] == moment
 
 
 @pytest.mark.parametrize("code", ["NotImplemented", "NotSupported"])
@@ -177,11 +177,11 @@ async def test_nonsense_of_the_csms_is_logged_once_a_minute(tmp_path: Path) -> N
         await walk.accepted()
         for number in range(20):
             await walk.csms.send_raw("nonsense")
-            assert (await walk.csms.ask("Reset", {"type": number}))[0] == 4
+            assert (await walk.csms.request("Reset", {"type": number}))[0] == 4
         await walk.settle()
         assert (await logged_security_events(walk)).count("InvalidMessages") == 1
         await walk.advance(61)
-        assert (await walk.csms.ask("Reset", {"type": "Now"}))[0] == 4
+        assert (await walk.csms.request("Reset", {"type": "Now"}))[0] == 4
         await walk.settle()
         assert (await logged_security_events(walk)).count("InvalidMessages") == 2
         assert "InvalidMessages" not in received_security_events(walk.csms)
@@ -256,9 +256,9 @@ async def test_a_csms_that_opens_the_link_and_then_closes_it_for_the_password_is
     class Late(PasswordCheckingCsms):
         """A CSMS that checks the password after the handshake, and closes the connection."""
 
-        def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        def _refuse_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
             expected_password, self.password = self.password, None
-            answer = super()._greet(connection, request)
+            answer = super()._refuse_handshake(connection, request)
             self.password = expected_password
             return answer
 
@@ -330,7 +330,7 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
     class Redirecting(Csms):
         location: str = ""
 
-        def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        def _refuse_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
             response = connection.respond(status, "over there\n")
             response.headers["Location"] = self.location
             return response
@@ -432,20 +432,20 @@ async def test_another_csms_is_asked_for_its_consent_without_a_reboot(tmp_path: 
             await walk.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", "1,2")
             await walk.application.cut_power()
             await walk.application.restore_power()
-            await walk.until(lambda: len(first.sent("BootNotification")) == 2)
+            await walk.until(lambda: len(first.received("BootNotification")) == 2)
             assert second.connections == 0
             first.http_status = 503
             first.drop()
-            await walk.until(lambda: second.sent("StatusNotification"), within_s=200)
-            assert len(second.sent("BootNotification")) == 1
+            await walk.until(lambda: second.received("StatusNotification"), within_s=200)
+            assert len(second.received("BootNotification")) == 1
             assert walk.stack.url == second.url
             assert walk.parts.network.active == 2
             assert walk.parts.network.message_timeout_s == 7
             second.http_status = 503
             first.http_status = None
             second.drop()
-            await walk.until(lambda: len(first.sent("BootNotification")) == 3, within_s=400)
-            assert len(first.sent("StatusNotification")) == 3
+            await walk.until(lambda: len(first.received("BootNotification")) == 3, within_s=400)
+            assert len(first.received("StatusNotification")) == 3
 
 
 async def test_the_same_csms_is_not_told_of_a_boot_that_was_none(tmp_path: Path) -> None:
@@ -457,4 +457,4 @@ async def test_the_same_csms_is_not_told_of_a_boot_that_was_none(tmp_path: Path)
             walk.csms.drop()
             await walk.until(lambda count=count: walk.csms.connections > count)
         await walk.advance(30)
-        assert len(walk.csms.sent("BootNotification")) == 1
+        assert len(walk.csms.received("BootNotification")) == 1

@@ -100,7 +100,7 @@ async def test_energy_waits_for_the_signed_begin(tmp_path: Path) -> None:
         assert updated["transactionInfo"]["chargingState"] != "Charging"
         ((_, begin_wh, _),) = signed_values(updated)
         assert begin_wh == 0.0
-        order = [trigger for _, trigger in walk.told()]
+        order = [trigger for _, trigger in walk.types_and_triggers()]
         assert order.index("SignedDataReceived") < order.index("ChargingStateChanged")
 
 
@@ -190,8 +190,8 @@ async def test_what_the_csms_asks_for_is_signed_too(tmp_path: Path) -> None:
         await walk.accepted()
         answer = await walk.csms.call("TriggerMessage", {"requestedMessage": "MeterValues"})
         assert answer["status"] == "Accepted"
-        await walk.until(lambda: walk.csms.sent("MeterValues"))
-        ((context, _, value),) = signed_values(walk.csms.sent("MeterValues")[-1])
+        await walk.until(lambda: walk.csms.received("MeterValues"))
+        ((context, _, value),) = signed_values(walk.csms.received("MeterValues")[-1])
         assert (context, record_of(value).readings[0].reason) == ("Trigger", None)
 
 
@@ -201,9 +201,9 @@ async def test_a_sample_without_a_transaction_is_signed_as_one_of_the_meter_alon
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         await walk.advance(200)
-        await walk.until(lambda: len(walk.csms.sent("MeterValues")) >= 3)
+        await walk.until(lambda: len(walk.csms.received("MeterValues")) >= 3)
         records = [
-            record_of(signed[2]) for message in walk.csms.sent("MeterValues") for signed in signed_values(message)
+            record_of(signed[2]) for message in walk.csms.received("MeterValues") for signed in signed_values(message)
         ]
         assert [record.text("PG") for record in records[:3]] == ["F1", "F2", "F3"]
         assert all("IS" not in record.fields and record.readings[0].reason is None for record in records)
@@ -331,7 +331,7 @@ async def test_another_tariff_period_of_the_grid_meter_divides_the_signed_energy
         await house.live(2)
         await charge(walk)
         await house.live(120)
-        house.told["tariff_period"] = "HP.."
+        house.sample_fields["tariff_period"] = "HP.."
         await house.live(120)
         await walk.present()
         ended = await event(walk, "Ended", "StopAuthorized")

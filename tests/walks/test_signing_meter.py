@@ -41,7 +41,7 @@ async def station_with_em580(folder: Path) -> AsyncGenerator[tuple[Walk, Em580Se
         rows = variables(SampledDataCtrlr__SignReadings=True)
         async with walking(folder, variable=rows, evse=[{"meter": meter}]) as walk:
             # Registers of a tenth of a kWh, as the meter has them.
-            server.show = lambda: _rounded_reading(walk.board.read_meter())
+            server.read_meter = lambda: _rounded_reading(walk.board.read_meter())
             yield walk, server
 
 

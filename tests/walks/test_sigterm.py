@@ -52,7 +52,7 @@ async def test_an_idle_station_stops_in_time(tmp_path: Path, number: signal.Sign
         try:
             station.start()
             await station.ready()
-            await until(lambda: csms.sent("StatusNotification"))
+            await until(lambda: csms.received("StatusNotification"))
             await stop(station, number)
             assert station.records() == []
         finally:
@@ -82,8 +82,8 @@ async def start_and_deliver(station: StationProcess, csms: Csms) -> None:
     on_disk = [record.wire for record in station.records()]
     station.start()
     await station.ready()
-    await until(lambda: any(event["eventType"] == "Ended" for event in csms.sent("TransactionEvent")))
-    delivered = {event["seqNo"]: event for event in csms.sent("TransactionEvent")}
+    await until(lambda: any(event["eventType"] == "Ended" for event in csms.received("TransactionEvent")))
+    delivered = {event["seqNo"]: event for event in csms.received("TransactionEvent")}
     for event in delivered.values():
         event.pop("offline", None)
     assert [delivered[number] for number in sorted(delivered)] == on_disk
@@ -100,7 +100,7 @@ async def test_a_csms_that_does_not_answer_holds_nothing_up(tmp_path: Path) -> N
             await until(lambda: csms.connected)
             csms.answers["TransactionEvent"] = lambda _: NEVER
             await station.charging()
-            await until(lambda: csms.sent("TransactionEvent"))
+            await until(lambda: csms.received("TransactionEvent"))
             await stop_while_charging(station, signal.SIGTERM)
             assert not any(record.settled for record in station.records())
             del csms.answers["TransactionEvent"]

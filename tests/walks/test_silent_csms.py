@@ -23,12 +23,12 @@ async def test_samples_that_nobody_answers_leave_room_for_what_the_csms_orders(t
         await walk.accepted()
         walk.csms.answers["MeterValues"] = lambda _: NEVER
         await walk.advance(900)
-        count_before = len(walk.csms.sent("MeterValues"))
+        count_before = len(walk.csms.received("MeterValues"))
         assert count_before >= 25  # one by one, each in its time
         answer = await walk.csms.call("TriggerMessage", {"requestedMessage": "StatusNotification", "evse": {"id": 2}})
         assert answer["status"] == "Accepted"
-        before = len(walk.csms.sent("StatusNotification"))
-        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) > before, within_s=240)
+        before = len(walk.csms.received("StatusNotification"))
+        await walk.until(lambda: len(walk.csms.received("StatusNotification")) > before, within_s=240)
 
 
 async def test_more_reports_about_customers_than_can_be_told_are_rejected(tmp_path: Path) -> None:

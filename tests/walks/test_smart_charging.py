@@ -18,7 +18,7 @@ from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.network_profile import NetworkProfile
 from tests.csms import NEVER, Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
-from tests.walks.steps import ask_start, charge, tx_points, variables
+from tests.walks.steps import charge, request_start, tx_points, variables
 from tests.walks.test_profiles import clear, drawn_a, install, profile
 
 TWO: dict[str, Any] = {"evse": [{"id": 1}, {"id": 2}]}
@@ -107,7 +107,7 @@ async def test_a_profile_of_the_station_survives_a_power_cycle(tmp_path: Path) -
         await install(walk, station_profile(13.0), 0)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2)
         assert await composite_schedule(walk, 0) == [(0, 13.0)]
 
 
@@ -144,10 +144,10 @@ async def test_home_assistants_slider_holds_where_the_installation_accepts_it(tm
             assert drawn_a(walk) == limit
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
+        await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2 and walk.stack.link.online)
         await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
-        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
-        (reported,) = walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"]
+        await walk.until(lambda: walk.csms.received("ReportChargingProfiles"))
+        (reported,) = walk.csms.received("ReportChargingProfiles")[0]["chargingProfile"]
         assert reported["chargingProfileKind"] == "Absolute"
         started = datetime.fromisoformat(reported["chargingSchedule"][0]["startSchedule"])
         assert abs(started - arrived) <= timedelta(seconds=1)
@@ -222,8 +222,10 @@ async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
             assert (await install(walk, wire, 1 + number % 2))["status"] == "Accepted"
         answer = await walk.csms.call("GetChargingProfiles", {"requestId": 0, "chargingProfile": {}})
         assert answer == {"status": "Accepted"}
-        await walk.until(lambda: [report["tbc"] for report in walk.csms.sent("ReportChargingProfiles")][-1:] == [False])
-        reports = walk.csms.sent("ReportChargingProfiles")
+        await walk.until(
+            lambda: [report["tbc"] for report in walk.csms.received("ReportChargingProfiles")][-1:] == [False]
+        )
+        reports = walk.csms.received("ReportChargingProfiles")
         assert len(reports) > 2
         assert {report["requestId"] for report in reports} == {0}
         assert [report["tbc"] for report in reports] == [True] * (len(reports) - 1) + [False]
@@ -236,10 +238,10 @@ async def reported_after_power_cut(walk: Walk, wire: dict[str, Any]) -> object:
     assert (await install(walk, wire))["status"] == "Accepted"
     await walk.application.cut_power()
     await walk.application.restore_power()
-    await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
+    await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2 and walk.stack.link.online)
     await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
-    await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
-    return walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"]
+    await walk.until(lambda: walk.csms.received("ReportChargingProfiles"))
+    return walk.csms.received("ReportChargingProfiles")[0]["chargingProfile"]
 
 
 async def test_a_profile_is_reported_with_what_its_sender_has_added_for_itself(tmp_path: Path) -> None:
@@ -283,8 +285,8 @@ async def test_a_report_of_profiles_goes_on_after_a_part_that_is_refused(tmp_pat
             assert (await install(walk, profile(10.0, id=evse_id), evse_id))["status"] == "Accepted"
         walk.csms.answers["ReportChargingProfiles"] = lambda part: Refuse("FormatViolation") if part["tbc"] else {}
         await walk.csms.call("GetChargingProfiles", {"requestId": 3, "chargingProfile": {}})
-        await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
-        assert [report["tbc"] for report in walk.csms.sent("ReportChargingProfiles")] == [True, False]
+        await walk.until(lambda: len(walk.csms.received("ReportChargingProfiles")) == 2)
+        assert [report["tbc"] for report in walk.csms.received("ReportChargingProfiles")] == [True, False]
 
 
 async def test_without_smart_charging_its_messages_are_not_supported_and_its_profiles_do_not_count(
@@ -302,7 +304,7 @@ async def test_without_smart_charging_its_messages_are_not_supported_and_its_pro
             ("ClearChargingProfile", {"chargingProfileId": 1}),
         )
         for action, request in requests:
-            answer = await walk.csms.ask(action, request)
+            answer = await walk.csms.request(action, request)
             assert (answer[0], answer[2]) == (4, "NotSupported"), answer
         await walk.advance(3)
         assert drawn_a(walk) == 32.0
@@ -325,9 +327,9 @@ async def test_a_start_with_a_profile_that_cannot_be_is_rejected(tmp_path: Path)
             (twice, "InvalidSchedule"),
             (single_phase, "InvalidSchedule"),
         ):
-            answer = await ask_start(walk, chargingProfile=wrong)
+            answer = await request_start(walk, chargingProfile=wrong)
             assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", reason)
-        assert (await ask_start(walk, chargingProfile=wire))["status"] == "Accepted"
+        assert (await request_start(walk, chargingProfile=wire))["status"] == "Accepted"
 
 
 async def test_the_profile_of_a_start_counts_before_energy_makes_it_a_transaction(tmp_path: Path) -> None:
@@ -336,7 +338,7 @@ async def test_the_profile_of_a_start_counts_before_energy_makes_it_a_transactio
         await walk.accepted()
         await walk.plug(ready_after_s=20.0)
         wire = profile(9.0, chargingProfilePurpose="TxProfile")
-        assert (await ask_start(walk, chargingProfile=wire))["status"] == "Accepted"
+        assert (await request_start(walk, chargingProfile=wire))["status"] == "Accepted"
         await walk.advance(3)
         assert (walk.board.outputs.pilot_a, walk.events()) == (9.0, [])
         assert await composite_schedule(walk, 1) == [(0, 9.0)]
@@ -384,13 +386,13 @@ async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tm
         await charge(walk)
         impose_limit(walk, 10.0)
         await walk.until(lambda: drawn_a(walk) == 10.0)
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
-        assert walk.csms.sent("NotifyChargingLimit") == [{"chargingLimit": {"chargingLimitSource": "SO"}}]
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
+        assert walk.csms.received("NotifyChargingLimit") == [{"chargingLimit": {"chargingLimitSource": "SO"}}]
         await walk.until(lambda: rate_changes(walk), within_s=15.0)
         assert rate_changes(walk)[0]["eventType"] == "Updated"
         await walk.csms.call("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}})
-        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
-        report = walk.csms.sent("ReportChargingProfiles")[0]
+        await walk.until(lambda: walk.csms.received("ReportChargingProfiles"))
+        report = walk.csms.received("ReportChargingProfiles")[0]
         assert (report["chargingLimitSource"], report["evseId"]) == ("SO", 0)
         (reported,) = report["chargingProfile"]
         assert reported["chargingProfilePurpose"] == "ChargingStationExternalConstraints"
@@ -401,7 +403,7 @@ async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tm
         assert drawn_a(walk) == 10.0
         impose_limit(walk, None)
         await walk.until(lambda: drawn_a(walk) == 32.0)
-        await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
+        await walk.until(lambda: walk.csms.received("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
         await walk.until(lambda: len(rate_changes(walk)) == 2, within_s=15.0)
 
 
@@ -420,10 +422,10 @@ async def test_a_limit_of_the_grid_operator_leaves_a_profile_alone_that_has_its_
         impose_limit(walk, 10.0)
         await walk.until(lambda: len(walk.parts.load.profiles.store.all()) == 2)
         await walk.csms.call("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}})
-        await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
+        await walk.until(lambda: len(walk.csms.received("ReportChargingProfiles")) == 2)
         ids_by_source = {
             report["chargingLimitSource"]: [found["id"] for found in report["chargingProfile"]]
-            for report in walk.csms.sent("ReportChargingProfiles")
+            for report in walk.csms.received("ReportChargingProfiles")
         }
         assert ids_by_source["CSO"] == [usual]
         assert usual not in ids_by_source["SO"]
@@ -462,17 +464,17 @@ async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_be
         await walk.advance(120)
         notified_sources = [
             notification["chargingLimit"]["chargingLimitSource"]
-            for notification in walk.csms.sent("NotifyChargingLimit")
+            for notification in walk.csms.received("NotifyChargingLimit")
         ]
         assert notified_sources == ["EMS", "SO"]
-        assert walk.csms.sent("ClearedChargingLimit") == []
+        assert walk.csms.received("ClearedChargingLimit") == []
         await walk.csms.call("GetChargingProfiles", {"requestId": 8, "chargingProfile": {}})
-        await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
-        sources = {report["chargingLimitSource"] for report in walk.csms.sent("ReportChargingProfiles")}
+        await walk.until(lambda: len(walk.csms.received("ReportChargingProfiles")) == 2)
+        sources = {report["chargingLimitSource"] for report in walk.csms.received("ReportChargingProfiles")}
         assert sources == {"EMS", "SO"}
         assert (await composite_schedule(walk, 1))[0] == (0, 10.0)
         await walk.until(lambda: drawn_a(walk) == 16.0, within_s=300.0, step_s=5.0)
-        await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
+        await walk.until(lambda: walk.csms.received("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
         assert await composite_schedule(walk, 1) == [(0, 16.0)]
 
 
@@ -503,8 +505,8 @@ async def test_of_a_limit_in_both_units_the_tighter_is_expected(
         limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=power_w)
         walk.parts.load.limits.set_shared("user", limit)
         walk.parts.load.decisions.request()
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
-        schedules = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
+        schedules = walk.csms.received("NotifyChargingLimit")[0]["chargingSchedule"]
         assert len({schedule["id"] for schedule in schedules}) == 2
         limits = [
             (schedule["chargingRateUnit"], schedule["chargingSchedulePeriod"][0]["limit"]) for schedule in schedules
@@ -528,8 +530,8 @@ async def test_a_limit_without_a_transaction_is_told_and_holds_for_the_next(tmp_
     async with walking(tmp_path) as walk:
         await walk.accepted()
         impose_limit(walk, 9.0, LimitSource.USER)
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
-        assert walk.csms.sent("NotifyChargingLimit")[0]["chargingLimit"]["chargingLimitSource"] == "EMS"
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
+        assert walk.csms.received("NotifyChargingLimit")[0]["chargingLimit"]["chargingLimitSource"] == "EMS"
         await charge(walk)
         assert drawn_a(walk) == 9.0
 
@@ -540,14 +542,14 @@ async def test_with_schedules_the_limit_is_told_as_it_was_set(tmp_path: Path) ->
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         impose_limit(walk, 9.0, lasts_s=600.0)
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
-        (schedule,) = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
+        (schedule,) = walk.csms.received("NotifyChargingLimit")[0]["chargingSchedule"]
         assert schedule["chargingRateUnit"] == "A"
         assert schedule["duration"] == 600
         assert [period["limit"] for period in schedule["chargingSchedulePeriod"]] == [9.0]
         began = datetime.fromisoformat(schedule["startSchedule"].replace("Z", "+00:00"))
         assert abs((walk.application.clock.now() - began).total_seconds()) < 2.0
-        await walk.until(lambda: walk.csms.sent("ClearedChargingLimit"), within_s=650.0, step_s=10.0)
+        await walk.until(lambda: walk.csms.received("ClearedChargingLimit"), within_s=650.0, step_s=10.0)
         assert await composite_schedule(walk, 0) == [(0, 32.0)]
 
 
@@ -562,11 +564,11 @@ async def test_with_schedules_another_end_of_a_limit_is_told(
         for lasts_s in (60, 3600, 120):
             await walk.parts.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=lasts_s))
             await walk.advance(30)
-        sent = walk.csms.sent("NotifyChargingLimit")
+        sent = walk.csms.received("NotifyChargingLimit")
         assert [
             notification["chargingSchedule"][0]["duration"] if schedules else None for notification in sent
         ] == durations_s
-        assert walk.csms.sent("ClearedChargingLimit") == []
+        assert walk.csms.received("ClearedChargingLimit") == []
 
 
 async def test_a_change_that_is_not_significant_is_not_told(tmp_path: Path) -> None:
@@ -575,15 +577,15 @@ async def test_a_change_that_is_not_significant_is_not_told(tmp_path: Path) -> N
     async with walking(tmp_path, variable=rows) as walk:
         await charge(walk)
         impose_limit(walk, 20.0, lasts_s=100.0)
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
         await walk.until(lambda: len(rate_changes(walk)) == 1, within_s=15.0)
         for current_a in (20.0, 19.0, 20.0, 21.5):
             impose_limit(walk, current_a, lasts_s=200.0)
             await walk.advance(15)
-        assert len(walk.csms.sent("NotifyChargingLimit")) == 1
+        assert len(walk.csms.received("NotifyChargingLimit")) == 1
         assert len(rate_changes(walk)) == 1
         impose_limit(walk, 12.0)
-        await walk.until(lambda: len(walk.csms.sent("NotifyChargingLimit")) == 2)
+        await walk.until(lambda: len(walk.csms.received("NotifyChargingLimit")) == 2)
         await walk.until(lambda: len(rate_changes(walk)) == 2, within_s=15.0)
 
 
@@ -607,7 +609,7 @@ async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_
         await charge(walk)
         await install(walk, profile(16.0))
         impose_limit(walk, 20.0, LimitSource.USER)
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
         walk.stack.cut_network()
         await walk.advance(5)
         assert drawn_a(walk) == 16.0
@@ -615,9 +617,9 @@ async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_
         impose_limit(walk, None, LimitSource.USER)
         await walk.until(lambda: drawn_a(walk) == 9.0)
         walk.stack.restore_network()
-        await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "EMS"}])
-        await walk.until(lambda: len(walk.csms.sent("NotifyChargingLimit")) == 2)
-        assert walk.csms.sent("NotifyChargingLimit")[1]["chargingLimit"]["chargingLimitSource"] == "SO"
+        await walk.until(lambda: walk.csms.received("ClearedChargingLimit") == [{"chargingLimitSource": "EMS"}])
+        await walk.until(lambda: len(walk.csms.received("NotifyChargingLimit")) == 2)
+        assert walk.csms.received("NotifyChargingLimit")[1]["chargingLimit"]["chargingLimitSource"] == "SO"
 
 
 async def test_another_csms_hears_of_the_limit_that_is_in_force(tmp_path: Path) -> None:
@@ -627,11 +629,11 @@ async def test_another_csms_hears_of_the_limit_that_is_in_force(tmp_path: Path) 
         await walk.parts.network.store(2, NetworkProfile(other_csms.url, 0, 30.0))
         await walk.parts.network.set_priority("1,2")
         impose_limit(walk, 9.0)
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
         walk.csms.http_status = 503
         await walk.csms.close()
-        await walk.until(lambda: other_csms.sent("NotifyChargingLimit"), within_s=600.0, step_s=5.0)
-        assert other_csms.sent("NotifyChargingLimit") == walk.csms.sent("NotifyChargingLimit")
+        await walk.until(lambda: other_csms.received("NotifyChargingLimit"), within_s=600.0, step_s=5.0)
+        assert other_csms.received("NotifyChargingLimit") == walk.csms.received("NotifyChargingLimit")
 
 
 @pytest.mark.parametrize(("offered", "unit"), [("A", "W"), ("W", "A")])
@@ -654,9 +656,9 @@ async def test_a_csms_that_takes_no_such_news_is_not_asked_again(tmp_path: Path)
         async with powered(configuration(tmp_path, csms.url), csms) as walk:
             await walk.accepted()
             impose_limit(walk, 9.0)
-            await walk.until(lambda: csms.sent("NotifyChargingLimit"))
+            await walk.until(lambda: csms.received("NotifyChargingLimit"))
             await walk.advance(300)
-            assert len(csms.sent("NotifyChargingLimit")) == 1
+            assert len(csms.received("NotifyChargingLimit")) == 1
 
 
 async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely(tmp_path: Path) -> None:
@@ -667,20 +669,20 @@ async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely
         async with powered(configuration(tmp_path, csms.url, variable=rows), csms) as walk:
             await walk.accepted()
             impose_limit(walk, 9.0)
-            await walk.until(lambda: len(csms.sent("NotifyChargingLimit")) == 2, within_s=60.0)
+            await walk.until(lambda: len(csms.received("NotifyChargingLimit")) == 2, within_s=60.0)
             await walk.advance(600)
-            assert 3 <= len(csms.sent("NotifyChargingLimit")) <= 10
+            assert 3 <= len(csms.received("NotifyChargingLimit")) <= 10
             del csms.answers["NotifyChargingLimit"]
-            count_before = len(csms.sent("NotifyChargingLimit"))
-            await walk.until(lambda: len(csms.sent("NotifyChargingLimit")) == count_before + 1, within_s=300.0)
+            count_before = len(csms.received("NotifyChargingLimit"))
+            await walk.until(lambda: len(csms.received("NotifyChargingLimit")) == count_before + 1, within_s=300.0)
             await walk.advance(600)
-            assert len(csms.sent("NotifyChargingLimit")) == count_before + 1
+            assert len(csms.received("NotifyChargingLimit")) == count_before + 1
             impose_limit(walk, None)
-            await walk.until(lambda: csms.sent("ClearedChargingLimit"))
+            await walk.until(lambda: csms.received("ClearedChargingLimit"))
             del csms.answers["ClearedChargingLimit"]
-            await walk.until(lambda: len(csms.sent("ClearedChargingLimit")) == 2, within_s=60.0)
+            await walk.until(lambda: len(csms.received("ClearedChargingLimit")) == 2, within_s=60.0)
             await walk.advance(600)
-            assert len(csms.sent("ClearedChargingLimit")) == 2
+            assert len(csms.received("ClearedChargingLimit")) == 2
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -696,14 +698,14 @@ async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have
         if not answered:
             csms.answers["NotifyChargingLimit"] = lambda _: NEVER
         await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
-        await walk.until(lambda: csms.sent("NotifyChargingLimit"))
+        await walk.until(lambda: csms.received("NotifyChargingLimit"))
         await walk.application.cut_power()
         await walk.advance(120)
         await walk.application.restore_power()
-        await walk.until(lambda: csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
+        await walk.until(lambda: csms.received("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
         await walk.advance(5)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 3)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 3)
         await walk.advance(30)
-        assert len(csms.sent("ClearedChargingLimit")) == len(csms.sent("NotifyChargingLimit")) == 1
+        assert len(csms.received("ClearedChargingLimit")) == len(csms.received("NotifyChargingLimit")) == 1

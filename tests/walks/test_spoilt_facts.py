@@ -58,7 +58,7 @@ async def store_each_fact(walk: Walk, api: Api) -> None:
     await walk.parts.prices.change(PriceList("EUR", Decimal("0.30"), (), Decimal("1.00")))
     await walk.parts.load.priorities.change(1, 2)
     await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=10.0, for_s=86_400.0))
-    await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+    await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
     walk.evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
     await walk.parts.station.availability.apply_order(EvseRef(1), operative=False)
     await api.post("/api/sim/tamper", {"open": True})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from station.charging.tokens.admission import TokenOutcome
 from tests.walk import CARD, Walk, walking
-from tests.walks.steps import ask_start, event, statuses, token, tx_points, variables
+from tests.walks.steps import event, request_start, statuses, token, tx_points, variables
 
 CHARGING = {"chargingState": "Charging"}
 
@@ -65,7 +65,7 @@ async def test_with_authorized_the_card_starts_the_transaction(tmp_path: Path) -
     async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
         await walk.accepted()
         await walk.present()
-        assert walk.csms.sent("Authorize") == [{"idToken": token()}]
+        assert walk.csms.received("Authorize") == [{"idToken": token()}]
         started = await event(walk, "Started", "Authorized")
         assert started["idToken"] == token()
         assert started["evse"] == {"id": 1}
@@ -98,7 +98,7 @@ async def test_with_authorized_a_remote_start_starts_the_transaction(tmp_path: P
     """TC_E_13_CS, F01.FR.19: Started with RemoteStart, remoteStartId and the id token."""
     async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
         await walk.accepted()
-        answer = await ask_start(walk, remote_start_id=4711)
+        answer = await request_start(walk, remote_start_id=4711)
         assert answer == {"status": "Accepted"}
         started = await event(walk, "Started", "RemoteStart")
         assert started["transactionInfo"]["remoteStartId"] == 4711
@@ -184,7 +184,9 @@ async def test_no_energy_flows_before_the_start_is_on_disk_and_every_event_count
             await walk.charging()
             await walk.advance(5)
             await walk.present()
-            await walk.until(lambda turn=charge_count: [kind for kind, _ in walk.told()].count("Ended") == turn)
+            await walk.until(
+                lambda count=charge_count: [kind for kind, _ in walk.types_and_triggers()].count("Ended") == count
+            )
             await walk.unplug()
         ids = list(dict.fromkeys(sent_event["transactionInfo"]["transactionId"] for sent_event in walk.events()))
         assert len(ids) == 2
@@ -218,7 +220,7 @@ async def test_without_the_vehicle_in_time_the_transaction_ends(tmp_path: Path) 
         await walk.accepted()
         await walk.present()
         await walk.advance(29)
-        assert [kind for kind, _ in walk.told()] == ["Started"]
+        assert [kind for kind, _ in walk.types_and_triggers()] == ["Started"]
         await walk.advance(2)
         ended = await event(walk, "Ended", "EVConnectTimeout")
         assert ended["transactionInfo"]["stoppedReason"] == "Timeout"

@@ -14,7 +14,7 @@ from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.model import Fault
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_start, ask_stop, charge, event, statuses, token, transaction_id, tx_points
+from tests.walks.steps import charge, event, request_start, request_stop, statuses, token, transaction_id, tx_points
 
 ATTACHED = [{"attached_cable": True}]
 
@@ -29,12 +29,12 @@ async def test_the_same_card_ends_the_transaction(tmp_path: Path, stop: str) -> 
     """TC_E_15_CS, TC_E_07_CS, TC_E_08_CS, E07.FR.02: StopAuthorized, Local, Ended, and no new Authorize."""
     async with walking(tmp_path, variable=tx_points("EVConnected,Authorized", stop)) as walk:
         await charge(walk)
-        requests_before = len(walk.csms.sent("Authorize"))
+        requests_before = len(walk.csms.received("Authorize"))
         assert await walk.present() is TokenOutcome.STOPPED
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "Local"
         assert ended["idToken"] == token()
-        assert len(walk.csms.sent("Authorize")) == requests_before
+        assert len(walk.csms.received("Authorize")) == requests_before
         assert no_energy_flows(walk)
         assert not walk.board.locked
 
@@ -43,11 +43,11 @@ async def test_a_remote_stop_ends_the_transaction(tmp_path: Path) -> None:
     """TC_E_21_CS, TC_E_35_CS, TC_F_08_CS, F03.FR.07: Accepted, then Ended by RemoteStop as Remote."""
     async with walking(tmp_path, variable=tx_points("EVConnected,Authorized", "EVConnected,Authorized")) as walk:
         identity = await charge(walk)
-        assert await ask_stop(walk, identity) == "Accepted"
+        assert await request_stop(walk, identity) == "Accepted"
         ended = await event(walk, "Ended", "RemoteStop")
         assert ended["transactionInfo"]["stoppedReason"] == "Remote"
         assert no_energy_flows(walk)
-        assert await ask_stop(walk, identity) == "Rejected"  # F03.FR.08
+        assert await request_stop(walk, identity) == "Rejected"  # F03.FR.08
 
 
 async def test_with_ev_connected_alone_a_stop_leaves_the_transaction_until_the_cable_is_gone(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_with_ev_connected_alone_a_remote_stop_names_remote_at_the_end(tmp
     """TC_E_14_CS with remote stop: stoppedReason is Remote."""
     async with walking(tmp_path, variable=tx_points("EVConnected,Authorized", "EVConnected")) as walk:
         identity = await charge(walk)
-        assert await ask_stop(walk, identity) == "Accepted"
+        assert await request_stop(walk, identity) == "Accepted"
         await event(walk, "Updated", "RemoteStop")
         await walk.until(lambda: no_energy_flows(walk))
         await walk.unplug()
@@ -85,7 +85,7 @@ async def test_with_parking_bay_the_leaving_car_ends_the_transaction(tmp_path: P
         walk.board.occupy_bay(True)
         identity = await charge(walk)
         if remote:
-            assert await ask_stop(walk, identity) == "Accepted"
+            assert await request_stop(walk, identity) == "Accepted"
         else:
             await walk.present()
         await event(walk, "Updated", "RemoteStop" if remote else "StopAuthorized")
@@ -225,11 +225,11 @@ async def test_a_cable_that_stays_locked_is_nobody_elses(tmp_path: Path) -> None
         await walk.unplug(ev_side=True)
         await event(walk, "Ended", "EVCommunicationLost")
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
-        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
-        assert (await ask_start(walk, card=OTHER_CARD, evse_id=None))["status"] == "Accepted"
+        assert (await request_start(walk, card=OTHER_CARD))["status"] == "Rejected"
+        assert (await request_start(walk, card=OTHER_CARD, evse_id=None))["status"] == "Accepted"
         assert walk.parts.station.evses[2].authorized_token == OTHER_CARD
         assert walk.board.locked
-        assert (await ask_start(walk))["status"] == "Accepted"  # the holder may charge on
+        assert (await request_start(walk))["status"] == "Accepted"  # the holder may charge on
 
 
 async def test_reconnected_after_a_deauthorizing_disconnect_gets_no_energy(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ async def test_an_attached_cable_that_is_not_plugged_in_again_times_out(tmp_path
         await walk.unplug(ev_side=True)
         await event(walk, "Updated", "EVCommunicationLost")
         await walk.advance(18)
-        assert "EVConnectTimeout" not in [trigger for _, trigger in walk.told()]
+        assert "EVConnectTimeout" not in [trigger for _, trigger in walk.types_and_triggers()]
         await walk.advance(4)
         timed_out = await event(walk, "Updated" if bay else "Ended", "EVConnectTimeout")
         assert timed_out["transactionInfo"].get("stoppedReason") == (None if bay else "Timeout")
@@ -314,7 +314,7 @@ async def test_an_authorization_whose_vehicle_left_with_its_cable_times_out(tmp_
         await walk.unplug()
         await walk.advance(31)
         await event(walk, "Ended", "EVConnectTimeout", stoppedReason="Timeout")
-        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Accepted"
+        assert (await request_start(walk, card=OTHER_CARD))["status"] == "Accepted"
 
 
 async def test_a_socket_waits_for_the_holder_without_end(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ async def test_a_socket_waits_for_the_holder_without_end(tmp_path: Path) -> None
         await walk.unplug(ev_side=True)
         await walk.advance(1000)
         assert walk.board.locked
-        assert "Ended" not in [kind for kind, _ in walk.told()]
+        assert "Ended" not in [kind for kind, _ in walk.types_and_triggers()]
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         assert walk.board.locked
         assert await walk.present() is TokenOutcome.STOPPED

@@ -11,7 +11,7 @@ from station.load.tariff_steering import TARIFF_KNOWN_FOR_S
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, configuration, powered, walking
 from tests.walks.house import GRID, House
-from tests.walks.steps import ask_start, event, transaction_id, tx_points, variables
+from tests.walks.steps import event, request_start, transaction_id, tx_points, variables
 from tests.walks.test_access import away
 from tests.walks.visit import TOKEN, Api, visiting
 
@@ -110,7 +110,7 @@ async def test_a_remote_start_shows_the_tariff_that_comes_with_the_first_event(t
     async with walking(tmp_path, csms_adding(Started=info, Updated=info)) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/sim/evses/1/plug", {})
-        assert (await ask_start(walk))["status"] == "Accepted"
+        assert (await request_start(walk))["status"] == "Accepted"
         await event(walk, "Updated", "RemoteStart")
         await walk.until(lambda: walk.parts.tariff_and_cost.display.of(1))
         assert await display_texts(api) == {"tariff": "0.40/kWh"}
@@ -269,7 +269,7 @@ async def test_a_cost_that_is_none_is_refused_and_one_of_another_transaction_sho
 ) -> None:
     async with walking(tmp_path, csms_adding(Updated={"totalCost": cost})) as walk, visiting(walk) as api:
         identity = await start_charge(api)
-        refused = await walk.csms.ask("CostUpdated", {"totalCost": cost, "transactionId": identity})
+        refused = await walk.csms.request("CostUpdated", {"totalCost": cost, "transactionId": identity})
         assert refused[0] == 4
         assert refused[2] == "PropertyConstraintViolation"
         assert await walk.csms.call("CostUpdated", {"totalCost": 1, "transactionId": "another"}) == {}

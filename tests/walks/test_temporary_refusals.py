@@ -144,9 +144,9 @@ async def test_the_then_current_limit_is_sent_in_place_of_a_refused_one(tmp_path
         impose_limit(walk, 8.0)
         await walk.until(lambda: notified_limits_a(walk) == [10.0, 10.0, 8.0], within_s=2)
         impose_limit(walk, None)
-        await walk.until(lambda: len(csms.sent("ClearedChargingLimit")) == 3)
+        await walk.until(lambda: len(csms.received("ClearedChargingLimit")) == 3)
         await walk.advance(1_000)
-        assert (len(notified_limits_a(walk)), len(csms.sent("ClearedChargingLimit"))) == (3, 3)
+        assert (len(notified_limits_a(walk)), len(csms.received("ClearedChargingLimit"))) == (3, 3)
 
 
 async def test_a_part_of_a_report_is_sent_again_before_the_next_one(tmp_path: Path) -> None:
@@ -193,15 +193,15 @@ async def test_the_parts_of_a_report_are_not_repeated_on_another_link(tmp_path: 
 
 def notified_limits_a(walk: Walk) -> list[float]:
     """Return the limits of all received NotifyChargingLimit messages."""
-    sent = walk.csms.sent("NotifyChargingLimit")
+    sent = walk.csms.received("NotifyChargingLimit")
     return [notification["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"] for notification in sent]
 
 
 def notified_events(walk: Walk) -> list[Any]:
     """Return the event data of all received NotifyEvent messages."""
-    return [event for message in walk.csms.sent("NotifyEvent") for event in message["eventData"]]
+    return [event for message in walk.csms.received("NotifyEvent") for event in message["eventData"]]
 
 
 def report_parts(walk: Walk) -> list[Payload]:
     """Return the parts of device model reports that the CSMS has received."""
-    return walk.csms.sent("NotifyReport")
+    return walk.csms.received("NotifyReport")

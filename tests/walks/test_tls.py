@@ -281,7 +281,7 @@ class DisconnectingCsms(Csms):
         self.received_passwords: list[str] = []
         self._in_order = in_order
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _refuse_handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         secret = request.headers["Authorization"].removeprefix("Basic ")
         self.received_passwords.append(base64.b64decode(secret).decode().partition(":")[2])
         if self.received_passwords[-1] == self.password:

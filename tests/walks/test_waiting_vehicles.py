@@ -12,7 +12,7 @@ from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_start, csms_of_one_group, event, present_at, tx_points, variables
+from tests.walks.steps import csms_of_one_group, event, present_at, request_start, tx_points, variables
 
 TWO_EVSES: dict[str, Any] = {"evse": [{"id": 1}, {"id": 2}]}
 THIRD_CARD = IdToken("04CCCCCCCCCC80", "ISO14443")
@@ -115,5 +115,5 @@ async def test_a_second_remote_start_takes_the_evse_that_the_first_has_left(tmp_
     csms.answers["Authorize"] = lambda _: NEVER
     async with walking(tmp_path, csms, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True), **TWO_EVSES) as walk:
         await walk.accepted()
-        answers = [await ask_start(walk, evse_id=None, remote_start_id=number) for number in (1, 2, 3)]
+        answers = [await request_start(walk, evse_id=None, remote_start_id=number) for number in (1, 2, 3)]
         assert [answer["status"] for answer in answers] == ["Accepted", "Accepted", "Rejected"]

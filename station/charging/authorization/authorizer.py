@@ -149,7 +149,7 @@ class Authorizer:
         # C10.FR.03, C12.FR.05, C14.FR.03: a rejected token is authorized again, unless DisablePostAuthorize.
         if listed is None:
             return stored if self._settings.auth_cache_disable_post_authorize else None
-        final = self._settings.local_list_disable_post_authorize and not listed.must_ask  # C14.FR.05
+        final = self._settings.local_list_disable_post_authorize and not listed.requires_csms  # C14.FR.05
         return stored if final else None
 
     def _decide_offline(self, stored: TokenAuthorization | None) -> TokenAuthorization:

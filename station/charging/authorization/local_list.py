@@ -71,7 +71,7 @@ class ListedToken(Frozen):
 
     info: IdTokenInfo
     """as the CSMS sent it; status Expired if it was Accepted until its cacheExpiryDateTime, Unknown if unreadable"""
-    must_ask: bool = False
+    requires_csms: bool = False
     """whether the CSMS is asked if online, regardless of DisablePostAuthorize: the entry is expired or unreadable"""
 
 
@@ -154,7 +154,7 @@ class LocalAuthorizationList:
             rows = await self._database.rows(_FIND, id_token.key)
         except StorageError as error:
             _log.error("the local authorization list cannot be read: %s", error)
-            return ListedToken(_UNREADABLE, must_ask=True)
+            return ListedToken(_UNREADABLE, requires_csms=True)
         if not rows:
             return None
         info = self._database.unreadable.read(on_disk.info_of, rows[0], on_disk.address_of(id_token.key))
@@ -256,11 +256,11 @@ class LocalAuthorizationList:
     def _listed_token(self, info: IdTokenInfo | None) -> ListedToken:
         """The entry at the present time (C13.FR.05, C14.FR.05); `info` None: it cannot be read."""
         if info is None:
-            return ListedToken(_UNREADABLE, must_ask=True)
+            return ListedToken(_UNREADABLE, requires_csms=True)
         expired = info.expires_at is not None and info.expires_at <= self._clock.now()
         if not expired or not info.accepted or not self._settings.local_list_supports_expiry:
             return ListedToken(info)
-        return ListedToken(replace(info, status=AuthorizationStatus.EXPIRED), must_ask=True)
+        return ListedToken(replace(info, status=AuthorizationStatus.EXPIRED), requires_csms=True)
 
     def _refusal(self, entries: Sequence[LocalListEntry]) -> LocalListRefusal | None:
         """Why an update is refused whatever is in the list; None: it is not."""

@@ -50,7 +50,7 @@ class CardFeedback:
     def show_authorizing(self, evse_id: int | None) -> None:
         """Begin a decision: show that a card is being authorized, at one EVSE or (None) at all."""
         self._evse_id = evse_id
-        self._show(evse_id, CardStatus.ASKED)
+        self._show(evse_id, CardStatus.AUTHORIZING)
 
     def publish_rejection(self, status: CardStatus) -> None:
         """Publish `account_refused` if the card was rejected, rather than not checked in time."""

@@ -18,7 +18,7 @@ from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import HandlerResult, PayloadError
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
 from tests.full_disk import FullDisk
-from tests.station.maintenance.monitoring.monitored import Monitored, World, running
+from tests.station.maintenance.monitoring.monitored import Environment, Monitored, running
 
 Payload = dict[str, Any]
 SCHEMAS = Schemas(V201)
@@ -47,14 +47,16 @@ class FakeLink:
 class Harness:
     """A station with the block."""
 
-    def __init__(self, world: World, station: Monitored) -> None:
-        self.world, self.station = world, station
+    def __init__(self, environment: Environment, station: Monitored) -> None:
+        self.environment, self.station = environment, station
         self.link = FakeLink()
         self.settings = VariableRequestSettings()
         self.block = MonitoringBlock(
-            cast("Any", self.link), station.monitoring, self.settings, station.set_aside, world.clock
+            cast("Any", self.link), station.monitoring, self.settings, station.set_aside, environment.clock
         )
-        self.delivery = MonitoringEventDelivery(station.queue, cast("Any", self.link), CsmsLinkSettings(), world.clock)
+        self.delivery = MonitoringEventDelivery(
+            station.queue, cast("Any", self.link), CsmsLinkSettings(), environment.clock
+        )
 
     async def handle_request(self, action: str, request: Payload) -> Payload:
         """Let the block handle a request, and run its follow-up."""
@@ -81,9 +83,9 @@ class Harness:
 
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncGenerator[Harness]:
-    world = World(tmp_path)
-    async with running(world) as station:
-        yield Harness(world, station)
+    environment = Environment(tmp_path)
+    async with running(environment) as station:
+        yield Harness(environment, station)
 
 
 def item(variable: str, kind: str = "Delta", value: float = 1, severity: int = 5, **more: Any) -> Payload:
@@ -200,7 +202,7 @@ async def test_a_long_report_is_sent_in_numbered_parts(harness: Harness) -> None
 
 
 async def test_while_monitoring_is_disabled_everything_is_rejected(harness: Harness) -> None:
-    harness.world.settings.override(MonitoringSettings.monitoring_enabled, False)
+    harness.environment.settings.override(MonitoringSettings.monitoring_enabled, False)
     set_answer = await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": [item("Level")] * 2})
     assert [result["status"] for result in set_answer["setMonitoringResult"]] == ["Rejected"] * 2
     cleared = await harness.handle_request("ClearVariableMonitoring", {"id": [1, 2]})
@@ -245,9 +247,9 @@ async def test_events_go_out_together_and_once(harness: Harness) -> None:
         "SetVariableMonitoring", {"setMonitoringData": [item("Level", "UpperThreshold", 60), item("State")]}
     )
     await harness.handle_request("ClearVariableMonitoring", {"id": [100]})
-    await harness.station.have(Level="70", State="Busy")
+    await harness.station.set_values(Level="70", State="Busy")
     harness.link.errors += [CallTimeoutError("no answer"), CallRefusedError("NotImplemented", "")]
-    clock = harness.world.clock
+    clock = harness.environment.clock
     sending = asyncio.ensure_future(harness.delivery.run())
     await clock.settle()
     await clock.advance(3_600.0)
@@ -272,11 +274,11 @@ async def test_an_event_that_is_refused_does_not_take_the_others_with_it(
     monitors = [item("Level", "UpperThreshold", 60), item("State"), item("Level")]
     await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": monitors})
     await harness.handle_request("ClearVariableMonitoring", {"id": [100]})
-    await harness.station.have(Level="70", State="Busy")
+    await harness.station.set_values(Level="70", State="Busy")
     harness.link.errors += [refusal("FormatViolation", ""), refusal("FormatViolation", "")]
     sending = asyncio.ensure_future(harness.delivery.run())
-    await harness.world.clock.advance(3_600.0)
-    await harness.world.clock.settle()
+    await harness.environment.clock.advance(3_600.0)
+    await harness.environment.clock.settle()
     sending.cancel()
     sent = [payload["eventData"] for action, payload in harness.link.sent if action == "NotifyEvent"]
     assert [len(events) for events in sent] == [3, 1, 1, 1]

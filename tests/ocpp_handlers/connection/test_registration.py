@@ -30,7 +30,7 @@ async def test_one_that_is_not_valid_is_not_tried_again_and_again(error: NoAnswe
 
     identification = Identification("Model", "Vendor")
     registration = Registration(
-        BootMessageFilter(), identification, CsmsLinkSettings(), clock, fakes.LoudCalls(), reason=BootReason.POWER_UP
+        BootMessageFilter(), identification, CsmsLinkSettings(), clock, fakes.RaisingCalls(), reason=BootReason.POWER_UP
     )
     waiting = asyncio.create_task(registration.obtain_acceptance(cast("OcppSession", Session())))
     await clock.advance(55.0)
@@ -56,7 +56,7 @@ async def test_an_optional_field_that_is_not_valid_keeps_no_station_from_its_csm
     identification = Identification("Model", "Vendor", serial_number="4711", firmware_version="9" * 60)
     gate = BootMessageFilter()
     registration = Registration(
-        gate, identification, CsmsLinkSettings(), fakes.clock(), fakes.LoudCalls(), reason=BootReason.POWER_UP
+        gate, identification, CsmsLinkSettings(), fakes.clock(), fakes.RaisingCalls(), reason=BootReason.POWER_UP
     )
     await registration.obtain_acceptance(cast("OcppSession", Session()))
     assert gate.accepted

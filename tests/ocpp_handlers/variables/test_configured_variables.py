@@ -53,7 +53,7 @@ def row(
 
 async def model_with(database: Database, *rows: ConfiguredVariable) -> DeviceModel:
     """A model with one variable, and these configured rows over it."""
-    model = DeviceModel([read_only_variable(KNOWN, "Fixed", DataType.STRING, lambda: "as built")], fakes.LoudCalls())
+    model = DeviceModel([read_only_variable(KNOWN, "Fixed", DataType.STRING, lambda: "as built")], fakes.RaisingCalls())
     await ConfiguredVariables(model, FactStore(database, "variable")).apply(rows)
     return model
 
@@ -76,7 +76,7 @@ async def test_what_the_station_can_do_is_not_changed_by_a_value(
     """It would be reported and change nothing."""
     for value in ("false", "True"):
         available = read_only_variable(KNOWN, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
-        model = DeviceModel([available], fakes.LoudCalls())
+        model = DeviceModel([available], fakes.RaisingCalls())
         await ConfiguredVariables(model, FactStore(database, "variable")).apply([row(KNOWN, "Available", value)])
         assert find(model, KNOWN, "Available").read().casefold() == "true"
     (refused,) = caplog.messages
@@ -143,7 +143,7 @@ async def test_a_setting_that_the_installer_leaves_to_the_csms_is_changed_by_wha
         await walk.set_variable(component, name, value)
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2)
         await walk.settle()
         security = walk.parts.settings(SecuritySettings)
         in_force = {
@@ -188,7 +188,7 @@ async def test_a_message_size_of_the_installer_is_reported_and_enforced(
     async with walking(tmp_path, csms, variable=rows) as walk:
         await walk.accepted()
         await csms.call(action, _request(action, fits))
-        refused = await csms.ask(action, _request(action, too_large))
+        refused = await csms.request(action, _request(action, too_large))
         assert (refused[0], refused[2]) == (4, code)
         requested = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": name, "instance": action}}
         (result,) = (await csms.call("GetVariables", {"getVariableData": [requested]}))["getVariableResult"]
@@ -273,7 +273,7 @@ async def test_the_installers_variables_are_reported_written_and_outlive_a_power
         assert [result["attributeStatus"] for result in written] == ["Accepted", "Rejected", "Accepted"]
         await walk.application.cut_power()
         await walk.application.restore_power()
-        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(csms.received("BootNotification")) == 2)
         await walk.settle()
         report = {"requestId": 3, "componentVariable": [{"component": component}]}
         assert (await csms.call("GetReport", report))["status"] == "Accepted"

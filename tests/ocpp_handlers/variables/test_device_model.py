@@ -83,7 +83,7 @@ def model(value_store: ValueStore) -> DeviceModel:
             ),
             create_variable(Component("Part", instance="Left"), "Fixed", string, read_only, lambda: "left"),
         ],
-        fakes.LoudCalls(),
+        fakes.RaisingCalls(),
     )
 
 
@@ -361,7 +361,7 @@ def test_an_unknown_variable_is_not_compared_with_those_of_the_station(component
     variables = (
         create_variable(Component(f"Part{n}"), "Level", DataType.STRING, Mutability.READ_ONLY, str) for n in range(300)
     )
-    model = DeviceModel(variables, fakes.LoudCalls())
+    model = DeviceModel(variables, fakes.RaisingCalls())
     CountingKey.comparisons = 0
     key = CountingKey((component, "", None, None))
     assert isinstance(model.find_key(key, ("nothing", ""), AttributeType.ACTUAL), VariableNotFound)
@@ -460,7 +460,7 @@ def test_a_part_that_publishes_changes_needs_no_samples(value_store: ValueStore)
     level = create_variable(
         Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=changed
     )
-    model = DeviceModel([level], fakes.LoudCalls())
+    model = DeviceModel([level], fakes.RaisingCalls())
     changes = record_changes(model)
     values["Level"] = "4"
     changed.publish(None)
@@ -492,7 +492,7 @@ def test_only_values_of_live_parts_are_sampled(model: DeviceModel) -> None:
 async def test_a_setting_is_observed_whoever_changes_it() -> None:
     station = StationSettings()
     settings = station.transactions
-    auxiliary = fakes.LoudCalls()
+    auxiliary = fakes.RaisingCalls()
     bound = setting_variables(station.groups, station.clock, SystemClock(), auxiliary, signs=False, sockets=True)
     model = DeviceModel(bound, auxiliary)
     changes = record_changes(model)

@@ -19,7 +19,7 @@ def test_the_writes_of_a_number_that_nobody_may_read_are_counted_not_compared() 
     pin = create_variable(
         Component("Thing"), "Pin", DataType.INTEGER, Mutability.WRITE_ONLY, lambda: "", write, maximum=9_999
     )
-    auxiliary = fakes.LoudCalls()
+    auxiliary = fakes.RaisingCalls()
     found = MonitoredModel(DeviceModel([pin], auxiliary), auxiliary).find(VariableAddress("thing", "pin"))
     assert isinstance(found, MonitorableVariable)
     assert (found.numeric, found.write_only, found.maximum) == (False, True, None)

@@ -29,7 +29,7 @@ class SharingStation:
 
     def __init__(self) -> None:
         self.settings = StationSettings()
-        binding = SettingBinding(self.settings.groups, fakes.LoudCalls())
+        binding = SettingBinding(self.settings.groups, fakes.RaisingCalls())
         self.live = "1"
         self.model = DeviceModel(
             [
@@ -37,7 +37,7 @@ class SharingStation:
                 binding.variable(Component("DisplayMessageCtrlr"), "Enabled", DisplaySettings.display_messages_enabled),
                 create_variable(PLACE, "Live", DataType.INTEGER, Mutability.READ_ONLY, lambda: self.live),
             ],
-            fakes.LoudCalls(),
+            fakes.RaisingCalls(),
         )
         self.changes: list[tuple[str, str]] = []
         self.model.changed.subscribe(lambda change: self.changes.append((change.variable.name, change.value)))

@@ -108,7 +108,7 @@ async def csms(tmp_path: Path) -> AsyncGenerator[CsmsOf]:
     async with open_database(tmp_path / "records.sqlite", clock) as database:
         restart = RestartController({}, Outbox(database, clock), NoCsms(), TransactionSettings(), clock, lambda _: None)
         written = list[str]()
-        model = DeviceModel(variables(written), fakes.LoudCalls())
+        model = DeviceModel(variables(written), fakes.RaisingCalls())
         link = Link(BootMessageFilter(), CsmsLinkSettings(), clock)
         provisioning = Provisioning(link, model, restart, settings)
         yield CsmsOf(link, provisioning, DeviceModelReports(link, model, settings, clock), written)
@@ -164,7 +164,7 @@ async def test_components_and_variables_that_came_later_are_unknown_and_not_writ
 
 
 def test_the_local_api_has_the_variables_of_all_editions() -> None:
-    rows = DeviceModel(variables([]), fakes.LoudCalls()).rows()
+    rows = DeviceModel(variables([]), fakes.RaisingCalls()).rows()
     assert {(row.component, row.variable) for row in rows} == {
         ("Old", "Plain"), ("Mixed", "Plain"), ("Mixed", "Later"), ("New", "Enabled"),
     }  # fmt: skip

@@ -21,7 +21,7 @@ from station.core.model import PilotState
 from tests import fakes
 from tests.examples import examples
 from tests.station.billing_fixture import BillingFixture, running_journal
-from tests.station.post import post
+from tests.station.evse_fixture import evse_fixture
 
 BY_TIME = PriceList("EUR", Decimal("0.30"), (), Decimal("7.20"), Decimal("3.60"))
 YEARS = timedelta(days=3_650)
@@ -43,9 +43,9 @@ async def charge(billing: BillingFixture, spans: Sequence[Span]) -> None:
     fixture.meter.clock = fixture.clock
     await fixture.charge()
     for span in spans:
-        await fixture.see(pilot=PilotState.B if span.idle else PilotState.C)
-        await fixture.obey()
-        fixture.meter.shows = fakes.reading(1500.0, 0.0 if span.idle else 16.0)
+        await fixture.observe(pilot=PilotState.B if span.idle else PilotState.C)
+        await fixture.switch_contactor()
+        fixture.meter.reading = fakes.reading(1500.0, 0.0 if span.idle else 16.0)
         await fixture.clock.advance(span.seconds)
         fixture.clock.adjust(span.jump)
         billing.time_quality.note_time_set(span.source, span.jump)
@@ -54,7 +54,7 @@ async def charge(billing: BillingFixture, spans: Sequence[Span]) -> None:
 
 async def billed(path: Path, spans: Sequence[Span]) -> tuple[Bill, timedelta, float]:
     """The bill, the duration on record and the duration of the signed record, in seconds."""
-    async with post(path, signed=True) as fixture, running_journal(BillingFixture(fixture, path)) as billing:
+    async with evse_fixture(path, signed=True) as fixture, running_journal(BillingFixture(fixture, path)) as billing:
         await billing.prices.load(BY_TIME)
         await charge(billing, spans)
         running = await billing.billing.bill_so_far(fixture.evse)
@@ -94,13 +94,13 @@ async def test_what_a_power_cut_ended_is_billed_until_its_last_event_and_not_for
     tmp_path: Path, set_to: timedelta
 ) -> None:
     """Nothing measured how long the power was away; the clock may have stood anywhere since (no battery, no NTP)."""
-    async with post(tmp_path) as fixture, running_journal(BillingFixture(fixture, tmp_path)) as billing:
+    async with evse_fixture(tmp_path) as fixture, running_journal(BillingFixture(fixture, tmp_path)) as billing:
         await billing.prices.load(BY_TIME)
         await charge(billing, [Span(False, 1_800, timedelta(0), TimeSource.CSMS)])
-        await fixture.see(pilot=PilotState.B)  # the last event before the cut
-        await fixture.obey()
+        await fixture.observe(pilot=PilotState.B)  # the last event before the cut
+        await fixture.switch_contactor()
         await fixture.clock.advance(600)
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         fixture.clock.adjust(set_to)
         await end_open_transactions(fixture.outbox, {1: fixture.assembly}, fixture.settings.sampling, fixture.clock)
         async with running_journal(BillingFixture(fixture, tmp_path)) as billing:

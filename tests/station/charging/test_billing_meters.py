@@ -15,10 +15,10 @@ from station.core.model import PilotState, StoppedReason, TriggerReason
 from station.security.security_events import SecurityEvents
 from station.storage.fact_store import FactStore
 from tests import fakes
-from tests.station.post import Post, post
+from tests.station.evse_fixture import EvseFixture, evse_fixture
 
 
-async def restored_meter(fixture: Post) -> PlausibleMeter:
+async def restored_meter(fixture: EvseFixture) -> PlausibleMeter:
     """The meter as the station restores it after a restart."""
     events = SecurityEvents(fixture.database, fixture.clock)
     meters = BillingMeters(FactStore(fixture.database, "meter"), fixture.outbox, events, fixture.clock)
@@ -33,14 +33,14 @@ async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was
     tmp_path: Path, clock_error: timedelta
 ) -> None:
     """A station without a clock of its own, and off line when its meter is exchanged, has the time of its last run."""
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         await fixture.charge()
         fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-        await fixture.see(pilot=PilotState.B)
-        await fixture.obey()
+        await fixture.observe(pilot=PilotState.B)
+        await fixture.switch_contactor()
         await fixture.clock.advance(20)
         fixture.clock.adjust(-clock_error)
-        fixture.meter.shows = fakes.reading(10.0)
+        fixture.meter.reading = fakes.reading(10.0)
         meters = BillingMeters(
             FactStore(fixture.database, "meter"),
             fixture.outbox,
@@ -49,9 +49,9 @@ async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was
         )
         await meters.exchange(fixture.evse, "installer", "it was broken")
         fixture.clock.adjust(clock_error)
-        fixture.meter.shows = fakes.reading(12.0)
+        fixture.meter.reading = fakes.reading(12.0)
         assert (await (await restored_meter(fixture)).read()).energy_import_wh == 12.0
-        fixture.meter.shows = fakes.reading(9.0)
+        fixture.meter.reading = fakes.reading(9.0)
         with pytest.raises(MeterError, match="backwards"):
             await (await restored_meter(fixture)).read()
 
@@ -59,7 +59,7 @@ async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was
 async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
     tmp_path: Path,
 ) -> None:
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         meters = BillingMeters(
             FactStore(fixture.database, "meter"),
             fixture.outbox,
@@ -69,17 +69,17 @@ async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
         original_meter = fixture.evse.meter
         guard = PlausibleMeter(fixture.meter, PlausibilityRules(22_000.0), fixture.clock.monotonic)
         fixture.evse.meter = MeterPoller("meter", guard, fixture.clock)
-        fixture.meter.shows = fakes.reading(1_000.0, 32.0)
+        fixture.meter.reading = fakes.reading(1_000.0, 32.0)
         for _ in range(60):
             await fixture.evse.meter.read_now()
             await fixture.clock.advance(1)
         assert fixture.evse.meter.register_stuck
         await meters.check_meter(fixture.evse)
-        fixture.meter.shows = fakes.reading(1_000.0)
+        fixture.meter.reading = fakes.reading(1_000.0)
         with pytest.raises(MeterError, match="remains at 1000 Wh"):
             await (await restored_meter(fixture)).read()
 
-        fixture.meter.shows = fakes.reading(1_000.1)
+        fixture.meter.reading = fakes.reading(1_000.1)
         await fixture.evse.meter.read_now()
         await meters.check_meter(fixture.evse)
         assert (await (await restored_meter(fixture)).read()).energy_import_wh == 1_000.1

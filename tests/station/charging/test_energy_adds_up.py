@@ -16,7 +16,7 @@ from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.evse_state import Authorization
 from station.core.model import PilotState, StoppedReason, TriggerReason
 from tests import fakes
-from tests.station.post import Post, post
+from tests.station.evse_fixture import EvseFixture, evse_fixture
 
 TRANSACTIONS = 1_000
 
@@ -24,10 +24,10 @@ TRANSACTIONS = 1_000
 class Meter:
     """A register with the resolution of a watt-hour, which counts only while the contactor is closed."""
 
-    def __init__(self, fixture: Post) -> None:
+    def __init__(self, fixture: EvseFixture) -> None:
         self._fixture = fixture
         self.wh = Decimal(random.Random(5).randrange(10**8))
-        fixture.meter.shows = self.reading()
+        fixture.meter.reading = self.reading()
 
     def reading(self, current_a: float = 0.0) -> Reading:
         """The reading now."""
@@ -35,34 +35,34 @@ class Meter:
 
     async def draw(self, energy_wh: int) -> None:
         """Draw energy for two seconds; the register counts only while the contactor is closed."""
-        if self._fixture.board.seen.contactor_closed:
+        if self._fixture.board.observation.contactor_closed:
             self.wh += energy_wh
-        self._fixture.meter.shows = self.reading(16.0)
+        self._fixture.meter.reading = self.reading(16.0)
         await self._fixture.clock.advance(2)
 
 
-async def charge_once(fixture: Post, meter: Meter, rng: random.Random) -> None:
+async def charge_once(fixture: EvseFixture, meter: Meter, rng: random.Random) -> None:
     """Run one transaction of random length and stop reason."""
-    await fixture.see(pilot=PilotState.B, cable_plugged=True)
+    await fixture.observe(pilot=PilotState.B, cable_plugged=True)
     fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
     await fixture.clock.advance(1)
-    await fixture.see(pilot=PilotState.C)
-    await fixture.obey()
+    await fixture.observe(pilot=PilotState.C)
+    await fixture.switch_contactor()
     for _ in range(rng.randrange(3)):
         await meter.draw(rng.choice((0, 1, 7, rng.randrange(80_000))))
     reason = rng.choice((StoppedReason.LOCAL, StoppedReason.REMOTE, StoppedReason.EMERGENCY_STOP))
     fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, reason, id_token=fakes.CARD)
-    await fixture.see(pilot=PilotState.B)
-    await fixture.obey()
-    fixture.meter.shows = meter.reading()
+    await fixture.observe(pilot=PilotState.B)
+    await fixture.switch_contactor()
+    fixture.meter.reading = meter.reading()
     while fixture.evse.state.transaction is not None or fixture.evse.count_unrecorded(None):
         await fixture.clock.advance(1)
-    await fixture.see(pilot=PilotState.A, cable_plugged=False)
+    await fixture.observe(pilot=PilotState.A, cable_plugged=False)
 
 
 async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) -> None:
     rng = random.Random(2_026)
-    async with post(tmp_path, signed=True) as fixture:
+    async with evse_fixture(tmp_path, signed=True) as fixture:
         await fixture.database.rows("PRAGMA synchronous=OFF")  # nobody cuts the power here
         meter = Meter(fixture)
         begun_wh = meter.wh

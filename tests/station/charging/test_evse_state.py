@@ -68,7 +68,7 @@ states = st.builds(
     offered_a=st.sampled_from([0.0, 5.9, 6.0, 16.0, 32.0]) | st.floats(0, 80),
     draw_a=st.none() | st.floats(0, 40),
     charging_state=st.sampled_from(ChargingState),
-    wanted_until_s=st.none() | st.floats(0, 1000),
+    offer_ended_at_s=st.none() | st.floats(0, 1000),
     grace_until_s=st.floats(0, 1000),
     lock_held_for=st.none() | st.just(fakes.CARD),
     halting=st.sampled_from([False, False, True]),
@@ -102,8 +102,8 @@ def test_the_contactor_closes_only_for_a_vehicle_that_takes_energy_and_never_wit
         assert blocking_faults(state) <= NO_EMERGENCY
         if blocking_faults(state):
             assert state.seen.contactor_closed
-            assert state.wanted_until_s is not None
-            assert now_s < state.wanted_until_s + WIND_DOWN_S
+            assert state.offer_ended_at_s is not None
+            assert now_s < state.offer_ended_at_s + WIND_DOWN_S
 
 
 @given(states, moments)
@@ -127,8 +127,8 @@ def test_a_closed_contactor_without_wanted_energy_stays_only_under_load_and_for_
 ) -> None:
     if outputs(state, now_s).contactor and not offers_energy(state):
         assert state.seen.contactor_closed
-        assert state.wanted_until_s is not None
-        assert now_s < state.wanted_until_s + WIND_DOWN_S
+        assert state.offer_ended_at_s is not None
+        assert now_s < state.offer_ended_at_s + WIND_DOWN_S
         assert state.draw_a is None or state.draw_a >= 1.0
 
 

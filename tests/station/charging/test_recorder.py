@@ -104,7 +104,7 @@ async def test_the_start_and_the_end_carry_the_register_of_their_moment(tmp_path
     async with running_recorder(tmp_path) as fixture:
         fixture.queue.put(STARTED)
         await fixture.queue.wait_recorded()
-        fixture.meter.shows = fakes.reading(4321.0)
+        fixture.meter.reading = fakes.reading(4321.0)
         fixture.queue.put(ENDED)
         await fixture.queue.wait_recorded()
         started, ended = await fixture.on_disk()
@@ -154,12 +154,12 @@ async def test_where_nothing_is_wanted_at_the_end_the_start_is_not_either(tmp_pa
 async def test_a_silent_meter_leaves_the_start_empty_and_the_end_with_the_last_it_showed(tmp_path: Path) -> None:
     """Nothing is invented: the contactor is open at the end, so the register stands where it stood."""
     async with running_recorder(tmp_path) as fixture:
-        fixture.meter.shows = None
+        fixture.meter.reading = None
         fixture.queue.put(STARTED)
         await fixture.queue.wait_recorded()
-        fixture.meter.shows = fakes.reading(2000.0)
+        fixture.meter.reading = fakes.reading(2000.0)
         await fixture.poller.read_now()
-        fixture.meter.shows = None
+        fixture.meter.reading = None
         fixture.queue.put(ENDED)
         await fixture.clock.advance(fixture.settings.transactions.end_register_wait_s)
         started, ended = await fixture.on_disk()
@@ -186,7 +186,7 @@ async def test_a_sample_while_charging_tells_the_phases_that_carry_current(tmp_p
     """E02.FR.18"""
     async with running_recorder(tmp_path) as fixture:
         reading: Reading = fakes.reading(1.0, 16.0)
-        fixture.meter.shows = replace(reading, currents_a=replace(reading.currents_a, l2=0.2, l3=None))
+        fixture.meter.reading = replace(reading, currents_a=replace(reading.currents_a, l2=0.2, l3=None))
         await fixture.poller.read_now()
         sampled = replace(fakes.event(), meter_values=(fixture.periodic_sample(1.0, 0),))
         fixture.queue.put(replace(sampled, charging_state=ChargingState.CHARGING))
@@ -195,14 +195,14 @@ async def test_a_sample_while_charging_tells_the_phases_that_carry_current(tmp_p
         assert [event.phases_used for event in await fixture.on_disk()] == [1, None]
         begins = fakes.event("next", trigger=TriggerReason.CHARGING_STATE_CHANGED)
         fixture.queue.put(replace(begins, charging_state=ChargingState.CHARGING))
-        fixture.meter.shows = None
+        fixture.meter.reading = None
         await fixture.queue.wait_recorded()
         fixture.queue.put(replace(begins, charging_state=ChargingState.CHARGING))
         await fixture.queue.wait_recorded()
         assert [event.phases_used for event in await fixture.on_disk("next")] == [None, None], (
             "a silent meter tells nothing"
         )
-        fixture.meter.shows = fakes.reading(1.0, 16.0)
+        fixture.meter.reading = fakes.reading(1.0, 16.0)
         fixture.queue.put(replace(begins, charging_state=ChargingState.CHARGING))
         await fixture.queue.wait_recorded()
         assert (await fixture.on_disk("next"))[-1].phases_used == 3

@@ -159,7 +159,7 @@ async def test_the_end_tells_the_measurands_that_are_configured(tmp_path: Path) 
         )
         start.settings.sampling.override(SamplingSettings.register_values_without_phases, False)
         by_phase = Phases[float | None](3000.0, 2000.0, 0.0)
-        start.meter.shows = replace(
+        start.meter.reading = replace(
             fakes.reading(5000.0), energies_import_wh=by_phase, voltages_v=Phases[float | None].all(230.0)
         )
         await start.end()
@@ -188,7 +188,7 @@ async def test_a_disk_that_refuses_gets_the_ends_later_as_they_were(tmp_path: Pa
         await start.database.rows("PRAGMA query_only=1")
         ends = await start.end()
         assert [end.transaction_id for end in ends] == ["tx"]
-        start.meter.shows = fakes.reading(9000.0)
+        start.meter.reading = fakes.reading(9000.0)
         await start.database.rows("PRAGMA query_only=0")
         await record_ends(ends, start.outbox, start.clock)
         ended = (await start.outbox.events("tx"))[-1]

@@ -11,7 +11,7 @@ from tests import fakes
 
 
 async def test_the_proxy_answers_as_a_station_alone_until_a_csms_is_connected_and_then_as_that() -> None:
-    proxy, csms = CsmsProxy(fakes.LoudCalls()), fakes.FakeCsms()
+    proxy, csms = CsmsProxy(fakes.RaisingCalls()), fakes.FakeCsms()
     assert not proxy.online
     assert proxy.accepted, "there is nobody whose consent it needs"
     with pytest.raises(NoAnswerError):
@@ -50,7 +50,7 @@ async def test_a_mistake_in_the_link_is_to_charging_a_csms_that_is_offline_and_d
 
 
 async def test_a_csms_that_does_not_answer_is_no_error_of_the_link() -> None:
-    proxy = CsmsProxy(fakes.LoudCalls())
+    proxy = CsmsProxy(fakes.RaisingCalls())
     proxy.forward_to(csms := fakes.FakeCsms())
     csms.fails = True
     with pytest.raises(NoAnswerError):

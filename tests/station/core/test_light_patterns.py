@@ -62,7 +62,7 @@ def test_blue_steady_is_a_charge_that_is_finished_interrupted_or_suspended() -> 
 
 
 def test_green_blinking_is_a_card_being_authorised() -> None:
-    assert colour_and_pattern(replace(IDLE, card=CardStatus.ASKED)) == (Colour.GREEN, Pattern.BLINKING)
+    assert colour_and_pattern(replace(IDLE, card=CardStatus.AUTHORIZING)) == (Colour.GREEN, Pattern.BLINKING)
 
 
 def test_green_is_available_and_ready_to_charge() -> None:
@@ -128,7 +128,7 @@ WORST = LightInputs(
     out_of_service=True,
     testing=True,
     software_starts=True,
-    card=CardStatus.ASKED,
+    card=CardStatus.AUTHORIZING,
     not_authenticated=True,
     charge=ConnectorActivity.FLOWING,
     installing=True,

@@ -344,7 +344,7 @@ async def test_a_card_at_a_simulated_reader_goes_the_whole_way_of_a_real_one(
         await walk.accepted()
         await api.post("/api/sim/reader", {"uid": uid})
         await walk.advance(2)
-        requested = [request["idToken"]["idToken"] for request in walk.csms.sent("Authorize")]
+        requested = [request["idToken"]["idToken"] for request in walk.csms.received("Authorize")]
         assert requested == ([presented] if presented is not None else [])
 
 
@@ -358,4 +358,4 @@ async def test_a_simulated_reader_breaks_and_is_mended(tmp_path: Path) -> None:
         await api.post("/api/sim/reader", {"name": "left", "uid": "04A3B2C1"})
         await api.post("/api/sim/reader", {"name": "left", "failing": False})
         await walk.until(lambda: walk.evse.state.faults == frozenset())
-        assert walk.csms.sent("Authorize") == []
+        assert walk.csms.received("Authorize") == []

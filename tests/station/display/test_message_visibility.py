@@ -22,8 +22,8 @@ from station.display.message_visibility import (
     EvseCondition,
     MessageVisibility,
     choose_languages,
-    shown_messages,
     visibilities,
+    visible_messages,
 )
 from tests.fakes import NOON
 
@@ -91,9 +91,9 @@ def test_messages_with_a_higher_priority_cover_those_of_their_display_only() -> 
     covered, waiting = message(4, display=SECOND), message(5, priority=MessagePriority.ALWAYS_FRONT, starts_at=LATER)
     messages, both = [normal, front, always, covered, waiting], {1: IDLE, 2: IDLE}
     assert visibilities(messages, NOON, both) == {1: "covered", 2: "shown", 3: "shown", 4: "covered", 5: "waiting"}
-    assert shown_messages(messages, NOON, both, MAIN_DISPLAY) == [front]
-    assert shown_messages(messages, NOON, both, replace(SECOND, name="DISPLAY")) == [always]
-    assert shown_messages(messages, LATER, both, MAIN_DISPLAY) == [waiting]
+    assert visible_messages(messages, NOON, both, MAIN_DISPLAY) == [front]
+    assert visible_messages(messages, NOON, both, replace(SECOND, name="DISPLAY")) == [always]
+    assert visible_messages(messages, LATER, both, MAIN_DISPLAY) == [waiting]
 
 
 @given(
@@ -119,7 +119,7 @@ def test_a_display_shows_messages_of_one_priority_and_none_before_its_time(
 ) -> None:
     evses = dict(enumerate(conditions, start=1))
     for display in (MAIN_DISPLAY, SECOND):
-        displayed = shown_messages(messages, NOON, evses, display)
+        displayed = visible_messages(messages, NOON, evses, display)
         assert len({displayed_message.priority for displayed_message in displayed}) <= 1
         for displayed_message in displayed:
             assert displayed_message.starts_at is None or displayed_message.starts_at <= NOON

@@ -19,7 +19,7 @@ async def test_a_meter_that_is_silent_leaves_a_gap_and_not_its_last_value(tmp_pa
         assert walk.parts.history.now().grid_a == (9.0, 4.0, 2.0)
         await walk.advance(20)
         assert walk.parts.history.now().grid_a == (None, None, None)
-        await house.speak()
+        await house.send_sample()
         assert walk.parts.history.now().grid_a == (9.0, 4.0, 2.0)
 
 

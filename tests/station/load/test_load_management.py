@@ -18,8 +18,8 @@ from energy.profile_store import ProfileStore, no_selectable_phases
 from metering.reading import Phases
 from station.load.load_management import LoadManagement
 from tests import fakes
+from tests.station.evse_fixture import EvseFixture, evse_fixture
 from tests.station.load.assembled_load import assemble
-from tests.station.post import Post, post
 
 
 class _ScriptedGridMeter:
@@ -32,7 +32,7 @@ class _ScriptedGridMeter:
         while True:
             yield await self.queue.get()
 
-    def report(self, fixture: Post, current_a: float) -> GridSample:
+    def report(self, fixture: EvseFixture, current_a: float) -> GridSample:
         """Report this current on each phase of the connection."""
         sample = GridSample(fixture.clock.now(), Phases[float | None].all(current_a))
         self.queue.put_nowait(sample)
@@ -42,13 +42,13 @@ class _ScriptedGridMeter:
 @contextlib.asynccontextmanager
 async def load_balancing(
     path: Path, *, charges: bool = True
-) -> AsyncGenerator[tuple[Post, _ScriptedGridMeter, LoadManagement]]:
+) -> AsyncGenerator[tuple[EvseFixture, _ScriptedGridMeter, LoadManagement]]:
     """A vehicle that draws 16 A of 32 A offered, beside a house whose grid meter reports.
 
     `charges`: False: no vehicle is there.
     """
     grid_meter = _ScriptedGridMeter()
-    async with post(path) as fixture:
+    async with evse_fixture(path) as fixture:
         fixture.meter.clock = fixture.clock
         store = ProfileStore({1: 3}, no_selectable_phases)
         controller = LoadController(fixture.clock, store, GridConnection(3, 8.0, 40.0))
@@ -66,7 +66,7 @@ async def load_balancing(
 @pytest.mark.parametrize("takes_s", [0.0, 0.2, 0.7, 1.2, 5.0])
 async def test_a_slow_billing_meter_holds_no_sample_of_the_house_up(tmp_path: Path, takes_s: float) -> None:
     async with load_balancing(tmp_path) as (fixture, grid_meter, _):
-        fixture.meter.takes_s = takes_s
+        fixture.meter.read_duration_s = takes_s
         for _ in range(60):
             grid_meter.report(fixture, 20.0)
             await fixture.clock.advance(1)
@@ -79,7 +79,7 @@ async def test_a_slow_billing_meter_holds_no_sample_of_the_house_up(tmp_path: Pa
 
 async def test_of_the_samples_that_wait_the_newest_is_used(tmp_path: Path) -> None:
     async with load_balancing(tmp_path) as (fixture, grid_meter, load):
-        fixture.meter.takes_s = 5.0
+        fixture.meter.read_duration_s = 5.0
         await fixture.clock.advance(1)
         decided: list[GridSample | None] = []
         load.decisions.after_decision.subscribe(lambda _: decided.append(load.grid.last_sample))
@@ -92,7 +92,7 @@ async def test_of_the_samples_that_wait_the_newest_is_used(tmp_path: Path) -> No
         assert list(dict.fromkeys(decided)) == [first, last]
 
 
-def _limit_of_house(fixture: Post) -> float:
+def _limit_of_house(fixture: EvseFixture) -> float:
     return next(
         limit.current_a for limit in fixture.evse.limits if limit.source in {LimitSource.GRID, LimitSource.FAILSAFE}
     )
@@ -143,7 +143,7 @@ async def test_a_vehicle_that_comes_is_decided_on_at_once_after_samples_that_rep
 async def test_a_vehicle_that_has_moved_is_looked_at_before_a_sample_counts(tmp_path: Path) -> None:
     async with load_balancing(tmp_path) as (fixture, grid_meter, _):
         await fixture.clock.advance(0.5)
-        fixture.meter.shows = fakes.reading(1000.0, 31.5)
+        fixture.meter.reading = fakes.reading(1000.0, 31.5)
         grid_meter.report(fixture, 36.0)
         await fixture.clock.advance(0)
         assert fixture.evse.state.draw_a == 31.5
@@ -154,13 +154,13 @@ async def test_a_cable_limits_since_it_was_plugged_in(tmp_path: Path) -> None:
         for cable_max_a in (13.0, 20.0, 13.0):
             await fixture.clock.advance(60)
             plugged_at = fixture.clock.now()
-            await fixture.see(cable_max_a=cable_max_a)
+            await fixture.observe(cable_max_a=cable_max_a)
             await fixture.clock.advance(30)
             cable_limits = [
                 (limit.current_a, limit.since) for limit in fixture.evse.limits if limit.source is LimitSource.CABLE
             ]
             assert cable_limits == [(cable_max_a, pytest.approx(plugged_at, abs=timedelta(seconds=1.5)))]
-            await fixture.see(cable_max_a=None)
+            await fixture.observe(cable_max_a=None)
         await fixture.clock.advance(2)
         assert LimitSource.CABLE not in {limit.source for limit in fixture.evse.limits}
         assert tightest(fixture.evse.limits) is not None
@@ -187,9 +187,9 @@ def default(limit_a: float) -> ChargingProfile:
 
 
 @contextlib.asynccontextmanager
-async def decisions_without_meter(path: Path) -> AsyncGenerator[tuple[Post, LoadManagement, list[float | None]]]:
+async def decisions_without_meter(path: Path) -> AsyncGenerator[tuple[EvseFixture, LoadManagement, list[float | None]]]:
     """A vehicle that charges without a grid meter, and the limit of the profiles at each decision."""
-    async with post(path) as fixture:
+    async with evse_fixture(path) as fixture:
         store = ProfileStore({1: 3}, no_selectable_phases)
         load = assemble(LoadController(fixture.clock, store, None), store, {1: fixture.evse}, fixture.database)
         decided: list[float | None] = []
@@ -206,7 +206,7 @@ async def decisions_without_meter(path: Path) -> AsyncGenerator[tuple[Post, Load
         running.cancel()
 
 
-async def install(fixture: Post, load: LoadManagement, limit_a: float) -> None:
+async def install(fixture: EvseFixture, load: LoadManagement, limit_a: float) -> None:
     """Install a TxDefaultProfile as the CSMS does, and let the station react at once."""
     load.profiles.store.install(default(limit_a))
     load.decisions.note_profiles_changed()

@@ -19,8 +19,8 @@ from station.core.model import PilotState, TriggerReason
 from station.load.load_management import LoadManagement
 from tests import fakes
 from tests.databases import open_database
+from tests.station.evse_fixture import EvseFixture
 from tests.station.load.assembled_load import assemble
-from tests.station.post import Post
 
 SELECTOR_A = 8.0
 
@@ -28,12 +28,12 @@ SELECTOR_A = 8.0
 class Pair:
     """Two EVSEs behind one selector, and the highest sum that their pilots may have signalled at any moment."""
 
-    def __init__(self, first: Post, second: Post, load: LoadManagement) -> None:
+    def __init__(self, first: EvseFixture, second: EvseFixture, load: LoadManagement) -> None:
         self.fixtures = (first, second)
         self.load = load
         self.most_a = 0.0
         for fixture in self.fixtures:
-            fixture.board.ordered.subscribe(lambda _: self.measure())
+            fixture.board.command_changed.subscribe(lambda _: self.measure())
 
     def measure(self) -> None:
         """Update the highest sum; a board that carries out a command may signal its previous or its new current."""
@@ -43,23 +43,25 @@ class Pair:
         """Advance the time; contactors follow, and vehicles draw what they are offered."""
         for _ in range(seconds):
             for fixture in self.fixtures:
-                if fixture.board.commands[-1].contactor is not fixture.board.seen.contactor_closed:
-                    await fixture.obey()
+                if fixture.board.commands[-1].contactor is not fixture.board.observation.contactor_closed:
+                    await fixture.switch_contactor()
                 offered_a = fixture.board.commands[-1].pilot_a or 0.0
-                fixture.meter.shows = fakes.reading(1000.0, offered_a if fixture.board.seen.contactor_closed else 0.0)
+                fixture.meter.reading = fakes.reading(
+                    1000.0, offered_a if fixture.board.observation.contactor_closed else 0.0
+                )
             await self.fixtures[0].clock.advance(1)
 
     async def arrive(self, number: int) -> None:
         """A vehicle is plugged in at an EVSE, and its card is presented."""
         fixture = self.fixtures[number - 1]
-        await fixture.see(pilot=PilotState.B, cable_plugged=True)
+        await fixture.observe(pilot=PilotState.B, cable_plugged=True)
         fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await fixture.clock.advance(0)
-        await fixture.see(pilot=PilotState.C)
+        await fixture.observe(pilot=PilotState.C)
 
     async def leave(self, number: int) -> None:
         """The vehicle is unplugged."""
-        await self.fixtures[number - 1].see(pilot=PilotState.A, cable_plugged=False)
+        await self.fixtures[number - 1].observe(pilot=PilotState.A, cable_plugged=False)
 
     @property
     def charging(self) -> list[bool]:
@@ -67,7 +69,7 @@ class Pair:
         return [fixture.board.commands[-1].pilot_a is not None for fixture in self.fixtures]
 
 
-def signalled_a(fixture: Post) -> float:
+def signalled_a(fixture: EvseFixture) -> float:
     commands: list[Outputs | None] = [fixture.board.commands[-1], fixture.board.in_progress]
     return max(command.pilot_a or 0.0 for command in commands if command is not None)
 
@@ -76,9 +78,9 @@ def signalled_a(fixture: Post) -> float:
 async def pair(path: Path, takes_s: tuple[float, float]) -> AsyncGenerator[Pair]:
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
-        fixtures = [Post(database, clock, EvseLayout(number), None) for number in (1, 2)]
+        fixtures = [EvseFixture(database, clock, EvseLayout(number), None) for number in (1, 2)]
         for fixture, board_takes_s in zip(fixtures, takes_s, strict=True):
-            fixture.board.clock, fixture.board.takes_s = clock, board_takes_s
+            fixture.board.clock, fixture.board.command_duration_s = clock, board_takes_s
         evses = {fixture.evse.id: fixture.evse for fixture in fixtures}
         store = ProfileStore({1: 3, 2: 3}, no_selectable_phases)
         controller = LoadController(clock, store, None, station_limit_a=SELECTOR_A)

@@ -10,7 +10,7 @@ from station.core.model import Fault
 from station.load.protection_config import ProtectionConfig
 from station.load.residual_current import ResidualCurrentGuard
 from station.storage.fact_store import FactStore
-from tests.station.post import Post, post
+from tests.station.evse_fixture import EvseFixture, evse_fixture
 
 
 class SlowBackPlate(ConfiguredBackPlate):
@@ -27,19 +27,19 @@ class SlowBackPlate(ConfiguredBackPlate):
         await self.answers.wait()
 
 
-def _guard(fixture: Post, plate: SlowBackPlate) -> ResidualCurrentGuard:
+def _guard(fixture: EvseFixture, plate: SlowBackPlate) -> ResidualCurrentGuard:
     facts = FactStore(fixture.database, "residual-current")
     protection, drivers = ProtectionConfig(shunt_trip="hold"), {1: fixture.assembly.driver}
     return ResidualCurrentGuard({1: fixture.evse}, drivers, plate, facts, protection, fixture.clock)
 
 
 async def test_a_fault_while_the_coil_is_being_released_energises_it(tmp_path: Path) -> None:
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         plate = SlowBackPlate()
         driving = asyncio.create_task(_guard(fixture, plate).drive_shunt_trip())
         await fixture.clock.settle()
         assert plate.orders == [False]
-        await fixture.see(faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
+        await fixture.observe(faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
         plate.answers.set()
         await fixture.clock.advance(1)
         assert plate.orders == [False, True]

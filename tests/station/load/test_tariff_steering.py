@@ -20,10 +20,10 @@ from station.load.charge_plans import ChargePlans
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
 from station.storage.fact_store import FactStore
 from tests import fakes
-from tests.station.post import PLUGGED, Post, post
+from tests.station.evse_fixture import PLUGGED, EvseFixture, evse_fixture
 
 
-def limit_at(fixture: Post, steering: TariffSteering) -> Limit | None:
+def limit_at(fixture: EvseFixture, steering: TariffSteering) -> Limit | None:
     """The limit of a vehicle that is connected and authorized."""
     state = fixture.evse.state
     fixture.evse.state = replace(state, seen=PLUGGED, authorization=Authorization(fakes.CARD))
@@ -33,7 +33,7 @@ def limit_at(fixture: Post, steering: TariffSteering) -> Limit | None:
 
 async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_departure(tmp_path: Path) -> None:
     """A vehicle that is plugged in while the station starts; its register has counted for years."""
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         plans = ChargePlans([1], ChargePlanSettings(), FactStore(fixture.database, "charge-plan"))
         departure = (fakes.NOON + timedelta(hours=2)).time()
         await plans.change(None, ChargePlan(TariffMode.OFF_PEAK, departure, 3680.0))
@@ -52,7 +52,7 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
 
 
 async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         plans = ChargePlans([1], ChargePlanSettings(), FactStore(fixture.database, "charge-plan"))
         await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
         assert (
@@ -83,7 +83,7 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
 async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_moment_that_nobody_knows(
     tmp_path: Path,
 ) -> None:
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         plans = ChargePlans([1], ChargePlanSettings(), FactStore(fixture.database, "charge-plan"))
         await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
         steering = TariffSteering([fixture.evse], plans, ClockSettings(), fixture.clock, has_meter=True)

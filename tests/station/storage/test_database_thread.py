@@ -287,10 +287,10 @@ def test_the_file_that_was_not_used_for_longest_is_closed_first() -> None:
     assert files.seconds_until_due() is None
     for used in (first, second, first):
         files.used(used)
-    files.close_one()
+    files.close_due_file()
     assert (first.closed, second.closed) == (0, 1)
-    files.close_one()
-    files.close_one()
+    files.close_due_file()
+    files.close_due_file()
     assert (first.closed, second.closed) == (1, 1)
     assert files.seconds_until_due() is None
 
@@ -321,7 +321,7 @@ def test_the_file_of_a_process_with_one_station_is_never_due() -> None:
 def test_a_file_in_use_is_not_closed() -> None:
     files, file = OpenFiles(3600.0), CountedFile()
     files.used(file)
-    files.close_one()
+    files.close_due_file()
     due_s = files.seconds_until_due()
     assert due_s is not None
     assert 0.0 < due_s <= 3600.0
@@ -336,5 +336,5 @@ def test_the_closing_of_many_files_is_published_once_no_other_one_is_due() -> No
         for _ in range(count):
             files.used(CountedFile())
         for _ in range(count):
-            files.close_one()
+            files.close_due_file()
         assert closed == known

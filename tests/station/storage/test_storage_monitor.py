@@ -28,7 +28,7 @@ async def test_little_space_is_reported_once_until_it_was_better(tmp_path: Path)
 
     async with open_database(tmp_path / "db", clock) as database:
         events = SecurityEvents(database, clock)
-        watchers = space_watchers(StorageMonitor(tmp_path, clock, measure), events, fakes.LoudCalls())
+        watchers = space_watchers(StorageMonitor(tmp_path, clock, measure), events, fakes.RaisingCalls())
         watching = [asyncio.ensure_future(watcher()) for watcher in watchers]
         await clock.advance(600.0 * len(free))
         for task in watching:

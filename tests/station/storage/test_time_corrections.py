@@ -22,7 +22,7 @@ from station.storage.time_corrections import TimeCorrection
 from tests import fakes
 from tests.databases import open_database
 from tests.station.billing_fixture import BillingFixture, running_journal
-from tests.station.post import post
+from tests.station.evse_fixture import evse_fixture
 
 LATE, EARLY = timedelta(hours=12), timedelta(hours=-12)
 
@@ -156,7 +156,10 @@ async def test_a_charge_during_which_the_clock_is_set_ends_with_times_that_follo
     tmp_path: Path, by: timedelta, signed: bool
 ) -> None:
     """The begin in the Ended event is the begin of the Started event; signed readings keep only their own time."""
-    async with post(tmp_path, signed=True) as fixture, running_journal(BillingFixture(fixture, tmp_path)) as billing:
+    async with (
+        evse_fixture(tmp_path, signed=True) as fixture,
+        running_journal(BillingFixture(fixture, tmp_path)) as billing,
+    ):
         fixture.meter.clock = fixture.clock
         fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, signed)
         await fixture.clock.advance(1)

@@ -21,7 +21,7 @@ from station.billing.transaction_log import TransactionQuery
 from station.core.model import Fault, PilotState, TransactionEvent
 from tests import fakes
 from tests.station.billing_fixture import LINKY, VERSIONS, BillingFixture, billing_fixture, running_journal
-from tests.station.post import post
+from tests.station.evse_fixture import evse_fixture
 
 _ALL = TransactionQuery()
 
@@ -103,7 +103,7 @@ async def test_a_meter_that_is_silent_where_the_period_changes_makes_a_bill_that
         await billing.prices.load(LINKY)
         billing.period = "HP"
         await billing.evse_fixture.charge()
-        billing.evse_fixture.meter.shows = None
+        billing.evse_fixture.meter.reading = None
         billing.period = "HC"
         billing.journal_writer.request_tariff_entry()
         await billing.evse_fixture.clock.advance(1)
@@ -119,7 +119,7 @@ async def test_a_power_cut_between_the_record_and_the_journal_loses_nothing_and_
     tmp_path: Path,
 ) -> None:
     """The next run continues where the journal says that the last one was."""
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         without_journal = BillingFixture(fixture, tmp_path)
         await without_journal.prices.load(LINKY)
         await fixture.charge()  # recorded while no journal is written
@@ -128,7 +128,7 @@ async def test_a_power_cut_between_the_record_and_the_journal_loses_nothing_and_
             # Only what is recorded from the first boot of a journal on is in it.
             assert first.entries(JournalEvent.BEGIN, JournalEvent.END) == []
         await fixture.charge()
-        fixture.meter.shows = fakes.reading(3000.0)
+        fixture.meter.reading = fakes.reading(3000.0)
         await without_journal.stop_charge(3000.0)
         for _ in range(2):
             async with running_journal(BillingFixture(fixture, tmp_path)) as billing:
@@ -163,7 +163,7 @@ class InterruptedJournal(RegisterJournal):
 
 
 async def test_a_stop_while_an_end_is_being_written_does_not_write_it_twice(tmp_path: Path) -> None:
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         journal = billing.journal_writer.journal = InterruptedJournal(tmp_path)
         await billing.journal_writer.load(VERSIONS, "PowerUp")
@@ -183,7 +183,7 @@ async def test_an_end_whose_sync_failed_is_on_the_disk_and_is_not_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line is in the file, the disk has not confirmed it, and other things happen before the next attempt."""
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.journal_writer.load(VERSIONS, "PowerUp")
         running = asyncio.create_task(billing.journal_writer.run())
@@ -210,7 +210,7 @@ async def test_a_journal_on_a_disk_that_refuses_is_no_reason_not_to_charge_and_i
 ) -> None:
     blocked = tmp_path / "register-journal.jsonl"
     blocked.mkdir()
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.journal_writer.load(VERSIONS, "PowerUp")
         with pytest.raises(JournalError):
@@ -228,7 +228,7 @@ async def test_a_journal_that_refuses_leaves_each_tariff_period_its_own_register
     """On a full disk the database often takes what the journal cannot: the bill is that of the hours that were."""
     blocked = tmp_path / "register-journal.jsonl"
     blocked.mkdir()
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.prices.load(LINKY)
         await billing.journal_writer.load(VERSIONS, "PowerUp")
@@ -255,8 +255,8 @@ async def test_a_bill_that_was_made_stays_where_the_books_go_through_old_events_
     async with billing_fixture(tmp_path) as billing:
         await billing.prices.load(replace(LINKY, idle_per_hour=Decimal(6)))
         await billing.evse_fixture.charge()
-        await billing.evse_fixture.see(pilot=PilotState.B)
-        await billing.evse_fixture.obey()
+        await billing.evse_fixture.observe(pilot=PilotState.B)
+        await billing.evse_fixture.switch_contactor()
         await billing.evse_fixture.clock.advance(3600)
         await billing.stop_charge(3000.0)
         ((_, bill),) = billing.billed
@@ -283,7 +283,7 @@ async def test_prices_software_faults_and_tampering_are_noted(tmp_path: Path) ->
             JournalEvent.METER_RESTORED,
         ]
         assert "0.30" in str(billing.entries(JournalEvent.PRICES)[0].note.details["prices"])
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.journal_writer.load({**VERSIONS, "program": "2"}, "PowerUp")
         (software,) = billing.entries(JournalEvent.SOFTWARE)
@@ -380,7 +380,7 @@ async def test_corrections_that_are_not_small_alone_or_in_sum_are_noted_at_once(
 async def test_corrections_that_were_counted_are_noted_before_a_transaction_begins_or_ends_and_at_a_stop(
     tmp_path: Path,
 ) -> None:
-    async with post(tmp_path) as outside:
+    async with evse_fixture(tmp_path) as outside:
         async with running_journal(BillingFixture(outside, tmp_path)) as billing:
             billing.time_quality.note_time_set(TimeSource.CSMS, timedelta(0))
             for seconds in (1.0, 2.0):
@@ -403,7 +403,7 @@ async def test_corrections_that_were_counted_are_noted_before_a_transaction_begi
 
 async def test_a_disk_that_refuses_the_right_times_gets_them_later_in_the_log_too(tmp_path: Path) -> None:
     """Two corrections: first the machine's clock is set, then the CSMS sets the time."""
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.journal_writer.load(VERSIONS, "PowerUp")
         await fixture.charge()
@@ -435,7 +435,7 @@ async def test_an_end_that_the_right_clock_has_timed_stays_where_the_wrong_one_w
     tmp_path: Path, ahead: timedelta
 ) -> None:
     """It comes to the disk before the correction does."""
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.journal_writer.load(VERSIONS, "PowerUp")
         await fixture.charge()
@@ -457,7 +457,7 @@ async def test_prices_that_the_installation_file_asks_are_noted_once_and_again_w
 ) -> None:
     noted: list[str] = []
     for installed in (None, LINKY, LINKY, replace(LINKY, time_per_hour=Decimal(2)), None):
-        async with post(tmp_path) as fixture:
+        async with evse_fixture(tmp_path) as fixture:
             billing = BillingFixture(fixture, tmp_path)
             await billing.prices.load(installed)
             async with running_journal(billing):
@@ -474,7 +474,7 @@ async def test_prices_that_the_installation_file_asks_are_noted_once_and_again_w
 
 
 async def test_a_disk_that_refuses_to_store_which_prices_were_noted_stops_nobody(tmp_path: Path) -> None:
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         billing = BillingFixture(fixture, tmp_path)
         await billing.prices.load(LINKY)
         await fixture.database.rows("PRAGMA query_only=1")

@@ -16,8 +16,8 @@ from tests.rows import each_row
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"))
 BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
-LAPSED = ListedToken(IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id), must_ask=True)
-UNREADABLE = ListedToken(IdTokenInfo(AuthorizationStatus.UNKNOWN), must_ask=True)
+LAPSED = ListedToken(IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id), requires_csms=True)
+UNREADABLE = ListedToken(IdTokenInfo(AuthorizationStatus.UNKNOWN), requires_csms=True)
 
 
 class FakeLocalList(dict[tuple[str, str], ListedToken]):
@@ -66,7 +66,7 @@ async def test_online_the_word_of_the_csms_counts_and_is_remembered(known: IdTok
         await setup.tokens.update(fakes.CARD, known)
     setup.csms.answers[fakes.CARD.key] = ACCEPTED
     assert (await setup.authorize()).info == ACCEPTED
-    assert setup.csms.asked == [fakes.CARD]
+    assert setup.csms.requested_tokens == [fakes.CARD]
     assert setup.tokens.find(fakes.CARD) == ACCEPTED
 
 
@@ -75,7 +75,7 @@ async def test_with_pre_authorization_a_known_accepted_token_need_not_be_asked_f
     setup = AuthorizerWithFakes(local_pre_authorize=True)
     await setup.tokens.update(fakes.CARD, ACCEPTED)
     assert await setup.status() is AuthorizationStatus.ACCEPTED
-    assert setup.csms.asked == []
+    assert setup.csms.requested_tokens == []
 
 
 async def test_with_pre_authorization_a_refused_token_is_asked_for_again() -> None:
@@ -84,7 +84,7 @@ async def test_with_pre_authorization_a_refused_token_is_asked_for_again() -> No
     await setup.tokens.update(fakes.CARD, BLOCKED)
     setup.csms.answers[fakes.CARD.key] = ACCEPTED
     assert await setup.status() is AuthorizationStatus.ACCEPTED
-    assert setup.csms.asked == [fakes.CARD]
+    assert setup.csms.requested_tokens == [fakes.CARD]
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -110,7 +110,7 @@ async def test_while_nobody_answers_the_offline_rules_hold(
     if known is not None:
         await setup.tokens.update(fakes.CARD, known)
     assert await setup.status() is status
-    assert setup.csms.asked == ([fakes.CARD] if silent else [])
+    assert setup.csms.requested_tokens == ([fakes.CARD] if silent else [])
     assert setup.tokens.find(fakes.CARD) == known, "C15.FR.01: what was only believed is not cached"
 
 
@@ -143,7 +143,7 @@ async def test_a_token_that_the_local_list_accepts_need_not_be_asked_for(cached:
         await setup.tokens.update(fakes.CARD, cached)
     setup.listed[fakes.CARD.key] = ListedToken(ACCEPTED)
     assert (await setup.authorize()).info == ACCEPTED
-    assert setup.csms.asked == []
+    assert setup.csms.requested_tokens == []
 
 
 @pytest.mark.parametrize("cached", [None, ACCEPTED])
@@ -166,7 +166,7 @@ async def test_a_token_that_the_local_list_refuses_is_asked_for(
     setup.listed[fakes.CARD.key] = listed
     setup.csms.answers[fakes.CARD.key] = ACCEPTED
     assert await setup.status() is (AuthorizationStatus.ACCEPTED if requested else AuthorizationStatus.BLOCKED)
-    assert setup.csms.asked == ([fakes.CARD] if requested else [])
+    assert setup.csms.requested_tokens == ([fakes.CARD] if requested else [])
 
 
 async def test_without_pre_authorization_a_listed_token_is_asked_for_too() -> None:
@@ -224,14 +224,14 @@ async def test_the_local_list_decides_where_the_csms_is_never_asked(
     await setup.tokens.update(fakes.CARD, ACCEPTED)
     setup.listed[fakes.CARD.key] = listed
     assert await setup.status() is status
-    assert setup.csms.asked == []
+    assert setup.csms.requested_tokens == []
 
 
 async def test_without_authorization_whoever_comes_may_charge() -> None:
     """AuthCtrlr.Enabled"""
     setup = AuthorizerWithFakes(auth_enabled=False)
     assert await setup.status() is AuthorizationStatus.ACCEPTED
-    assert setup.csms.asked == []
+    assert setup.csms.requested_tokens == []
     assert setup.tokens.entries() == []
 
 
@@ -256,7 +256,7 @@ async def test_the_csms_is_never_asked_where_that_is_switched_off(
     if known is not None:
         await setup.tokens.update(fakes.CARD, known)
     assert await setup.status() is status
-    assert setup.csms.asked == []
+    assert setup.csms.requested_tokens == []
 
 
 async def test_a_refused_token_is_not_asked_for_again_where_that_is_switched_off() -> None:
@@ -265,7 +265,7 @@ async def test_a_refused_token_is_not_asked_for_again_where_that_is_switched_off
     setup.csms.answers[fakes.CARD.key] = ACCEPTED
     await setup.tokens.update(fakes.CARD, BLOCKED)
     assert await setup.status() is AuthorizationStatus.BLOCKED
-    assert setup.csms.asked == []
+    assert setup.csms.requested_tokens == []
     await setup.tokens.forget(fakes.CARD)
     assert await setup.status() is AuthorizationStatus.ACCEPTED, "one that nobody knows is asked for"
 
@@ -276,7 +276,7 @@ async def test_a_local_id_is_always_asked_for() -> None:
     await setup.tokens.update(ticket, ACCEPTED)
     setup.csms.answers[ticket.key] = BLOCKED
     assert (await setup.authorize(ticket)).info.status is AuthorizationStatus.BLOCKED
-    assert setup.csms.asked == [ticket]
+    assert setup.csms.requested_tokens == [ticket]
 
 
 @pytest.mark.parametrize(

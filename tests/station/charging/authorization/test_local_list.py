@@ -236,7 +236,7 @@ async def test_an_entry_counts_until_its_expiry_where_that_is_supported(tmp_path
         await fixture.clock.advance(1)
         found = await fixture.list.find(fakes.CARD)
         assert found is not None
-        assert (found.must_ask, found.info.accepted) == (supported, not supported)
+        assert (found.requires_csms, found.info.accepted) == (supported, not supported)
         assert (await fixture.content())[1][fakes.CARD.value.casefold()] is found.info.status, "pages show the same"
         assert await fixture.info(fakes.OTHER_CARD) == ACCEPTED, "without cacheExpiryDateTime it never expires"
         assert fixture.list.entries == 2, "cacheExpiryDateTime does not change the list"
@@ -285,7 +285,7 @@ async def test_an_unreadable_entry_is_set_aside_and_charges_nobody(tmp_path: Pat
         await fixture.database.write(
             "UPDATE local_list SET info = '{}' WHERE token = ?", (fakes.CARD.value.casefold(),)
         )
-        unknown = ListedToken(IdTokenInfo(AuthorizationStatus.UNKNOWN), must_ask=True)
+        unknown = ListedToken(IdTokenInfo(AuthorizationStatus.UNKNOWN), requires_csms=True)
         assert await fixture.list.find(fakes.CARD) == unknown
         assert await fixture.info(fakes.OTHER_CARD) == ACCEPTED
         (row,) = fixture.database.unreadable.of("local_list")

@@ -22,28 +22,28 @@ from station.core.model import IdToken, PilotState, StoppedReason, TriggerReason
 from station.core.sampling import ReadingContext
 from station.storage.fact_store import FactStore
 from tests import fakes
-from tests.station.post import Post, post
+from tests.station.evse_fixture import EvseFixture, evse_fixture
 
 
-async def stop_charge(fixture: Post) -> None:
+async def stop_charge(fixture: EvseFixture) -> None:
     """The driver stops the charge."""
     fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-    await fixture.see(pilot=PilotState.B)
-    await fixture.obey()
+    await fixture.observe(pilot=PilotState.B)
+    await fixture.switch_contactor()
     await fixture.clock.advance(20)
     assert fixture.evse.state.transaction is None
 
 
 async def test_where_a_tariff_period_ends_the_register_is_signed_and_sent_with_the_end(tmp_path: Path) -> None:
     """OCA note on signed meter values, 2.3.3: with a change of tariff an intermediate signed value is mandatory."""
-    async with post(tmp_path, signed=True) as fixture:
+    async with evse_fixture(tmp_path, signed=True) as fixture:
         fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
         await fixture.charge()
         identity, signing = fixture.evse.transaction_id, fixture.assembly.signing
         assert identity is not None
         assert signing is not None
         await signing.sign_tariff_change(identity, replace(fakes.reading(1400.0, 16.0), taken_at=fixture.clock.now()))
-        fixture.meter.shows = replace(fakes.reading(2000.0), taken_at=fixture.clock.now())
+        fixture.meter.reading = replace(fakes.reading(2000.0), taken_at=fixture.clock.now())
         await stop_charge(fixture)
         signed = [
             (sample.context, sample.value)
@@ -62,11 +62,11 @@ async def test_where_a_tariff_period_ends_the_register_is_signed_and_sent_with_t
 
 
 async def test_a_meter_that_is_silent_at_the_end_leaves_a_record_that_says_so(tmp_path: Path) -> None:
-    async with post(tmp_path, signed=True) as fixture:
+    async with evse_fixture(tmp_path, signed=True) as fixture:
         await fixture.charge()
         identity = fixture.evse.transaction_id
         assert identity is not None
-        fixture.meter.shows = None
+        fixture.meter.reading = None
         await fixture.clock.advance(1)
         await stop_charge(fixture)
         await fixture.clock.advance(fixture.settings.transactions.end_register_wait_s)
@@ -77,25 +77,25 @@ async def test_a_meter_that_is_silent_at_the_end_leaves_a_record_that_says_so(tm
 
 async def test_a_charge_that_nobody_wants_signed_goes_on_without_a_key(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("no key")
-    async with post(tmp_path, signed=True) as fixture:
+    async with evse_fixture(tmp_path, signed=True) as fixture:
         await fixture.charge()
         assert fixture.evse.transaction_id is not None
         assert await fixture.records.of(fixture.evse.transaction_id) == []
 
 
 async def test_a_transaction_that_was_never_authorized_has_nothing_to_sign(tmp_path: Path) -> None:
-    async with post(tmp_path, signed=True) as fixture:
-        await fixture.see(pilot=PilotState.B, cable_plugged=True)
+    async with evse_fixture(tmp_path, signed=True) as fixture:
+        await fixture.observe(pilot=PilotState.B, cable_plugged=True)
         await fixture.clock.advance(5)
-        await fixture.see(pilot=PilotState.A, cable_plugged=False)
+        await fixture.observe(pilot=PilotState.A, cable_plugged=False)
         await fixture.clock.advance(5)
-        assert [kind for kind, _ in fixture.told] == ["Started", "Ended"]
+        assert [kind for kind, _ in fixture.types_and_triggers] == ["Started", "Ended"]
         assert await fixture.records.stored_after(0, 10) == []
 
 
 async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) -> None:
     """Whoever authorizes later in the same transaction does not take over what somebody else began."""
-    async with post(tmp_path, signed=True) as fixture:
+    async with evse_fixture(tmp_path, signed=True) as fixture:
         fixture.settings.transactions.override(TransactionSettings.tx_stop_points, ("EVConnected",))
         await fixture.charge()
         identity = fixture.evse.transaction_id
@@ -103,7 +103,7 @@ async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) 
         fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
         fixture.evse.authorize(Authorization(fakes.OTHER_CARD), TriggerReason.AUTHORIZED)
         await fixture.clock.advance(2)
-        await fixture.see(pilot=PilotState.A, contactor_closed=False, cable_plugged=False)
+        await fixture.observe(pilot=PilotState.A, contactor_closed=False, cable_plugged=False)
         await fixture.clock.advance(20)
         holders = {ocmf.parse_record(record.text.encode()).text("ID") for record in await fixture.records.of(identity)}
         assert holders == {fakes.CARD.value}
@@ -111,17 +111,17 @@ async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) 
 
 async def test_a_begin_that_is_signed_late_is_not_that_of_the_next_vehicle(tmp_path: Path) -> None:
     """A meter may take seconds to be read; meanwhile one driver leaves and another one comes."""
-    async with post(tmp_path, signed=True) as fixture:
+    async with evse_fixture(tmp_path, signed=True) as fixture:
         fixture.settings.transactions.override(TransactionSettings.tx_start_points, ("DataSigned",))
         fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
         await fixture.clock.advance(2)
-        fixture.meter.clock, fixture.meter.takes_s = fixture.clock, 5.0
+        fixture.meter.clock, fixture.meter.read_duration_s = fixture.clock, 5.0
         for card in (fakes.CARD, fakes.OTHER_CARD):
-            await fixture.see(pilot=PilotState.B, cable_plugged=True)
+            await fixture.observe(pilot=PilotState.B, cable_plugged=True)
             fixture.evse.authorize(Authorization(card), TriggerReason.AUTHORIZED)
             await fixture.clock.advance(4)
             if card is fakes.CARD:
-                await fixture.see(pilot=PilotState.A, cable_plugged=False)
+                await fixture.observe(pilot=PilotState.A, cable_plugged=False)
         await fixture.clock.advance(30)
         identity = fixture.evse.transaction_id
         assert identity is not None
@@ -144,7 +144,7 @@ def test_every_reason_to_stop_has_its_letter() -> None:
 
 async def pages_of_a_charge(path: Path) -> list[str]:
     """Run a charge; returns the page numbers of its records in the order of signing."""
-    async with post(path, signed=True) as fixture:
+    async with evse_fixture(path, signed=True) as fixture:
         await fixture.charge()
         identity, signing = fixture.evse.transaction_id, fixture.assembly.signing
         assert identity is not None
@@ -191,7 +191,7 @@ async def test_no_byte_of_a_signed_record_or_of_a_key_that_flash_memory_has_spoi
     for column, table in (("taken_at", "signed_records"), ("record", "signed_records"), ("since", "signing_keys")):
         folder = tmp_path / column
         folder.mkdir()
-        async with post(folder, signed=True) as fixture:
+        async with evse_fixture(folder, signed=True) as fixture:
             await fixture.charge()
             identity, signing = fixture.evse.transaction_id, fixture.assembly.signing
             assert identity is not None
@@ -200,13 +200,13 @@ async def test_no_byte_of_a_signed_record_or_of_a_key_that_flash_memory_has_spoi
             await fixture.database.write(f"UPDATE {table} SET {column} = replace({column}, '|', 'q')")
             await signing.signatures.load()
             await stop_charge(fixture)
-            assert fixture.told[-1] == ("Ended", "StopAuthorized")
+            assert fixture.types_and_triggers[-1] == ("Ended", "StopAuthorized")
             assert len(await fixture.records.keys()) == 1
             assert len(await fixture.records.of(identity)) == {"taken_at": 0, "record": 1, "since": 2}[column]
 
 
 async def test_a_key_that_flash_memory_has_spoilt_is_known_again_once_it_is_told_again(tmp_path: Path) -> None:
-    async with post(tmp_path, signed=True) as fixture:
+    async with evse_fixture(tmp_path, signed=True) as fixture:
         await fixture.charge()
         (key,) = await fixture.records.keys()
         await fixture.database.write("UPDATE signing_keys SET spki = x'00'")
@@ -248,7 +248,7 @@ async def test_a_record_that_a_meter_still_has_of_another_transaction_is_kept_as
     tmp_path: Path,
 ) -> None:
     """The meter was silent when the first one ended, and the second one ended before the meter had begun it."""
-    async with post(tmp_path) as fixture:
+    async with evse_fixture(tmp_path) as fixture:
         meter, where = OnDemandSigningMeter(), Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
         facts = FactStore(fixture.database, "signing-key")
         signatures = ReadingSigner(

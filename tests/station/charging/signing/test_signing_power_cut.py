@@ -24,7 +24,7 @@ from station.core.sampling import ReadingContext
 from station.storage.database import Database, Row, Statement, StorageError, Value
 from tests import fakes
 from tests.databases import open_database
-from tests.station.post import Post, post
+from tests.station.evse_fixture import EvseFixture, evse_fixture
 
 WRITES = 11
 """of one charge"""
@@ -65,7 +65,7 @@ class Failing(Database):
 
 
 @contextlib.asynccontextmanager
-async def living(folder: Path) -> AsyncGenerator[tuple[Post, Failing]]:
+async def evse_on_failing_disk(folder: Path) -> AsyncGenerator[tuple[EvseFixture, Failing]]:
     """An EVSE on a disk that can fail."""
     found: list[Failing] = []
 
@@ -77,31 +77,31 @@ async def living(folder: Path) -> AsyncGenerator[tuple[Post, Failing]]:
             found.append(failing_disk)
             yield failing_disk
 
-    async with post(folder, signed=True, opener=failing) as fixture:
+    async with evse_fixture(folder, signed=True, opener=failing) as fixture:
         fixture.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
         yield fixture, found[0]
 
 
-def set_reading(fixture: Post, energy_wh: float, current_a: float = 0.0) -> None:
+def set_reading(fixture: EvseFixture, energy_wh: float, current_a: float = 0.0) -> None:
     """Set the reading of the meter, at this time."""
-    fixture.meter.shows = replace(fakes.reading(energy_wh, current_a), taken_at=fixture.clock.now())
+    fixture.meter.reading = replace(fakes.reading(energy_wh, current_a), taken_at=fixture.clock.now())
 
 
-async def charge_until_the_cut(fixture: Post) -> None:
+async def charge_until_the_cut(fixture: EvseFixture) -> None:
     """Charge 500 Wh; the disk may fail at any write."""
     fixture.evse.apply_decision(Decision(16.0, ()))
-    await fixture.see(pilot=PilotState.B, cable_plugged=True)
+    await fixture.observe(pilot=PilotState.B, cable_plugged=True)
     fixture.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
     await fixture.clock.advance(1)
-    await fixture.see(pilot=PilotState.C)
-    await fixture.obey()
-    closed = fixture.board.seen.contactor_closed
+    await fixture.observe(pilot=PilotState.C)
+    await fixture.switch_contactor()
+    closed = fixture.board.observation.contactor_closed
     await fixture.clock.advance(60)
     set_reading(fixture, 1500.0 if closed else 1000.0, 16.0)
     await fixture.clock.advance(1)
     fixture.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-    await fixture.see(pilot=PilotState.B)
-    await fixture.obey()
+    await fixture.observe(pilot=PilotState.B)
+    await fixture.switch_contactor()
     await fixture.clock.advance(20)
 
 
@@ -140,16 +140,16 @@ def last_samples(events: list[TransactionEvent]) -> list[object]:
 @pytest.mark.parametrize("cut", range(WRITES + 2))
 async def test_between_any_two_writes(cut: int, tmp_path: Path) -> None:
     """The signed record, the event, the samples kept for the end: whichever was the last that the disk took."""
-    async with living(tmp_path) as (fixture, disk):
+    async with evse_on_failing_disk(tmp_path) as (fixture, disk):
         set_reading(fixture, 1000.0)
         await fixture.clock.advance(1)
         disk.left = cut
         await charge_until_the_cut(fixture)
         assert (disk.left > 0) is (cut > WRITES), "a charge makes another number of writes than are tried"
-        register_wh = fixture.meter.shows.energy_import_wh if fixture.meter.shows is not None else None
+        register_wh = fixture.meter.reading.energy_import_wh if fixture.meter.reading is not None else None
         assert register_wh is not None
     for _ in range(2):  # and once more: what recovery did is not done again
-        async with living(tmp_path) as (fixture, _disk):
+        async with evse_on_failing_disk(tmp_path) as (fixture, _disk):
             set_reading(fixture, register_wh)
             await end_open_transactions(fixture.outbox, {1: fixture.assembly}, fixture.settings.sampling, fixture.clock)
             pages = [record.page for record in await fixture.records.stored_after(0, 100)]

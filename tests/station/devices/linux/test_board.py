@@ -259,15 +259,15 @@ async def test_with_an_attached_cable_a_vehicle_is_what_the_pilot_tells(tmp_path
 )
 async def test_an_input_is_a_fault_while_it_is_active(tmp_path: Path, line: int, fault: Fault) -> None:
     async with rigged(tmp_path) as rig:
-        rig.bench.put(line, True)
+        rig.bench.set_input(line, True)
         await rig.until(lambda: rig.observation.faults == frozenset({fault}))
-        rig.bench.put(line, False)
+        rig.bench.set_input(line, False)
         await rig.until(lambda: not rig.observation.faults)
 
 
 async def test_the_bay_and_the_contactor_are_seen_and_a_weld_too(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
-        rig.bench.put(BAY, True)
+        rig.bench.set_input(BAY, True)
         await rig.until(lambda: rig.observation.bay_occupied)
         rig.bench.welded = True
         await rig.board.apply(CHARGING)
@@ -324,13 +324,13 @@ async def test_the_monitor_tests_itself_without_a_fault_being_told(tmp_path: Pat
 async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it_ends_after(tmp_path: Path) -> None:
     clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
     board = board_of(bench, clock)
-    bench.chips.on_output = lambda line, active: bench.put(TRIPPED, True) if line == TEST and active else None
+    bench.chips.on_output = lambda line, active: bench.set_input(TRIPPED, True) if line == TEST and active else None
     testing = asyncio.create_task(board.test_residual_monitor())
     await clock.settle()
     with bench.held(0) as converter:
         looking = asyncio.create_task(anext(board.observations()))
         await until(lambda: converter.readers)
-        bench.put(TRIPPED, False)
+        bench.set_input(TRIPPED, False)
         await clock.advance(0.1)
         assert testing.result() is SelfTest.PASSED
         converter.release()
@@ -345,12 +345,12 @@ async def test_a_test_that_is_broken_off_ends_and_its_trip_is_no_fault(tmp_path:
         testing.cancel()
         await asyncio.wait([testing])
         assert not rig.bench.chips.active[TEST]
-        rig.bench.put(TRIPPED, True)
+        rig.bench.set_input(TRIPPED, True)
         await rig.clock.advance(1.9)
         assert not rig.observation.faults
-        rig.bench.put(TRIPPED, False)
+        rig.bench.set_input(TRIPPED, False)
         await rig.clock.advance(0.2)
-        rig.bench.put(TRIPPED, True)
+        rig.bench.set_input(TRIPPED, True)
         await rig.clock.advance(0.1)
         assert rig.observation.faults == {Fault.DC_RESIDUAL_CURRENT}
 
@@ -537,7 +537,7 @@ async def test_phases_are_switched_while_the_contactor_is_open_and_seen_where_th
     rig = Rig(bench, board_of(bench, clock, evse=[evse]), clock)
     following = asyncio.create_task(rig.follow())
     await rig.board.apply(Outputs(phases=3))
-    bench.put(41, True)
+    bench.set_input(41, True)
     await rig.until(lambda: rig.observation.phases == 3)
     await rig.board.apply(Outputs(16.0, contactor=True, phases=3))
     await rig.until(lambda: rig.observation.contactor_closed)
@@ -550,7 +550,7 @@ async def test_phases_are_switched_while_the_contactor_is_open_and_seen_where_th
     assert (rig.observation.phases, rig.observation.faults) == (3, frozenset())
     await clock.advance(2.0)
     assert rig.observation.faults == {Fault.POWER_SWITCH}
-    bench.put(41, False)
+    bench.set_input(41, False)
     await rig.until(lambda: rig.observation.phases == 1)
     assert rig.observation.faults == frozenset()
     following.cancel()
@@ -617,7 +617,7 @@ async def test_the_bits_of_the_selector_are_a_printed_position_or_nothing(
     tmp_path: Path, number: int, position: str | None
 ) -> None:
     bench = Bench(tmp_path)
-    bench.turn(number)
+    bench.set_selector(number)
     async with plated(bench) as (plate, _):
         assert plate.view.selector == position
 
@@ -641,12 +641,12 @@ def test_a_selector_whose_plug_is_off_must_not_allow_more_than_8_a(
 
 async def test_a_selector_that_is_being_turned_is_believed_when_it_stands(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.turn(4)
+    bench.set_selector(4)
     async with plated(bench) as (plate, clock):
-        bench.turn(7)  # between 16 and 12 A all bits bounce
+        bench.set_selector(7)  # between 16 and 12 A all bits bounce
         await clock.advance(0.2)
         assert plate.view.selector == "16"
-        bench.turn(5)
+        bench.set_selector(5)
         await clock.advance(0.2)
         assert plate.view.selector == "16"
         await clock.advance(0.2)
@@ -660,10 +660,10 @@ async def test_a_plate_without_a_selector_tells_none(tmp_path: Path) -> None:
 
 async def test_jumpers_stand_on_one_position_or_cannot_be_read(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.put(JUMPERS[1], True)
+    bench.set_input(JUMPERS[1], True)
     async with plated(bench) as (plate, clock):
         assert plate.view.jumpers == "3-4"
-        bench.put(JUMPERS[4], True)
+        bench.set_input(JUMPERS[4], True)
         await clock.advance(0.5)
         assert plate.view.jumpers is None
 
@@ -672,7 +672,7 @@ async def test_the_flap_is_seen_and_the_shunt_trip_is_driven(tmp_path: Path) -> 
     bench = Bench(tmp_path)
     async with plated(bench) as (plate, clock):
         assert not plate.view.flap_open
-        bench.put(FLAP, True)
+        bench.set_input(FLAP, True)
         await clock.advance(0.5)
         assert plate.view.flap_open
         await plate.energise_shunt_trip(True)

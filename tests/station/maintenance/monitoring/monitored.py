@@ -57,7 +57,7 @@ ABSENT = Monitor(
 )
 
 
-class World:
+class Environment:
     """The parts that survive a reboot: values of the variables, CSMS link, transactions, clock and disk."""
 
     def __init__(self, folder: Path) -> None:
@@ -82,7 +82,7 @@ class World:
 
 
 class _Csms(NoCsms):
-    def __init__(self, environment: World) -> None:
+    def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
     @property
@@ -91,7 +91,7 @@ class _Csms(NoCsms):
 
 
 class _Evses:
-    def __init__(self, environment: World) -> None:
+    def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self.transaction_changed: Event[int] = Event()
 
@@ -109,12 +109,12 @@ class _Evses:
 class Monitored:
     """One run of a station that consists of variables and their monitoring."""
 
-    def __init__(self, environment: World, database: Database) -> None:
+    def __init__(self, environment: Environment, database: Database) -> None:
         self.environment, self.store, self.set_aside = environment, MonitorStore(database), SetAsideRows(database)
         store = self.store
         self.clock = environment.clock
         self.moved: Event[None] = Event()
-        auxiliary = fakes.LoudCalls()
+        auxiliary = fakes.RaisingCalls()
         self.model = DeviceModel(self._variables(), auxiliary)
         variables = MonitoredModel(self.model, auxiliary)
         self.evses = _Evses(environment)
@@ -177,7 +177,7 @@ class Monitored:
         (result,) = await self.monitoring.set_monitors([request])
         return result
 
-    async def have(self, **values: str) -> None:
+    async def set_values(self, **values: str) -> None:
         """Change values of variables, and let the monitors evaluate them."""
         self.environment.values.update(values)
         self.moved.publish(None)
@@ -234,7 +234,7 @@ def summary(events: Sequence[MonitoringEvent]) -> list[tuple[str, str, bool | No
 
 
 @contextlib.asynccontextmanager
-async def running(environment: World, *, settled: bool = True) -> AsyncGenerator[Monitored]:
+async def running(environment: Environment, *, settled: bool = True) -> AsyncGenerator[Monitored]:
     """Boot: monitoring is loaded and runs; at the end the power fails."""
     async with open_database(environment.folder / "borne.sqlite", environment.clock) as database:
         monitored = Monitored(environment, database)

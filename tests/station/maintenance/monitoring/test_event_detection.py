@@ -25,23 +25,23 @@ from tests.station.maintenance.monitoring.monitored import (
     SECRET,
     STATE,
     UPPER,
-    World,
+    Environment,
     running,
     summary,
 )
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> World:
-    return World(tmp_path)
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path)
 
 
-async def test_an_event_names_its_monitor_variable_value_and_transaction(environment: World) -> None:
+async def test_an_event_names_its_monitor_variable_value_and_transaction(environment: Environment) -> None:
     """N07.FR.06, N07.FR.16."""
     async with running(environment) as station:
         result = await station.set(POWER, UPPER, 100.0)
         await station.begin_transaction()
-        await station.have(Power="150.0")
+        await station.set_values(Power="150.0")
         (event,) = station.waiting()
         assert (event.monitor_id, event.address, event.value) == (result.id, POWER, "150.0")
         assert (event.trigger, event.cleared) == (EventTrigger.ALERTING, False)
@@ -50,7 +50,7 @@ async def test_an_event_names_its_monitor_variable_value_and_transaction(environ
         assert event.occurred_at == environment.clock.now()
 
 
-async def test_a_threshold_that_is_exceeded_when_it_is_set_is_reported_at_once(environment: World) -> None:
+async def test_a_threshold_that_is_exceeded_when_it_is_set_is_reported_at_once(environment: Environment) -> None:
     """N07.FR.16, N07.FR.17."""
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 40.0)
@@ -58,16 +58,16 @@ async def test_a_threshold_that_is_exceeded_when_it_is_set_is_reported_at_once(e
         assert summary(station.waiting()) == [("Level", "50", False), ("Level", "50", False)]
 
 
-async def test_returning_within_the_threshold_is_reported_as_cleared(environment: World) -> None:
+async def test_returning_within_the_threshold_is_reported_as_cleared(environment: Environment) -> None:
     """N07.FR.02"""
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         for level in ("61", "70", "60", "59", "61"):
-            await station.have(Level=level)
+            await station.set_values(Level=level)
         assert summary(station.delivered()) == [("Level", "61", False), ("Level", "60", True), ("Level", "61", False)]
 
 
-async def test_a_short_excursion_between_two_wake_ups_is_not_lost(environment: World) -> None:
+async def test_a_short_excursion_between_two_wake_ups_is_not_lost(environment: Environment) -> None:
     """No event is suppressed, however close two changes are."""
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
@@ -78,7 +78,7 @@ async def test_a_short_excursion_between_two_wake_ups_is_not_lost(environment: W
         assert [event.value for event in station.waiting()] == ["70", "50", "71", "51"]
 
 
-async def test_replacing_a_threshold_evaluates_it_again(environment: World) -> None:
+async def test_replacing_a_threshold_evaluates_it_again(environment: Environment) -> None:
     """N07.FR.11"""
     async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 60.0)
@@ -89,7 +89,7 @@ async def test_replacing_a_threshold_evaluates_it_again(environment: World) -> N
         assert summary(station.delivered()) == [("Level", "50", False), ("Level", "50", True)]
 
 
-async def test_a_replacement_that_is_not_reported_now_is_reported_later(environment: World) -> None:
+async def test_a_replacement_that_is_not_reported_now_is_reported_later(environment: Environment) -> None:
     """N07.FR.11 while offline, and what is known of it after a reboot."""
     async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 60.0, 8)
@@ -107,18 +107,18 @@ async def test_a_replacement_that_is_not_reported_now_is_reported_later(environm
         assert station.waiting() == []
 
 
-async def test_removing_an_exceeded_threshold_sends_no_clear(environment: World) -> None:
+async def test_removing_an_exceeded_threshold_sends_no_clear(environment: Environment) -> None:
     """N07.FR.12"""
     async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 40.0)
         assert first.id is not None
         assert len(station.delivered()) == 1
         await station.monitoring.clear([first.id])
-        await station.have(Level="30")
+        await station.set_values(Level="30")
         assert station.waiting() == []
 
 
-async def test_a_change_of_a_write_only_variable_is_reported_without_its_value(environment: World) -> None:
+async def test_a_change_of_a_write_only_variable_is_reported_without_its_value(environment: Environment) -> None:
     """N07.FR.10"""
     async with running(environment) as station:
         assert (await station.set(SECRET, DELTA, 1.0)).id is not None
@@ -133,7 +133,7 @@ async def test_a_change_of_a_write_only_variable_is_reported_without_its_value(e
         assert station.waiting() == []
 
 
-async def test_a_variable_of_a_live_part_is_sampled_while_it_is_monitored(environment: World) -> None:
+async def test_a_variable_of_a_live_part_is_sampled_while_it_is_monitored(environment: Environment) -> None:
     async with running(environment) as station:
         first = await station.set(LIVE, DELTA, 1.0)
         assert first.id is not None
@@ -144,7 +144,7 @@ async def test_a_variable_of_a_live_part_is_sampled_while_it_is_monitored(enviro
         assert station.registry.sampled == {}
 
 
-async def test_a_periodic_monitor_reports_every_interval(environment: World) -> None:
+async def test_a_periodic_monitor_reports_every_interval(environment: Environment) -> None:
     """N08.FR.05, N08.FR.06."""
     async with running(environment) as station:
         await station.wait(3.0)
@@ -159,7 +159,7 @@ async def test_a_periodic_monitor_reports_every_interval(environment: World) -> 
         }
 
 
-async def test_a_clock_aligned_monitor_reports_at_whole_intervals_of_the_day(environment: World) -> None:
+async def test_a_clock_aligned_monitor_reports_at_whole_intervals_of_the_day(environment: Environment) -> None:
     """N08.FR.07: also after the clock was set."""
     async with running(environment) as station:
         await station.wait(100.0)
@@ -173,13 +173,13 @@ async def test_a_clock_aligned_monitor_reports_at_whole_intervals_of_the_day(env
         assert [event.occurred_at.strftime("%H:%M:%S") for event in station.delivered()] == ["12:45:00"]
 
 
-async def test_a_monitor_of_transactions_sleeps_without_one(environment: World) -> None:
+async def test_a_monitor_of_transactions_sleeps_without_one(environment: Environment) -> None:
     """SetMonitoringDataType.transaction"""
     async with running(environment) as station:
         await station.set(POWER, UPPER, 100.0, transaction=True)
         await station.set(POWER, PERIODIC, 60.0, transaction=True)
         await station.set(LEVEL, UPPER, 40.0, transaction=True)
-        await station.have(Power="200.0")
+        await station.set_values(Power="200.0")
         await station.wait(120.0)
         assert station.waiting() == []
         await station.begin_transaction()
@@ -188,41 +188,43 @@ async def test_a_monitor_of_transactions_sleeps_without_one(environment: World) 
         (periodic,) = station.delivered()
         assert (periodic.trigger, periodic.transaction_id) == (EventTrigger.PERIODIC, "tx-1")
         await station.end_transaction()
-        await station.have(Power="0.0")
+        await station.set_values(Power="0.0")
         await station.wait(60.0)
         assert station.waiting() == []
 
 
-async def test_only_events_within_the_level_are_reported(environment: World) -> None:
+async def test_only_events_within_the_level_are_reported(environment: Environment) -> None:
     """N05.FR.03, N07.FR.15: the page shows them all."""
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0, 5)
         await station.set(LEVEL, UPPER, 60.0, 6)
         await station.monitoring.set_level(5)
-        await station.have(Level="70")
+        await station.set_values(Level="70")
         assert [event.severity for event in station.delivered()] == [5]
         assert [event.severity for event in station.events] == [5, 6]
-        await station.have(Level="50")
+        await station.set_values(Level="50")
         await station.monitoring.set_level(9)
-        await station.have(Level="50")
+        await station.set_values(Level="50")
         assert [event.severity for event in station.delivered()] == [5]
 
 
-async def test_what_the_level_has_hidden_is_reported_once_it_is_allowed_if_it_still_lasts(environment: World) -> None:
+async def test_what_the_level_has_hidden_is_reported_once_it_is_allowed_if_it_still_lasts(
+    environment: Environment,
+) -> None:
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0, 8)
         await station.monitoring.set_level(5)
-        await station.have(Level="70")
+        await station.set_values(Level="70")
         assert station.waiting() == []
         await station.monitoring.set_level(8)
         await environment.clock.settle()
         assert summary(station.delivered()) == [("Level", "70", False)]
-        await station.have(Level="50")
+        await station.set_values(Level="50")
         assert summary(station.delivered()) == [("Level", "50", True)]
         assert len(station.events) == 2
 
 
-async def test_offline_events_wait_on_disk_up_to_their_severity(environment: World) -> None:
+async def test_offline_events_wait_on_disk_up_to_their_severity(environment: Environment) -> None:
     """N07.FR.04, N08.FR.03: in order, over a reboot; others are not queued."""
     environment.settings.override(MonitoringSettings.offline_queuing_severity, 5)
     async with running(environment) as station:
@@ -231,9 +233,9 @@ async def test_offline_events_wait_on_disk_up_to_their_severity(environment: Wor
         await station.set(LEVEL, PERIODIC, 60.0, 5)
         await station.set(LEVEL, PERIODIC, 60.0, 6)
         await station.go_offline()
-        await station.have(Level="70")
+        await station.set_values(Level="70")
         await station.wait(60.0)
-        await station.have(Level="50")
+        await station.set_values(Level="50")
         await station.save_due_events()
     expected = [("Level", "70", False), ("Level", "70", None), ("Level", "50", True)]
     async with running(environment, settled=False) as station:
@@ -246,7 +248,9 @@ async def test_offline_events_wait_on_disk_up_to_their_severity(environment: Wor
         assert station.waiting() == []
 
 
-async def test_monitors_above_the_severity_are_reported_as_they_are_when_the_link_is_back(environment: World) -> None:
+async def test_monitors_above_the_severity_are_reported_as_they_are_when_the_link_is_back(
+    environment: Environment,
+) -> None:
     """N07, remark: what was triggered and cleared offline is not reported, what still lasts is (TC_N_23_CS)."""
     environment.settings.override(MonitoringSettings.offline_queuing_severity, 5)
     async with running(environment) as station:
@@ -254,24 +258,24 @@ async def test_monitors_above_the_severity_are_reported_as_they_are_when_the_lin
         await station.set(STATE, DELTA, 1.0, 8)
         await station.set(LEVEL, UPPER, 60.0, 8)
         await station.go_offline()
-        await station.have(State="Busy", Level="70")
-        await station.have(State="Idle", Level="50")
+        await station.set_values(State="Busy", Level="70")
+        await station.set_values(State="Idle", Level="50")
         await station.go_online()
         assert station.waiting() == []
         await station.go_offline()
-        await station.have(State="Busy", Level="70")
+        await station.set_values(State="Busy", Level="70")
         await station.go_online()
         assert summary(station.delivered()) == [("State", "Busy", None), ("Level", "70", False)]
-        await station.have(Level="50")
+        await station.set_values(Level="50")
         assert summary(station.delivered()) == [("Level", "50", True)]
 
 
-async def test_an_event_that_was_not_sent_before_the_link_was_lost_is_not_forgotten(environment: World) -> None:
+async def test_an_event_that_was_not_sent_before_the_link_was_lost_is_not_forgotten(environment: Environment) -> None:
     environment.settings.override(MonitoringSettings.offline_queuing_severity, 5)
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0, 5)
         await station.set(LEVEL, UPPER, 60.0, 6)
-        await station.have(Level="70")
+        await station.set_values(Level="70")
         assert len(station.waiting()) == 2
         await station.go_offline()
         assert [event.severity for event in station.waiting()] == [5]
@@ -279,11 +283,11 @@ async def test_an_event_that_was_not_sent_before_the_link_was_lost_is_not_forgot
         assert [event.severity for event in station.delivered()] == [5, 6]
 
 
-async def test_a_threshold_that_is_within_again_after_a_reboot_is_cleared(environment: World) -> None:
+async def test_a_threshold_that_is_within_again_after_a_reboot_is_cleared(environment: Environment) -> None:
     """N07.FR.14"""
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
-        await station.have(Level="70")
+        await station.set_values(Level="70")
         assert summary(station.delivered()) == [("Level", "70", False)]
         await station.save_due_events()
     async with running(environment) as station:
@@ -296,16 +300,16 @@ async def test_a_threshold_that_is_within_again_after_a_reboot_is_cleared(enviro
         assert station.waiting() == []
 
 
-async def test_an_event_that_a_power_cut_has_lost_is_triggered_again(environment: World) -> None:
+async def test_an_event_that_a_power_cut_has_lost_is_triggered_again(environment: Environment) -> None:
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
-        await station.have(Level="70")
+        await station.set_values(Level="70")
         assert len(station.waiting()) == 1  # not answered yet
     async with running(environment) as station:
         assert summary(station.waiting()) == [("Level", "70", False)]
 
 
-async def test_a_change_during_a_reboot_is_reported_by_a_delta_monitor(environment: World) -> None:
+async def test_a_change_during_a_reboot_is_reported_by_a_delta_monitor(environment: Environment) -> None:
     """N07.FR.19: since the monitor was set, or its last event."""
     async with running(environment) as station:
         await station.set(STATE, DELTA, 1.0)
@@ -314,9 +318,9 @@ async def test_a_change_during_a_reboot_is_reported_by_a_delta_monitor(environme
         assert ("State", "Busy", None) in summary(station.delivered())
 
 
-async def test_hard_wired_and_preconfigured_monitors_say_what_they_are(environment: World) -> None:
+async def test_hard_wired_and_preconfigured_monitors_say_what_they_are(environment: Environment) -> None:
     async with running(environment) as station:
-        await station.have(Level="95", State="Busy")
+        await station.set_values(Level="95", State="Busy")
         kinds = {event.monitor_id: event.notification_type for event in station.waiting()}
         assert kinds == {
             HARD_WIRED.id: EventNotificationType.HARD_WIRED_MONITOR,
@@ -324,12 +328,12 @@ async def test_hard_wired_and_preconfigured_monitors_say_what_they_are(environme
         }
 
 
-async def test_a_fault_is_notified_and_is_the_cause_of_what_it_brings_about(environment: World) -> None:
+async def test_a_fault_is_notified_and_is_the_cause_of_what_it_brings_about(environment: Environment) -> None:
     """G05.FR.02, N07.FR.05: HardWiredNotification with techCode and techInfo."""
     async with running(environment) as station:
         await station.set(AVAILABILITY, DELTA, 1.0)
         await station.begin_transaction()
-        await station.have(AvailabilityState="Faulted", Problem="true")
+        await station.set_values(AvailabilityState="Faulted", Problem="true")
         fault, consequence = station.delivered()
         assert (fault.address.component, fault.value, fault.cleared) == ("Lock", "true", False)
         assert fault.notification_type is EventNotificationType.HARD_WIRED_NOTIFICATION
@@ -337,14 +341,14 @@ async def test_a_fault_is_notified_and_is_the_cause_of_what_it_brings_about(envi
         assert (fault.monitor_id, fault.transaction_id, fault.cause) == (None, "tx-1", None)
         assert fault.trigger is EventTrigger.DELTA
         assert (consequence.value, consequence.cause) == ("Faulted", fault.id)
-        await station.have(AvailabilityState="Available", Problem="false")
+        await station.set_values(AvailabilityState="Available", Problem="false")
         cleared, recovered = station.delivered()
         assert (cleared.value, cleared.cleared, cleared.tech_code) == ("false", True, None)
         assert recovered.cause is None
         assert len({event.id for event in station.events}) == 4
 
 
-async def test_events_are_in_the_order_of_their_changes(environment: World) -> None:
+async def test_events_are_in_the_order_of_their_changes(environment: Environment) -> None:
     async with running(environment) as station:
         await station.set(AVAILABILITY, DELTA, 1.0)
         for state, problem in (("Faulted", "true"), ("Available", "false"), ("Faulted", "true")):
@@ -356,13 +360,13 @@ async def test_events_are_in_the_order_of_their_changes(environment: World) -> N
         assert times == sorted(times)
 
 
-async def test_a_fault_is_notified_though_monitoring_is_disabled_and_monitors_rest(environment: World) -> None:
+async def test_a_fault_is_notified_though_monitoring_is_disabled_and_monitors_rest(environment: Environment) -> None:
     """MonitoringCtrlr.Enabled; G05.FR.02 does not depend on it."""
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         await station.set(LEVEL, PERIODIC, 60.0)
         environment.settings.override(MonitoringSettings.monitoring_enabled, False)
-        await station.have(Level="70", Problem="true")
+        await station.set_values(Level="70", Problem="true")
         await station.wait(60.0)
         assert summary(station.delivered()) == [("Problem", "true", False)]
         environment.settings.override(MonitoringSettings.monitoring_enabled, True)
@@ -370,11 +374,11 @@ async def test_a_fault_is_notified_though_monitoring_is_disabled_and_monitors_re
         assert summary(station.delivered()) == [("Level", "70", False)]
 
 
-async def test_another_csms_hears_of_present_faults_and_exceeded_thresholds(environment: World) -> None:
+async def test_another_csms_hears_of_present_faults_and_exceeded_thresholds(environment: Environment) -> None:
     """B10.FR.10"""
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
-        await station.have(Level="70", Problem="true", State="Busy")
+        await station.set_values(Level="70", Problem="true", State="Busy")
         assert len(station.delivered()) == 3
         await station.go_offline()
         station.detection.forget_reported()
@@ -383,52 +387,52 @@ async def test_another_csms_hears_of_present_faults_and_exceeded_thresholds(envi
         assert len(station.events) == 3
 
 
-async def test_a_station_without_a_csms_publishes_events_and_queues_none(environment: World) -> None:
+async def test_a_station_without_a_csms_publishes_events_and_queues_none(environment: Environment) -> None:
     environment.has_csms = environment.online = False
     async with running(environment) as station:
-        await station.have(Problem="true", Level="95")
+        await station.set_values(Problem="true", Level="95")
         assert sorted(event.address.variable for event in station.events) == ["Level", "Problem"]
         assert list(station.detection.recent) == station.events
         assert station.waiting() == []
 
 
-async def test_values_before_boards_and_meters_have_answered_are_no_events(environment: World) -> None:
+async def test_values_before_boards_and_meters_have_answered_are_no_events(environment: Environment) -> None:
     async with running(environment) as station:
         await station.set(STATE, DELTA, 1.0)
     environment.observed.clear()
     async with running(environment) as station:
-        await station.have(State="Unavailable")
-        await station.have(State="Idle")
+        await station.set_values(State="Unavailable")
+        await station.set_values(State="Idle")
         environment.observed.set()
-        await station.have(State="Idle")
+        await station.set_values(State="Idle")
         assert station.events == []
-        await station.have(State="Busy")
+        await station.set_values(State="Busy")
         assert len(station.events) == 2
 
 
-async def test_a_board_that_never_answers_does_not_hold_up_the_others(environment: World) -> None:
+async def test_a_board_that_never_answers_does_not_hold_up_the_others(environment: Environment) -> None:
     environment.observed.clear()
     async with running(environment) as station:
-        await station.have(Problem="true")
+        await station.set_values(Problem="true")
         assert station.events == []
         await station.wait(SETTLING_S)
         assert summary(station.events) == [("Problem", "true", False)]
 
 
-async def test_ids_of_events_are_not_used_again_after_a_reboot(environment: World) -> None:
+async def test_ids_of_events_are_not_used_again_after_a_reboot(environment: Environment) -> None:
     ids: list[int] = []
     for level in ("70", "50", "70"):
         async with running(environment) as station:
             await station.set(LEVEL, UPPER, 60.0)
-            await station.have(Level=level)
-            await station.have(Problem="true")
-            await station.have(Problem="false")
+            await station.set_values(Level=level)
+            await station.set_values(Problem="true")
+            await station.set_values(Problem="false")
             ids += [event.id for event in station.events]
     assert len(ids) > 5
     assert sorted(set(ids)) == ids
 
 
-async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trace(environment: World) -> None:
+async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trace(environment: Environment) -> None:
     async with running(environment) as station:
         first = await station.set(LEVEL, PERIODIC, 86_400.0)
         assert first.id is not None
@@ -437,7 +441,9 @@ async def test_replacing_a_slow_periodic_monitor_a_thousand_times_leaves_no_trac
         assert len(vars(station.detection)["_due"]) < 300
 
 
-async def test_the_event_of_a_replacement_that_a_power_cut_has_lost_is_triggered_again(environment: World) -> None:
+async def test_the_event_of_a_replacement_that_a_power_cut_has_lost_is_triggered_again(
+    environment: Environment,
+) -> None:
     """N07.FR.11: the replacement is on disk before its event, which nobody has received yet."""
     async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 60.0)
@@ -452,7 +458,7 @@ async def test_the_event_of_a_replacement_that_a_power_cut_has_lost_is_triggered
         assert summary(station.waiting()) == [("Level", "50", True)]
 
 
-async def test_changes_keep_their_order_though_the_clock_is_set_back_between_them(environment: World) -> None:
+async def test_changes_keep_their_order_though_the_clock_is_set_back_between_them(environment: Environment) -> None:
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         for level, correction in (("70", -timedelta(minutes=5)), ("50", timedelta())):  # before they are evaluated
@@ -463,7 +469,7 @@ async def test_changes_keep_their_order_though_the_clock_is_set_back_between_the
         assert summary(station.delivered()) == [("Level", "70", False), ("Level", "50", True)]
 
 
-async def test_a_periodic_monitor_reports_once_after_a_pause_and_stays_in_step(environment: World) -> None:
+async def test_a_periodic_monitor_reports_once_after_a_pause_and_stays_in_step(environment: Environment) -> None:
     async with running(environment) as station:
         await station.set(LEVEL, PERIODIC, 10.0)
         vars(environment.clock)["_elapsed_s"] += 35.0  # nothing ran meanwhile

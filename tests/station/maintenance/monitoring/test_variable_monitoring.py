@@ -27,8 +27,8 @@ from tests.station.maintenance.monitoring.monitored import (
     PRECONFIGURED,
     STATE,
     UPPER,
+    Environment,
     Monitored,
-    World,
     running,
 )
 
@@ -37,15 +37,15 @@ CUSTOM = EventNotificationType.CUSTOM_MONITOR
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> World:
-    return World(tmp_path)
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path)
 
 
 def find(station: Monitored, monitor_id: int | None) -> Monitor | None:
     return next((monitor for monitor in station.monitoring.monitors() if monitor.id == monitor_id), None)
 
 
-async def test_each_request_has_its_result_and_an_id_that_no_other_monitor_has(environment: World) -> None:
+async def test_each_request_has_its_result_and_an_id_that_no_other_monitor_has(environment: Environment) -> None:
     """N04.FR.01, N04.FR.02, N04.FR.03, N04.FR.04, N04.FR.08, N04.FR.11."""
     async with running(environment) as station:
         results = await station.monitoring.set_monitors(
@@ -72,7 +72,7 @@ async def test_each_request_has_its_result_and_an_id_that_no_other_monitor_has(e
         assert [results[1].id, results[2].id] == [None, None]
 
 
-async def test_a_second_monitor_of_the_same_type_and_severity_is_a_duplicate(environment: World) -> None:
+async def test_a_second_monitor_of_the_same_type_and_severity_is_a_duplicate(environment: Environment) -> None:
     """N04.FR.10: also within one message, and of the program's own monitors."""
     async with running(environment) as station:
         same = MonitorRequest(LEVEL, UPPER, 80.0, 5)
@@ -85,7 +85,7 @@ async def test_a_second_monitor_of_the_same_type_and_severity_is_a_duplicate(env
         assert (await station.set(STATE, DELTA, 1.0, PRECONFIGURED.severity)).status is DUPLICATE
 
 
-async def test_a_monitor_is_replaced_by_its_id_on_its_own_variable_only(environment: World) -> None:
+async def test_a_monitor_is_replaced_by_its_id_on_its_own_variable_only(environment: Environment) -> None:
     """N04.FR.12, N04.FR.13, N04.FR.16, N04.FR.18, N04.FR.10."""
     async with running(environment) as station:
         first, second = await station.set(LEVEL, UPPER, 80.0), await station.set(LEVEL, UPPER, 80.0, 6)
@@ -106,7 +106,7 @@ async def test_a_monitor_is_replaced_by_its_id_on_its_own_variable_only(environm
         assert find(station, HARD_WIRED.id) == HARD_WIRED
 
 
-async def test_a_refused_replacement_and_a_refused_value_leave_the_monitor(environment: World) -> None:
+async def test_a_refused_replacement_and_a_refused_value_leave_the_monitor(environment: Environment) -> None:
     """N04.FR.06, N04.FR.14."""
     async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 80.0)
@@ -118,7 +118,7 @@ async def test_a_refused_replacement_and_a_refused_value_leave_the_monitor(envir
         assert (now.type, now.value) == (UPPER, 80.0)
 
 
-async def test_monitors_are_cleared_but_not_hard_wired_ones(environment: World) -> None:
+async def test_monitors_are_cleared_but_not_hard_wired_ones(environment: Environment) -> None:
     """N06.FR.01, N06.FR.02, N06.FR.03, N06.FR.05."""
     async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 80.0)
@@ -137,7 +137,7 @@ async def test_monitors_are_cleared_but_not_hard_wired_ones(environment: World) 
         assert [monitor.id for monitor in station.monitoring.monitors()] == [HARD_WIRED.id]
 
 
-async def test_monitors_survive_a_reboot(environment: World) -> None:
+async def test_monitors_survive_a_reboot(environment: Environment) -> None:
     """N07.FR.13"""
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 80.5, 3)
@@ -149,7 +149,7 @@ async def test_monitors_survive_a_reboot(environment: World) -> None:
         assert third.id not in {monitor.id for monitor in before}
 
 
-async def test_a_monitor_of_a_variable_that_an_update_has_removed_is_removed(environment: World) -> None:
+async def test_a_monitor_of_a_variable_that_an_update_has_removed_is_removed(environment: Environment) -> None:
     """N04, remark."""
     async with running(environment) as station:
         stored = await station.set(LEVEL, UPPER, 80.0)
@@ -161,7 +161,7 @@ async def test_a_monitor_of_a_variable_that_an_update_has_removed_is_removed(env
 
 
 @pytest.mark.parametrize("base", list(MonitoringBase))
-async def test_a_base_decides_which_monitors_there_are(environment: World, base: MonitoringBase) -> None:
+async def test_a_base_decides_which_monitors_there_are(environment: Environment, base: MonitoringBase) -> None:
     """N03.FR.01, N03.FR.03, N03.FR.04, N03.FR.05, N04.FR.15; it is kept over a reboot."""
     async with running(environment) as station:
         custom = await station.set(LEVEL, UPPER, 80.0)
@@ -183,7 +183,7 @@ async def test_a_base_decides_which_monitors_there_are(environment: World, base:
         assert station.monitoring.base is base
 
 
-async def test_all_brings_back_a_preconfigured_monitor_that_was_cleared(environment: World) -> None:
+async def test_all_brings_back_a_preconfigured_monitor_that_was_cleared(environment: Environment) -> None:
     """N03.FR.03"""
     async with running(environment) as station:
         custom = await station.set(LEVEL, UPPER, 80.0)
@@ -194,12 +194,12 @@ async def test_all_brings_back_a_preconfigured_monitor_that_was_cleared(environm
         await station.monitoring.set_base(MonitoringBase.ALL)
         assert find(station, PRECONFIGURED.id) == PRECONFIGURED
         assert find(station, custom.id) is not None
-        await station.have(State="Busy")
+        await station.set_values(State="Busy")
         assert station.events[-1].monitor_id == PRECONFIGURED.id
         assert station.events[-1].notification_type is EventNotificationType.PRECONFIGURED_MONITOR
 
 
-async def test_the_level_is_kept_and_out_of_range_refused(environment: World) -> None:
+async def test_the_level_is_kept_and_out_of_range_refused(environment: Environment) -> None:
     """N05.FR.01, N05.FR.02."""
     async with running(environment) as station:
         assert await station.monitoring.set_level(3)
@@ -209,7 +209,7 @@ async def test_the_level_is_kept_and_out_of_range_refused(environment: World) ->
         assert station.rules.level == 3
 
 
-async def test_monitors_are_bounded(environment: World) -> None:
+async def test_monitors_are_bounded(environment: Environment) -> None:
     """A CSMS cannot fill memory or disk; replacing still works at the bound."""
     async with running(environment) as station:
         await station.monitoring.clear([PRECONFIGURED.id])
@@ -225,16 +225,16 @@ async def test_monitors_are_bounded(environment: World) -> None:
         assert (await station.set(existing.address, existing.type, 50.0, existing.severity, id=existing.id)).id
 
 
-async def test_only_variables_with_a_monitor_are_observed(environment: World) -> None:
+async def test_only_variables_with_a_monitor_are_observed(environment: Environment) -> None:
     async with running(environment) as station:
         await station.monitoring.set_base(MonitoringBase.HARD_WIRED_ONLY)
         changes: list[str] = []
         station.model.changed.subscribe(lambda change: changes.append(change.variable.name))
-        await station.have(State="Busy", Power="5.0", Level="51", Problem="true")
+        await station.set_values(State="Busy", Power="5.0", Level="51", Problem="true")
         assert sorted(changes) == ["Level", "Problem"]
         first = await station.set(POWER, UPPER, 80.0)
         assert first.id is not None
-        await station.have(Power="6.0")
+        await station.set_values(Power="6.0")
         await station.monitoring.clear([first.id])
-        await station.have(Power="7.0")
+        await station.set_values(Power="7.0")
         assert changes.count("Power") == 1

@@ -92,7 +92,7 @@ async def test_a_download_that_breaks_off_is_resumed_where_it_was(server: FileSe
 async def test_a_file_that_changed_meanwhile_is_fetched_anew(server: FileServer, tmp_path: Path) -> None:
     server.break_after = 300_000
     fetching = asyncio.create_task(fetch(f"{server.url}/fw.bin", tmp_path / "fw"))
-    await server.asked.wait()
+    await server.first_answered.wait()
     server.files["/fw.bin"], server.etag, server.break_after = CONTENT[::-1], '"2"', None
     await fetching
     assert (tmp_path / "fw").read_bytes() == CONTENT[::-1]

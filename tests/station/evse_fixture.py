@@ -37,7 +37,7 @@ from tests.databases import open_database
 PLUGGED = Observation(PilotState.B, cable_plugged=True)
 
 
-class Post:
+class EvseFixture:
     """An EVSE with its hardware (fakes), outbox, settings and clock."""
 
     def __init__(
@@ -66,14 +66,14 @@ class Post:
         self.evse = self.assembly.evse
         self.records = SignedRecords(database, clock)
 
-    async def see(self, **changed: object) -> None:
+    async def observe(self, **changed: object) -> None:
         """The board reports another observation."""
-        self.board.see(replace(self.board.seen, **changed))
+        self.board.report(replace(self.board.observation, **changed))
         await self.clock.advance(0)
 
-    async def obey(self) -> None:
+    async def switch_contactor(self) -> None:
         """The contactor reaches the state that was commanded last."""
-        await self.see(contactor_closed=self.board.commands[-1].contactor)
+        await self.observe(contactor_closed=self.board.commands[-1].contactor)
 
     async def until_open(self, within_s: int) -> None:
         """Wait for the command to open the contactor."""
@@ -86,17 +86,17 @@ class Post:
     async def charge(self, current_a: float = 16.0) -> None:
         """Plug in, authorize and charge until energy flows."""
         self.evse.apply_decision(Decision(current_a, ()))
-        await self.see(pilot=PilotState.B, cable_plugged=True)
+        await self.observe(pilot=PilotState.B, cable_plugged=True)
         self.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await self.clock.advance(0)
-        await self.see(pilot=PilotState.C)
-        await self.obey()
-        self.meter.shows = fakes.reading(1000.0, current_a)
+        await self.observe(pilot=PilotState.C)
+        await self.switch_contactor()
+        self.meter.reading = fakes.reading(1000.0, current_a)
         await self.clock.advance(1)
         assert self.evse.state.charging_state is ChargingState.CHARGING
 
     @property
-    def told(self) -> list[tuple[str, str]]:
+    def types_and_triggers(self) -> list[tuple[str, str]]:
         """Type and trigger of each recorded event."""
         return [(event.event_type.value, event.trigger.value) for event in self.recorded]
 
@@ -112,19 +112,19 @@ async def signing_with(key: Path, database: Database, clock: VirtualClock) -> Re
 
 
 @contextlib.asynccontextmanager
-async def post(
+async def evse_fixture(
     path: Path,
     layout: EvseLayout | None = None,
     *,
     signed: bool = False,
     behaviour: EvseBehaviour | None = None,
     opener: Callable[[Path, Clock], AbstractAsyncContextManager[Database]] = open_database,
-) -> AsyncGenerator[Post]:
+) -> AsyncGenerator[EvseFixture]:
     """An EVSE whose tasks run; `signed`: it signs its meter readings. `opener` opens its database."""
     clock = fakes.clock()
     async with opener(path / "db", clock) as database:
         signatures = await signing_with(path / "key.pem", database, clock) if signed else None
-        fixture = Post(database, clock, layout or EvseLayout(1), signatures, behaviour)
+        fixture = EvseFixture(database, clock, layout or EvseLayout(1), signatures, behaviour)
         running = asyncio.create_task(fixture.assembly.run())
         await clock.advance(0)
         try:
