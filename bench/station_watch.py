@@ -59,7 +59,7 @@ class StationWatch:
 
     def _check_contactor(self, now_s: float) -> None:
         state = self._runtime.parts.get(ChargingStation).evses[1].state
-        if not state.seen.contactor_closed or state.transaction is not None:
+        if not state.observation.contactor_closed or state.transaction is not None:
             self._unneeded_since_s = None
         elif self._unneeded_since_s is None:
             self._unneeded_since_s = now_s

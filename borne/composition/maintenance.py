@@ -273,7 +273,7 @@ async def publish_state(evse: Evse, feed: EventFeed) -> None:
             evse.connector_status,
             state.reserved_until,
             state.charging_state,
-            state.seen.pilot,
+            state.observation.pilot,
             evse.offered_a,
             evse.transaction_id,
         )
@@ -285,7 +285,7 @@ async def publish_state(evse: Evse, feed: EventFeed) -> None:
                 connector_status=evse.connector_status.value,
                 reserved_until=state.reserved_until.isoformat() if state.reserved_until is not None else None,
                 charging_state=state.charging_state.value,
-                pilot=state.seen.pilot.value,
+                pilot=state.observation.pilot.value,
                 offered_a=evse.offered_a,
                 transaction_id=evse.transaction_id,
             )

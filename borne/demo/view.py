@@ -147,7 +147,7 @@ def _evse_panel(demo: Demonstration) -> Panel:
             "state",
             Text.assemble(
                 (state.charging_state.value, _STATE_STYLES[state.charging_state]),
-                f"  pilot {state.seen.pilot.value}{'  locked' if state.seen.locked else ''}",
+                f"  pilot {state.observation.pilot.value}{'  locked' if state.observation.locked else ''}",
             ),
         ),
         ("current", Text.assemble((f"{drawn_a:.1f} A", "bold"), f" drawn, {evse.offered_a:.1f} A offered")),
@@ -226,7 +226,7 @@ def describe(demo: Demonstration) -> str:
     binding = tightest(evse.limits)
     why = f" ({binding.source_text})" if binding is not None and evse.offered_a else ""
     return (
-        f"EVSE 1 {evse.state.charging_state.value}, pilot {evse.state.seen.pilot.value},"
+        f"EVSE 1 {evse.state.charging_state.value}, pilot {evse.state.observation.pilot.value},"
         f" {evse.offered_a:.1f} A offered{why}; light {_light_text(parts.get(StatusLight)).plain[2:]};"
         f" house {house.currents_a.l1:.0f} A of {demo.grid_monitor.limit_a:.0f} A"
     )

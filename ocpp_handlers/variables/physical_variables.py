@@ -183,14 +183,14 @@ def _connector_variables(evse: Evse) -> Iterator[Variable]:
     if not evse.layout.attached_cable:
         lock = Component("ConnectorPlugRetentionLock", evse_id=evse.id, connector_id=evse.layout.connector_id)
         yield _available_variable(lock)
-        yield _boolean_variable(lock, "Active", lambda: evse.state.seen.locked, evse)
+        yield _boolean_variable(lock, "Active", lambda: evse.state.observation.locked, evse)
         yield _boolean_variable(lock, "Problem", lambda: _has_fault(evse, Fault.LOCK), evse)
 
 
 def _part_variables(evse: Evse, signing: MeterValueSigning | None) -> Iterator[Variable]:
     """Variables of the parts of an EVSE, read from its board and meter; none for sensors that are not fitted."""
     for component, name, read in (
-        ("PowerContactor", "Active", lambda: evse.state.seen.contactor_closed),
+        ("PowerContactor", "Active", lambda: evse.state.observation.contactor_closed),
         ("PowerContactor", "Problem", lambda: _has_fault(evse, *_CONTACTOR_FAULTS)),
         ("CPPWMController", "Active", lambda: ev_connected(evse.state)),
         ("CPPWMController", "Problem", lambda: _has_fault(evse, *_PILOT_FAULTS)),
@@ -199,7 +199,7 @@ def _part_variables(evse: Evse, signing: MeterValueSigning | None) -> Iterator[V
         ("RCD", "Problem", lambda: _has_fault(evse, Fault.RESIDUAL_MONITOR)),
         ("OverCurrentProtection", "Tripped", lambda: _has_fault(evse, Fault.OVER_CURRENT)),
         ("EmergencyStopSensor", "Active", lambda: _has_fault(evse, Fault.EMERGENCY_STOP)),
-        ("BayOccupancySensor", "Active", lambda: evse.state.seen.bay_occupied),
+        ("BayOccupancySensor", "Active", lambda: evse.state.observation.bay_occupied),
         ("TemperatureSensor", "Active", lambda: _has_fault(evse, Fault.OVER_TEMPERATURE)),
         ("FiscalMetering", "Problem", lambda: _has_fault(evse, Fault.METER)),
     ):
@@ -210,7 +210,9 @@ def _part_variables(evse: Evse, signing: MeterValueSigning | None) -> Iterator[V
     operations, changes = Component("PowerContactor", evse_id=evse.id), evse.state_changed
     yield read_only_variable(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed), changes=changes)
     pilot, meter = Component("CPPWMController", evse_id=evse.id), Component("FiscalMetering", evse_id=evse.id)
-    yield read_only_variable(pilot, "State", DataType.STRING, lambda: evse.state.seen.pilot.value, changes=changes)
+    yield read_only_variable(
+        pilot, "State", DataType.STRING, lambda: evse.state.observation.pilot.value, changes=changes
+    )
     for name, read in (
         ("EnergyImportRegister", lambda: _register_text(evse)),
         ("EnergyExportRegister", lambda: _export_text(evse)),
@@ -332,4 +334,4 @@ def _export_text(evse: Evse) -> str:
 
 
 def _temperature_text(evse: Evse) -> str:
-    return decimal_text(evse.state.seen.temperature_c)
+    return decimal_text(evse.state.observation.temperature_c)

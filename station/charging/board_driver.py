@@ -230,7 +230,7 @@ class BoardDriver:
         """The outputs that the state requires, with no more current than the pilot may signal."""
         state = self._evse.state
         required = outputs(state, self._clock.monotonic())
-        return self._evse.pilot.apply_to(required, contactor_closed=state.seen.contactor_closed)
+        return self._evse.pilot.apply_to(required, contactor_closed=state.observation.contactor_closed)
 
     async def _receive_observations(self) -> None:
         while True:
@@ -272,13 +272,15 @@ class BoardDriver:
         required = self._permitted_outputs()
         unobserved = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
         self._check_contactor(None if unobserved else required.contactor, now_s)
-        self._lock_monitor.update(self._evse, now_s, matches=required.lock is state.seen.locked or unobserved)  # G05
+        self._lock_monitor.update(
+            self._evse, now_s, matches=required.lock is state.observation.locked or unobserved
+        )  # G05
         pilot_matches = self._commanded.pilot_fault or not self._at_minus_12_v or unobserved
         self._pilot_monitor.update(self._evse, now_s, matches=pilot_matches)
 
         # Limits are calculated for the commanded phases, so the fault stays latched while the vehicle is connected:
         # the end of charging commands other phases, which does not prove that the relays work.
-        phases_match = not switches_phases(state) or state.seen.contactor_closed or unobserved
+        phases_match = not switches_phases(state) or state.observation.contactor_closed or unobserved
         self._phases_monitor.update(self._evse, now_s, matches=phases_match, latched=ev_connected(state))
 
     def _check_contactor(self, required: bool | None, now_s: float) -> None:
@@ -286,7 +288,7 @@ class BoardDriver:
 
         `required` None: the observation is not reliable.
         """
-        closed = self._evse.state.seen.contactor_closed
+        closed = self._evse.state.observation.contactor_closed
         mismatch = None
         if required is not None and required is not closed:
             mismatch = Fault.CONTACTOR_WELDED if closed else Fault.CONTACTOR_STUCK_OPEN

@@ -187,7 +187,7 @@ class Evse:
     @property
     def selectable_phases(self) -> frozenset[int]:
         """The phases, 1 to 3, on which its board can charge alone; empty if the board cannot switch phases."""
-        observation = self.state.seen
+        observation = self.state.observation
         if observation.phases is None:
             return frozenset()
         return frozenset({1, 2, 3}) if observation.phase is not None else frozenset({1})
@@ -207,7 +207,7 @@ class Evse:
     def observe(self, observation: Observation) -> None:
         """Update the state with an observation of the board; creates the transaction events that follow from it."""
         self._note_observed()
-        before = self.state.seen
+        before = self.state.observation
         observation = replace(observation, pilot=pilot_without_minus_12_v(observation, before.pilot))
         if observation == before and self.state.retained_for is None:
             return
@@ -283,10 +283,10 @@ class Evse:
         if (now_s := self._clock.monotonic()) >= self._unlock_until_s + _UNLOCK_TIMEOUT_S:
             self._unlock_until_s = now_s + _UNLOCK_TIMEOUT_S
         count_before = self.changed.count
-        while self.state.seen.locked and (left_s := self._unlock_until_s - self._clock.monotonic()) > 0:
+        while self.state.observation.locked and (left_s := self._unlock_until_s - self._clock.monotonic()) > 0:
             await self.changed.wait_for(count_before, self._clock, left_s)
             count_before = self.changed.count
-        return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
+        return not self.state.observation.locked and Fault.LOCK not in self.state.observation.faults
 
     def begin_self_test(self) -> bool:
         """Hold energy back for a self-test of its board; False, and nothing has changed: the EVSE is in use."""

@@ -45,14 +45,16 @@ def apply_observation(
     """Return the state after an observation of the board, and the cause to report; None: no event by itself."""
     holder = before.lock_held_for or before.retained_for
     faults = before.faults | (observation.faults & _LATCHED)
-    after = replace(before, seen=observation, faults=faults, lock_held_for=holder, retained_for=None)
-    if end_cause := _cause_of_faults(observation.faults - before.seen.faults, meter_ends=conditions.on_meter_failure):
+    after = replace(before, observation=observation, faults=faults, lock_held_for=holder, retained_for=None)
+    if end_cause := _cause_of_faults(
+        observation.faults - before.observation.faults, meter_ends=conditions.on_meter_failure
+    ):
         return replace(after, authorization=None), end_cause
     if ev_connected(after) and not ev_connected(before):
         return after, ChangeCause(TriggerReason.CABLE_PLUGGED_IN)
     if ev_connected(before) and not ev_connected(after):
         return _disconnected(after, stops=conditions.on_disconnection, unlocks=conditions.unlock_on_disconnection)
-    if observation.bay_occupied is not before.seen.bay_occupied:
+    if observation.bay_occupied is not before.observation.bay_occupied:
         return after, ChangeCause(TriggerReason.EV_DETECTED if observation.bay_occupied else TriggerReason.EV_DEPARTED)
     return after, None
 
@@ -136,6 +138,6 @@ def _disconnected(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[Evse
     if after.authorization is None or not stops:
         return after, ChangeCause(TriggerReason.EV_COMMUNICATION_LOST)
     holder = after.authorization.id_token
-    stays_locked = after.seen.cable_plugged and not unlocks  # E09.FR.03
+    stays_locked = after.observation.cable_plugged and not unlocks  # E09.FR.03
     after = replace(after, authorization=None, lock_held_for=holder if stays_locked else None)
     return after, ChangeCause(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.EV_DISCONNECTED, deauthorizes=True)

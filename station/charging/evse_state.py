@@ -123,10 +123,10 @@ class OpenTransaction(Frozen):
 class EvseState(Frozen):
     """The complete state of one EVSE at a moment; each change replaces it by a new value."""
 
-    seen: Observation = NO_OBSERVATION
+    observation: Observation = NO_OBSERVATION
     """the last observation of the board, with the pilot as `pilot_without_minus_12_v`"""
     faults: frozenset[Fault] = frozenset()
-    """faults detected by the station; those reported by the board are in `seen`"""
+    """faults detected by the station; those reported by the board are in `observation`"""
     in_service: bool = True
     """availability as set (G03); a running transaction may finish first, see `operative`"""
     attached_cable: bool = False
@@ -210,13 +210,13 @@ def pilot_without_minus_12_v(observation: Observation, before: PilotState) -> Pi
 
 def ev_connected(state: EvseState) -> bool:
     """Return whether a vehicle is connected, by the pilot (states B, C, D)."""
-    return state.seen.pilot in _CONNECTED
+    return state.observation.pilot in _CONNECTED
 
 
 def arrivals(state: EvseState) -> frozenset[TriggerReason]:
     """Return CablePluggedIn if a vehicle is connected now, and EVDetected if the parking bay is occupied."""
     connected = {TriggerReason.CABLE_PLUGGED_IN} if ev_connected(state) else set[TriggerReason]()
-    return frozenset(connected | {TriggerReason.EV_DETECTED} if state.seen.bay_occupied else connected)
+    return frozenset(connected | {TriggerReason.EV_DETECTED} if state.observation.bay_occupied else connected)
 
 
 def open_transaction_id(state: EvseState) -> str | None:
@@ -226,7 +226,7 @@ def open_transaction_id(state: EvseState) -> str | None:
 
 def all_faults(state: EvseState) -> frozenset[Fault]:
     """All present faults of an EVSE: those reported by the board, and those detected by the station."""
-    return state.seen.faults | state.faults
+    return state.observation.faults | state.faults
 
 
 def blocking_faults(state: EvseState) -> frozenset[Fault]:
@@ -236,44 +236,46 @@ def blocking_faults(state: EvseState) -> frozenset[Fault]:
 
 def allowed_a(state: EvseState) -> float:
     """The current per phase, in A, that limits and plugged cable allow; it need not be offered now."""
-    cable_a = state.seen.cable_max_a
+    cable_a = state.observation.cable_max_a
     return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
 
 
 def offered_by_phase(state: EvseState, wired: int) -> Phases[float]:
     """The current that the pilot offers now on each phase, in A; `wired`: number of phases connected to the board."""
     current_a = allowed_a(state) if offers_energy(state) else 0.0
-    if (state.seen.phases or wired) > 1:
+    if (state.observation.phases or wired) > 1:
         return Phases(current_a, current_a, current_a)
-    single_phase = state.seen.phase or 1
+    single_phase = state.observation.phase or 1
     return Phases(*(current_a if phase == single_phase else 0.0 for phase in (1, 2, 3)))
 
 
 def lacks_ventilation(state: EvseState) -> bool:
     """Return whether energy is blocked because the vehicle requires ventilation (IEC 61851-1 table A.4)."""
-    return state.unventilated or (state.seen.pilot is PilotState.D and not state.ventilation)
+    return state.unventilated or (state.observation.pilot is PilotState.D and not state.ventilation)
 
 
 def cable_connected(state: EvseState) -> bool:
     """Return whether there is a cable, attached or plugged into the socket, regardless of a vehicle."""
-    return state.attached_cable or state.seen.cable_plugged
+    return state.attached_cable or state.observation.cable_plugged
 
 
 def cable_held(state: EvseState) -> bool:
     """Return whether the cable cannot be pulled out of the station: it is attached, or locked in its socket."""
-    return state.attached_cable or state.seen.locked
+    return state.attached_cable or state.observation.locked
 
 
 def switches_phases(state: EvseState) -> bool:
     """Return whether the board has not yet switched to the commanded phases; no energy until it has."""
-    if None in {state.phases, state.seen.phases}:
+    if None in {state.phases, state.observation.phases}:
         return False
-    return state.phases != state.seen.phases or (state.phases == 1 and _phase_to_command(state) != state.seen.phase)
+    return state.phases != state.observation.phases or (
+        state.phases == 1 and _phase_to_command(state) != state.observation.phase
+    )
 
 
 def _phase_to_command(state: EvseState) -> int | None:
     """The phase to command for single-phase charging; None: the board cannot choose."""
-    return state.phase if state.seen.phase is not None else None
+    return state.phase if state.observation.phase is not None else None
 
 
 def offers_energy(state: EvseState) -> bool:
@@ -330,21 +332,23 @@ def signature_due(state: EvseState) -> bool:
 def outputs(state: EvseState, now_s: float) -> Outputs:
     """Return the outputs that the board must be commanded in this state; `now_s`: Clock.monotonic."""
     offers, faults = offers_energy(state), blocking_faults(state)
-    closed = state.seen.pilot in _READY and (offers or _still_under_load(state, now_s)) and not faults - _GRACEFUL
+    closed = (
+        state.observation.pilot in _READY and (offers or _still_under_load(state, now_s)) and not faults - _GRACEFUL
+    )
     return Outputs(
         pilot_a=allowed_a(state) if offers else None,
-        pilot_fault=bool(faults - _CLEARED_BY_PILOT) and state.seen.cable_plugged and not closed,
+        pilot_fault=bool(faults - _CLEARED_BY_PILOT) and state.observation.cable_plugged and not closed,
         contactor=closed,
         lock=_lock(state),
-        phases=state.phases if not state.seen.contactor_closed else state.seen.phases,
-        phase=_phase_to_command(state) if not state.seen.contactor_closed else state.seen.phase,
+        phases=state.phases if not state.observation.contactor_closed else state.observation.phases,
+        phase=_phase_to_command(state) if not state.observation.contactor_closed else state.observation.phase,
     )
 
 
 def _still_under_load(state: EvseState, now_s: float) -> bool:
     """Return whether the contactor waits for the vehicle to stop drawing, to avoid opening under load."""
     return (
-        state.seen.contactor_closed
+        state.observation.contactor_closed
         and cable_connected(state)
         and not state.open_at_once
         and state.offer_ended_at_s is not None
@@ -356,15 +360,15 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
 def _lock(state: EvseState) -> bool:
     """Return whether to lock the cable in the socket: during a charge, or until its holder returns."""
     return (state.retained_for is not None and not state.attached_cable) or (
-        state.seen.cable_plugged
+        state.observation.cable_plugged
         and not state.attached_cable
-        and (state.authorization is not None or state.lock_held_for is not None or state.seen.contactor_closed)
+        and (state.authorization is not None or state.lock_held_for is not None or state.observation.contactor_closed)
     )
 
 
 def energy_flows(state: EvseState) -> bool:
     """Return whether the contactor is closed and the vehicle ready to charge (pilot C or D); no current is measured."""
-    return state.seen.contactor_closed and state.seen.pilot in _READY
+    return state.observation.contactor_closed and state.observation.pilot in _READY
 
 
 def commanded_energy_flows(state: EvseState) -> bool:
@@ -383,7 +387,7 @@ def connector_status(state: EvseState) -> ConnectorStatus:
         return ConnectorStatus.UNAVAILABLE
     if state.reserved_until is not None:
         return ConnectorStatus.RESERVED
-    if state.seen.cable_plugged or ev_connected(state):
+    if state.observation.cable_plugged or ev_connected(state):
         return ConnectorStatus.OCCUPIED
     return ConnectorStatus.AVAILABLE
 
@@ -409,7 +413,7 @@ def _about_to_offer(state: EvseState) -> bool:
     if state.transaction is None or not state.transaction.recorded:
         completed = replace(completed, transaction=None, energy_starts_transaction=True)
     if Fault.LOCK not in all_faults(state):
-        completed = replace(completed, seen=replace(completed.seen, locked=True))
+        completed = replace(completed, observation=replace(completed.observation, locked=True))
     return offers_energy(completed)
 
 
@@ -438,7 +442,7 @@ def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> Ev
         after = replace(after, connection_lost_s=now_s)
     if after.transaction is None and (after.authorization is None or not ev_connected(after)):
         after = replace(after, signed_transaction_id=None)
-    if not after.seen.cable_plugged:
+    if not after.observation.cable_plugged:
         after = replace(after, lock_held_for=None)
     if after.offer_ended_at_s is not None and not outputs(after, now_s).contactor:
         # E09.FR.01: once the contactor was commanded open, it is not closed again within the wait for the vehicle.
@@ -450,7 +454,7 @@ def connection_deadline_s(state: EvseState, timeout_s: float) -> float | None:
     """When an authorization without a vehicle ends (Clock.monotonic); None: never. C01.FR.26, E03.FR.05, E10.FR.02."""
     if state.authorization is None or ev_connected(state):
         return None
-    if state.connection_lost_s is not None and state.seen.cable_plugged and not state.attached_cable:
+    if state.connection_lost_s is not None and state.observation.cable_plugged and not state.attached_cable:
         return None  # E10.FR.01: a cable in the socket waits for its holder
     since_s = state.authorization.since_s if state.connection_lost_s is None else state.connection_lost_s
     return since_s + timeout_s

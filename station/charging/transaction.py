@@ -88,7 +88,7 @@ def start_points(names: Iterable[str], *, signs: bool) -> frozenset[TxPoint]:
 def active_points(state: EvseState) -> frozenset[TxPoint]:
     """Return the start and stop points whose conditions hold in this state of an EVSE."""
     conditions = {
-        TxPoint.PARKING_BAY_OCCUPANCY: state.seen.bay_occupied,
+        TxPoint.PARKING_BAY_OCCUPANCY: state.observation.bay_occupied,
         TxPoint.EV_CONNECTED: ev_connected(state),
         TxPoint.AUTHORIZED: state.authorization is not None,
         TxPoint.DATA_SIGNED: state.signs and state.signed_transaction_id is not None,
@@ -304,7 +304,7 @@ def _create_event(
         evse=evse,
         remote_start_id=remote_start_id,
         reservation_id=reservation_id,  # E01.FR.13, E02.FR.03, E03.FR.03, F02.FR.06, H01.FR.15
-        cable_max_a=state.seen.cable_max_a if report_connector else None,
+        cable_max_a=state.observation.cable_max_a if report_connector else None,
         test_session=state.authorization is not None and state.authorization.tests,
     )
     updated = replace(

@@ -100,7 +100,7 @@ class VehicleHistory(Frozen):
 def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
     """Return the history after the EVSE's state has become `state`; a new one once the vehicle has left."""
     transaction_id = state.transaction.id if state.transaction is not None else past.transaction_id
-    if not state.seen.cable_plugged and not ev_connected(state):
+    if not state.observation.cable_plugged and not ev_connected(state):
         return VehicleHistory(state)
     if state.authorization is not None:
         energy_refused = state.transaction is not None and state.transaction.energy_refused  # E05.FR.02

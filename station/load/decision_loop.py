@@ -190,4 +190,4 @@ class DecisionLoop:
 def is_active(evse: Evse) -> bool:
     """Return whether an EVSE charges, or a change of its state that nobody announces may let it charge."""
     state = evse.state
-    return state.authorization is not None or state.transaction is not None or state.seen.contactor_closed
+    return state.authorization is not None or state.transaction is not None or state.observation.contactor_closed

@@ -69,7 +69,7 @@ class Demands:
             is_vehicle_authorized(evse),
             demand.may_charge,
             evse.transaction_id,
-            evse.state.seen.contactor_closed,
+            evse.state.observation.contactor_closed,
             tuple(limit.current_a for limit in demand.own_limits),
         )
 
@@ -82,7 +82,9 @@ class Demands:
             target=target,
             phases=evse.layout.phases,
             may_charge=is_vehicle_authorized(evse) and not is_blocked(evse.state),  # else its share is left to others
-            draw_a=latest.currents_a if latest is not None and evse.state.seen.contactor_closed else UNKNOWN_PHASES,
+            draw_a=latest.currents_a
+            if latest is not None and evse.state.observation.contactor_closed
+            else UNKNOWN_PHASES,
             own_limits=(),
             offered_a=evse.offered_a,
             read_at_s=evse.meter.read_at_s,

@@ -72,4 +72,4 @@ class GridMeterReader:
 def _is_unsettled(evse: Evse) -> bool:
     """Return whether the vehicle draws more or less than it is offered."""
     differs = abs((evse.state.draw_a or 0.0) - evse.offered_a) > _UNSETTLED_A
-    return evse.state.seen.contactor_closed and differs and evse.meter.error is None
+    return evse.state.observation.contactor_closed and differs and evse.meter.error is None

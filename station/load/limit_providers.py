@@ -53,7 +53,7 @@ class CableLimit:
     def limit(self, evse: Evse, demand: Demand, now: datetime) -> Limit | None:
         """Return the rating that the proximity resistor codes; None: no cable, or an attached one."""
         del demand
-        rating_a = evse.state.seen.cable_max_a
+        rating_a = evse.state.observation.cable_max_a
         return Limit(rating_a, LimitSource.CABLE, now) if rating_a is not None else None
 
 
@@ -82,7 +82,7 @@ class TemperatureLimit:
         return self._derating[evse.id].limit
 
     def _update(self, evse: Evse, _: None) -> None:
-        self._derating[evse.id].update(evse.state.seen.temperature_c, self._clock.now())
+        self._derating[evse.id].update(evse.state.observation.temperature_c, self._clock.now())
 
 
 class RestartDelayLimit:

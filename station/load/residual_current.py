@@ -177,11 +177,11 @@ class ResidualCurrentGuard:
             StorageError: the fault stays latched.
         """
         evse = self._evses[evse_id]
-        if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:
+        if Fault.DC_RESIDUAL_CURRENT in evse.state.observation.faults:
             raise ValueError("the monitor still reports a DC residual current")
         await self._save_latch(evse_id, False)
         self._pulsed.discard(evse_id)
-        if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:  # a new one, during the write
+        if Fault.DC_RESIDUAL_CURRENT in evse.state.observation.faults:  # a new one, during the write
             evse.changed.notify()  # latches and trips again
             raise ValueError("the monitor reports a DC residual current again")
         evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
@@ -194,7 +194,7 @@ class ResidualCurrentGuard:
         Raises:
             StorageError: nothing was energised.
         """
-        if any(evse.state.seen.contactor_closed for evse in self._evses.values()):
+        if any(evse.state.observation.contactor_closed for evse in self._evses.values()):
             return False
         await self._facts.save(_SHUNT_TRIP_TEST, self._clock.now().isoformat())
         self.shunt_trip_tested_at = self._clock.now()

@@ -84,7 +84,7 @@ class FactoryReset:
         """
         deadline_s = self._clock.monotonic() + _OPENS_WITHIN_S
         change_count = evse.changed.count
-        while evse.state.seen.contactor_closed or evse.transaction_id is not None:
+        while evse.state.observation.contactor_closed or evse.transaction_id is not None:
             left_s = deadline_s - self._clock.monotonic()
             if left_s <= 0.0:
                 raise ResetNotSafeError(f"EVSE {evse.id}: the contactor does not open, or the transaction does not end")

@@ -66,7 +66,7 @@ def written() -> dict[str, Written]:
     for file in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.conformance.{file.stem}")
         for name, test in inspect.getmembers(module, inspect.isfunction):
-            marks: list[pytest.DriverAction] = getattr(test, "pytestmark", [])
+            marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
             memberships = frozenset(Membership(**mark.kwargs) for mark in marks if mark.name == "case")
             if memberships and name.startswith("test_tc_"):
                 title = " ".join((inspect.getdoc(test) or "").split("\n\n")[0].split())

@@ -63,7 +63,7 @@ def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
         transaction = replace(transaction, id=TRANSACTION)
     lost_s = state.connection_lost_s
     if authorization is not None:
-        waits = state.seen.pilot.value not in "BCD" and lost_s is None
+        waits = state.observation.pilot.value not in "BCD" and lost_s is None
         authorization = replace(authorization, since_s=max(authorization.since_s - now_s, -timeout_s) if waits else 0.0)
     offer_ended_at_s, draw_a = state.offer_ended_at_s, state.draw_a
     return replace(
@@ -143,7 +143,7 @@ class Explorer:
     def _release_steps(self, node: Node) -> Iterator[str]:
         self._machine.resume(node.state)
         for step in _RELEASE_STEPS:
-            if step == "bay" and not node.state.seen.bay_occupied:
+            if step == "bay" and not node.state.observation.bay_occupied:
                 continue
             if STEPS[step].possible(self._machine):
                 yield step
@@ -194,8 +194,8 @@ def _is_free(state: EvseState) -> bool:
     return (
         state.transaction is None
         and state.authorization is None
-        and replace(state.seen, phases=None) == NO_OBSERVATION
-        and state.seen.phases == state.phases
+        and replace(state.observation, phases=None) == NO_OBSERVATION
+        and state.observation.phases == state.phases
         and not state.faults
         and state.operative
         and state.metered

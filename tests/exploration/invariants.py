@@ -80,22 +80,22 @@ class Transition(Frozen):
 
 def connected(state: EvseState) -> bool:
     """Whether a vehicle is connected."""
-    return state.seen.pilot in _CONNECTED
+    return state.observation.pilot in _CONNECTED
 
 
 def flows(state: EvseState) -> bool:
     """Whether the vehicle takes energy through a closed contactor."""
-    return state.seen.contactor_closed and state.seen.pilot in _TAKING
+    return state.observation.contactor_closed and state.observation.pilot in _TAKING
 
 
 def blocking(state: EvseState) -> frozenset[Fault]:
     """The faults that forbid energy."""
-    return (state.seen.faults | state.faults) - _HARMLESS
+    return (state.observation.faults | state.faults) - _HARMLESS
 
 
 def waits_for_energy(state: EvseState) -> bool:
     """Whether energy still flows, and the station can detect when it stops."""
-    return flows(state) and not (state.seen.faults | state.faults) & _BLIND
+    return flows(state) and not (state.observation.faults | state.faults) & _BLIND
 
 
 def held(state: EvseState) -> frozenset[TxPoint]:
@@ -104,7 +104,7 @@ def held(state: EvseState) -> frozenset[TxPoint]:
     return frozenset(
         point
         for point, holds in (
-            (TxPoint.PARKING_BAY_OCCUPANCY, state.seen.bay_occupied),
+            (TxPoint.PARKING_BAY_OCCUPANCY, state.observation.bay_occupied),
             (TxPoint.EV_CONNECTED, connected(state)),
             (TxPoint.AUTHORIZED, authorized),
             (TxPoint.POWER_PATH_CLOSED, authorized and connected(state)),
@@ -128,7 +128,7 @@ def allowed(setup: EvseSetup, state: EvseState) -> bool:
         and state.metered
         and state.operative
         and not state.halting
-        and state.phases == state.seen.phases
+        and state.phases == state.observation.phases
         and connected(state)
         and not blocking(state)
         and _limit_a(state) >= MINIMUM_CURRENT_A
@@ -144,7 +144,7 @@ def wind_down_s(state: EvseState) -> float:
 
 
 def _limit_a(state: EvseState) -> float:
-    cable_a = state.seen.cable_max_a
+    cable_a = state.observation.cable_max_a
     return state.offered_a if cable_a is None else min(cable_a, state.offered_a)
 
 
@@ -187,7 +187,7 @@ def reached(step: str, before: EvseState, after: EvseState) -> frozenset[TxPoint
 
 def occurred(step: str, before: EvseState, after: EvseState) -> set[TriggerReason]:
     """The trigger reasons of a step."""
-    bay_before, bay = before.seen.bay_occupied, after.seen.bay_occupied
+    bay_before, bay = before.observation.bay_occupied, after.observation.bay_occupied
     timed_out = step == "time" and before.authorization is not None and after.authorization is None
     return {
         trigger
@@ -213,10 +213,10 @@ def contactor_closes_only_for_an_allowed_charge(transition: Transition) -> bool:
     state = transition.after
     return (
         allowed(transition.setup, state)
-        and state.seen.pilot in _TAKING
+        and state.observation.pilot in _TAKING
         and (state.transaction is None or state.transaction.recorded or transition.starts)  # it.starts: with the energy
         and (not state.signs or state.signed_transaction_id is not None)
-        and (state.attached_cable or state.seen.locked)
+        and (state.attached_cable or state.observation.locked)
     )
 
 
@@ -244,8 +244,8 @@ def pilot_offers_only_an_allowed_current(transition: Transition) -> bool:
 
 def phases_are_switched_without_load(transition: Transition) -> bool:
     """Relays of phases move while the contactor is open, and it closes on phases that are connected."""
-    seen, orders = transition.after.seen, transition.orders
-    return orders.phases == seen.phases or not (seen.contactor_closed or orders.contactor)
+    observation, orders = transition.after.observation, transition.orders
+    return orders.phases == observation.phases or not (observation.contactor_closed or orders.contactor)
 
 
 def transaction_starts_once(transition: Transition) -> bool:
@@ -283,8 +283,8 @@ def reported_state_is_the_charging_state(transition: Transition) -> bool:
 def cable_is_locked_while_it_is_used(transition: Transition) -> bool:
     """E05.FR.11, E09.FR.02, E09.FR.03: locked while somebody charges or has to fetch it, and for nobody else."""
     state = transition.after
-    in_socket = state.seen.cable_plugged and not state.attached_cable
-    used = state.authorization is not None or state.lock_held_for is not None or state.seen.contactor_closed
+    in_socket = state.observation.cable_plugged and not state.attached_cable
+    used = state.authorization is not None or state.lock_held_for is not None or state.observation.contactor_closed
     return transition.orders.lock is (in_socket and used)
 
 
@@ -336,7 +336,7 @@ def transaction_ends_only_for_a_reason(transition: Transition) -> bool:
         or timed_out
         or (disconnected and transition.setup.stops_on_disconnection and transition.before.authorization is not None)
     )
-    empty = not connected(transition.after) and not transition.after.seen.bay_occupied
+    empty = not connected(transition.after) and not transition.after.observation.bay_occupied
     return (
         transition.step in _ALWAYS_ENDING
         or (transition.step == "meter+" and transition.setup.meter_failure_ends)
@@ -344,8 +344,8 @@ def transaction_ends_only_for_a_reason(transition: Transition) -> bool:
         or (timed_out and TxPoint.PARKING_BAY_OCCUPANCY not in stop)
         or (disconnected and TxPoint.EV_CONNECTED in stop)
         or (
-            transition.before.seen.bay_occupied
-            and not transition.after.seen.bay_occupied
+            transition.before.observation.bay_occupied
+            and not transition.after.observation.bay_occupied
             and TxPoint.PARKING_BAY_OCCUPANCY in stop
         )
         or (flows(transition.before) and not flows(transition.after) and TxPoint.ENERGY_TRANSFER in stop)

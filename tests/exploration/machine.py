@@ -158,7 +158,7 @@ class EvseMachine:
 
     def observe_change(self, **changed: object) -> None:
         """Let the board observe a change."""
-        self.evse.observe(replace(self.state.seen, **changed))
+        self.evse.observe(replace(self.state.observation, **changed))
 
 
 class EvseStep(Frozen):
@@ -169,7 +169,7 @@ class EvseStep(Frozen):
 
 
 def _connected(machine: EvseMachine) -> bool:
-    return machine.state.seen.pilot in {PilotState.B, PilotState.C, PilotState.D}
+    return machine.state.observation.pilot in {PilotState.B, PilotState.C, PilotState.D}
 
 
 def _pilot(pilot: PilotState) -> EvseStep:
@@ -178,36 +178,38 @@ def _pilot(pilot: PilotState) -> EvseStep:
     def act(machine: EvseMachine) -> None:
         machine.observe_change(pilot=pilot, cable_plugged=True)
 
-    return EvseStep(lambda machine: machine.state.seen.cable_plugged and machine.state.seen.pilot is not pilot, act)
+    return EvseStep(
+        lambda machine: machine.state.observation.cable_plugged and machine.state.observation.pilot is not pilot, act
+    )
 
 
 def _disconnect(*, with_cable: bool) -> EvseStep:
     """The vehicle is disconnected; its cable stays in the socket or leaves too."""
 
     def possible(machine: EvseMachine) -> bool:
-        observation = machine.state.seen
+        observation = machine.state.observation
         return observation.cable_plugged and (with_cable or (_connected(machine) and not machine.setup.attached_cable))
 
     def act(machine: EvseMachine) -> None:
-        cable_max_a = None if with_cable else machine.state.seen.cable_max_a
+        cable_max_a = None if with_cable else machine.state.observation.cable_max_a
         machine.observe_change(pilot=PilotState.A, cable_plugged=not with_cable, cable_max_a=cable_max_a)
 
     return EvseStep(possible, act)
 
 
 def _faults(machine: EvseMachine) -> int:
-    return len(machine.state.faults) + len(machine.state.seen.faults - machine.state.faults)
+    return len(machine.state.faults) + len(machine.state.observation.faults - machine.state.faults)
 
 
 def _board_fault(fault: Fault, *, present: bool) -> EvseStep:
     """The board observes a fault, or its end."""
 
     def possible(machine: EvseMachine) -> bool:
-        faults = machine.state.seen.faults
+        faults = machine.state.observation.faults
         return present is not (fault in faults) and (not present or _faults(machine) < machine.setup.most_faults)
 
     def act(machine: EvseMachine) -> None:
-        faults = machine.state.seen.faults
+        faults = machine.state.observation.faults
         machine.observe_change(faults=faults | {fault} if present else faults - {fault})
 
     return EvseStep(possible, act)
@@ -303,7 +305,7 @@ def _follow_orders(machine: EvseMachine) -> None:
 
 
 def _has_pending_orders(machine: EvseMachine) -> bool:
-    observation, orders = machine.state.seen, machine.orders
+    observation, orders = machine.state.observation, machine.orders
     return (observation.contactor_closed, observation.locked, observation.phases) != (
         orders.contactor,
         orders.lock,
@@ -360,14 +362,18 @@ def _halt(machine: EvseMachine) -> None:
 
 def _has_halted(machine: EvseMachine) -> bool:
     state = machine.state
-    return state.halting and state.transaction is None and not state.seen.contactor_closed
+    return state.halting and state.transaction is None and not state.observation.contactor_closed
 
 
 def _restart(machine: EvseMachine) -> None:
     """The program starts again: only what is on disk and what the board sees is known."""
     before = machine.state
     first = first_state(machine.setup, metered=False)
-    observation = replace(before.seen, pilot=PilotState.B) if before.seen.pilot is PilotState.F else before.seen
+    observation = (
+        replace(before.observation, pilot=PilotState.B)
+        if before.observation.pilot is PilotState.F
+        else before.observation
+    )
     machine.evse.state = replace(first, in_service=before.in_service, retained_for=before.lock_held_for)
     machine.evse.observe(observation)
 
@@ -396,8 +402,8 @@ STEPS: Final[dict[str, EvseStep]] = {
     "time": EvseStep(lambda machine: _next_s(machine) is not None, _advance_to_next_timeout),
     # The vehicle, its cable and its place
     "plug": EvseStep(
-        lambda machine: not machine.state.seen.cable_plugged,
-        lambda machine: machine.evse.observe(_after(machine.state.seen)),
+        lambda machine: not machine.state.observation.cable_plugged,
+        lambda machine: machine.evse.observe(_after(machine.state.observation)),
     ),
     "B": _pilot(PilotState.B),
     "C": _pilot(PilotState.C),
@@ -406,7 +412,9 @@ STEPS: Final[dict[str, EvseStep]] = {
     "F": _pilot(PilotState.F),
     "ev-gone": _disconnect(with_cable=False),
     "unplug": _disconnect(with_cable=True),
-    "bay": EvseStep(_always, lambda machine: machine.observe_change(bay_occupied=not machine.state.seen.bay_occupied)),
+    "bay": EvseStep(
+        _always, lambda machine: machine.observe_change(bay_occupied=not machine.state.observation.bay_occupied)
+    ),
     # The driver and the CSMS
     "authorize": _authorize(TriggerReason.AUTHORIZED, None),
     "remote-start": _authorize(TriggerReason.REMOTE_START, 7),
@@ -437,7 +445,7 @@ STEPS: Final[dict[str, EvseStep]] = {
     "three-phases": _connect(3),
     "read": EvseStep(lambda machine: not machine.state.metered, _read_meter(OFFER_A)),
     "no-load": EvseStep(
-        lambda machine: machine.state.seen.contactor_closed and machine.state.metered, _read_meter(0.0)
+        lambda machine: machine.state.observation.contactor_closed and machine.state.metered, _read_meter(0.0)
     ),
     "load": EvseStep(lambda machine: machine.state.draw_a == 0.0, _read_meter(3.0)),
     "out-of-service": EvseStep(
@@ -465,9 +473,9 @@ STEPS: Final[dict[str, EvseStep]] = {
     # The board, and what breaks
     "obey": EvseStep(_has_pending_orders, _follow_orders),
     "fb-flip": EvseStep(
-        _always, lambda machine: machine.observe_change(contactor_closed=not machine.state.seen.contactor_closed)
+        _always, lambda machine: machine.observe_change(contactor_closed=not machine.state.observation.contactor_closed)
     ),
-    "lock-flip": EvseStep(_always, lambda machine: machine.observe_change(locked=not machine.state.seen.locked)),
+    "lock-flip": EvseStep(_always, lambda machine: machine.observe_change(locked=not machine.state.observation.locked)),
     "ground+": _board_fault(Fault.GROUND_FAULT, present=True),
     "ground-": _board_fault(Fault.GROUND_FAULT, present=False),
     "estop+": _board_fault(Fault.EMERGENCY_STOP, present=True),
@@ -496,7 +504,7 @@ def first_state(setup: EvseSetup, *, metered: bool = True) -> EvseState:
     """An EVSE that nobody uses, with a limit that allows energy; `metered`: its meter has been read already."""
     phases = 3 if setup.switches_phases else None
     return EvseState(
-        seen=replace(NO_OBSERVATION, phases=phases),
+        observation=replace(NO_OBSERVATION, phases=phases),
         attached_cable=setup.attached_cable,
         metered=metered,
         offered_a=OFFER_A,

@@ -34,7 +34,7 @@ def test_a_wind_down_that_has_ended_does_not_resume_while_the_contact_is_still_s
     """E09.FR.01: nobody is authorized, so nothing may close the contactor again."""
     evse_machine = machine()
     evse_machine.run(f"{CHARGE} {interruption}")
-    assert evse_machine.state.seen.contactor_closed
+    assert evse_machine.state.observation.contactor_closed
     assert evse_machine.state.authorization is None
     assert not evse_machine.orders.contactor
 
@@ -197,7 +197,7 @@ def test_a_fault_that_is_gone_before_the_energy_has_stopped_is_told_all_the_same
 def test_a_harmless_fault_is_no_abnormal_condition_of_a_transaction() -> None:
     evse_machine = machine()
     assert evse_machine.run("plug lock+") == []
-    assert evse_machine.state.seen.pilot is PilotState.B
+    assert evse_machine.state.observation.pilot is PilotState.B
 
 
 def test_a_register_that_is_found_to_stand_still_when_its_meter_has_failed_already_ends_the_charge() -> None:

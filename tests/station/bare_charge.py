@@ -69,21 +69,21 @@ class Charge:
 
     def observe(self, cause: ChangeCause | None = None, **changed: object) -> TransactionChange:
         """The board reports another observation."""
-        observation = replace(self.state.seen, **changed)
-        return self.change_state(replace(self.state, seen=observation), cause)
+        observation = replace(self.state.observation, **changed)
+        return self.change_state(replace(self.state, observation=observation), cause)
 
     def plug(self) -> TransactionChange:
         """Plug in a vehicle."""
         return self.change_state(
-            replace(self.state, seen=replace(PLUGGED, bay_occupied=self.state.seen.bay_occupied)), CABLE
+            replace(self.state, observation=replace(PLUGGED, bay_occupied=self.state.observation.bay_occupied)), CABLE
         )
 
     def unplug(self) -> TransactionChange:
         """Unplug the vehicle."""
         observation = Observation(
-            contactor_closed=self.state.seen.contactor_closed, bay_occupied=self.state.seen.bay_occupied
+            contactor_closed=self.state.observation.contactor_closed, bay_occupied=self.state.observation.bay_occupied
         )
-        return self.change_state(replace(self.state, seen=observation), LOST)
+        return self.change_state(replace(self.state, observation=observation), LOST)
 
     def authorize(self, cause: ChangeCause = AUTHORIZED) -> TransactionChange:
         """Authorize the token of `cause`."""

@@ -377,7 +377,7 @@ async def test_another_machine_may_look_but_not_touch(tmp_path: Path, method: st
             assert refused.status_code == 403
             assert "the station's own machine" in refused.json()["detail"]
             assert (await client.get("/api/status")).status_code == 200
-        assert walk.evse.state.seen.faults == frozenset()
+        assert walk.evse.state.observation.faults == frozenset()
 
 
 @pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", r'"\ud800"', '"' + "x" * 100_000 + '"'])

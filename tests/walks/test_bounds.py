@@ -67,7 +67,7 @@ async def _check_charge_and_pages(walk: Walk) -> None:
 async def _end_charge(walk: Walk) -> None:
     await walk.present()
     await walk.until(lambda: walk.evse.transaction_id is None)
-    await walk.until(lambda: not walk.evse.state.seen.locked)
+    await walk.until(lambda: not walk.evse.state.observation.locked)
     await walk.unplug()
 
 

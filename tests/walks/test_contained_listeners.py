@@ -103,7 +103,7 @@ async def test_each_listener_of_the_auxiliary_parts_fails_once_and_the_charge_go
         assert [fault.name for fault in broken.values() if not fault.failed] == []
         assert by_themselves > 30, "most fail where the station publishes"
         assert walk.application.running
-        assert walk.evse.state.seen.contactor_closed
+        assert walk.evse.state.observation.contactor_closed
         assert walk.board.register_wh - begin_wh > 100.0
         walk.contained_errors = walk.application.auxiliary.error_count
         assert walk.contained_errors == len(broken)

@@ -74,7 +74,7 @@ async def test_a_reset_ends_a_transaction_that_waits_for_its_vehicle_to_leave(tm
         await walk.present()
         await walk.charging()
         await api.post("/api/evses/1/stop")
-        await walk.until(lambda: not walk.evse.state.seen.contactor_closed)
+        await walk.until(lambda: not walk.evse.state.observation.contactor_closed)
         assert walk.evse.transaction_id is not None
         before = walk.application.parts
         await reset_while_time_passes(walk, api, status=202)
@@ -91,10 +91,12 @@ async def test_a_contactor_that_does_not_open_keeps_no_other_evse_charging(tmp_p
         for evse_id in (1, 2):
             await api.post(f"/api/sim/evses/{evse_id}/plug", {"ev": {"phases": 1}})
             await api.post(f"/api/evses/{evse_id}/token", TOKEN)
-            await walk.until(lambda evse_id=evse_id: walk.parts.station.evses[evse_id].state.seen.contactor_closed)
+            await walk.until(
+                lambda evse_id=evse_id: walk.parts.station.evses[evse_id].state.observation.contactor_closed
+            )
         walk.board.welded = True
         await reset_while_time_passes(walk, api, status=409)
-        assert not walk.parts.station.evses[2].state.seen.contactor_closed
+        assert not walk.parts.station.evses[2].state.observation.contactor_closed
 
 
 async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ async def test_a_trip_while_the_last_one_is_being_cleared_is_latched_and_trips_t
 
         async def trip() -> None:
             walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
-            await until(lambda: walk.evse.state.seen.faults)
+            await until(lambda: walk.evse.state.observation.faults)
 
         disk.meanwhile("('residual-current/tripped/1', 'false')", trip)
         answer = await api.client.delete(TRIPPED)

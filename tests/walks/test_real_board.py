@@ -165,7 +165,7 @@ async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(t
         await station.until(lambda: not hardware.back_plate.view.flap_open)
         bench.cable(220.0)
         bench.pilot(6.0)
-        await station.until(lambda: station.evse.state.seen.cable_plugged)
+        await station.until(lambda: station.evse.state.observation.cable_plugged)
         assert station.program.parts.get(TamperAlarm).alarm
         assert not bench.chips.active[CONTACTOR]
 

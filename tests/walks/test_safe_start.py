@@ -166,7 +166,7 @@ def forget_profile(storage: Path) -> None:
 async def end(walk: Walk) -> None:
     """End the charge with the card, and unplug."""
     await walk.present()
-    await walk.until(lambda: not walk.evse.state.seen.locked)
+    await walk.until(lambda: not walk.evse.state.observation.locked)
     await walk.unplug()
     await walk.until(lambda: walk.evse.transaction_id is None)
 

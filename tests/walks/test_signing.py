@@ -52,7 +52,7 @@ async def charge_and_end(walk: Walk) -> Event:
     await walk.advance(600)
     await walk.present()
     ended = await event(walk, "Ended", "StopAuthorized")
-    await walk.until(lambda: not walk.evse.state.seen.locked)
+    await walk.until(lambda: not walk.evse.state.observation.locked)
     await walk.unplug()
     return ended
 

@@ -69,10 +69,10 @@ async def test_it_reads_and_acts_and_finds_the_method_of_any_path(tmp_path: Path
         assert "currents_a" in await sim(walk, "evses/1/circuit")
         await sim(walk, "faults", {"code": "ground-fault"})
         await walk.settle()
-        assert walk.evse.state.seen.faults
+        assert walk.evse.state.observation.faults
         await sim(walk, "faults", {"code": "ground-fault"}, "DELETE")
         await walk.settle()
-        assert not walk.evse.state.seen.faults
+        assert not walk.evse.state.observation.faults
 
 
 async def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:

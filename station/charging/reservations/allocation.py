@@ -69,7 +69,7 @@ def evse_use(state: EvseState) -> EvseUse:
         return EvseUse.WAITING if transaction.holder is None and transaction.ending is None else EvseUse.IN_USE
     if not state.in_service or state.withheld - _TEMPORARY or state.installer_only:
         return EvseUse.UNAVAILABLE
-    return EvseUse.WAITING if state.seen.cable_plugged or ev_connected(state) else EvseUse.FREE
+    return EvseUse.WAITING if state.observation.cable_plugged or ev_connected(state) else EvseUse.FREE
 
 
 def allocate(reservations: Sequence[Reservation], evses: Iterable[ReservableEvse]) -> Allocation:

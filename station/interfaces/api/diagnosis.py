@@ -183,7 +183,7 @@ async def read_log(
 
 
 def _evse_lines_to_json(evse: Evse, now_s: float) -> EvseLines:
-    observation, ordered = evse.state.seen, outputs(evse.state, now_s)
+    observation, ordered = evse.state.observation, outputs(evse.state, now_s)
     return {
         "evse": evse.id,
         "pilot": observation.pilot.value,

@@ -152,7 +152,7 @@ def _evse_metrics(evses: Iterable[Evse]) -> Iterator[Metric]:
             status.add_metric([name, state.value], float(evse.connector_status is state))
         for fault in Fault:
             faults.add_metric([name, fault.value], float(fault in all_faults(evse.state)))
-        closed.add_metric([name], float(evse.state.seen.contactor_closed))
+        closed.add_metric([name], float(evse.state.observation.contactor_closed))
         offered.add_metric([name], evse.offered_a)
         for source in sorted({active_limit.source for active_limit in evse.limits}):  # the tightest one of each source
             least_a = min(active_limit.current_a for active_limit in evse.limits if active_limit.source is source)

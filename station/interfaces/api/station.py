@@ -297,7 +297,7 @@ async def unlock(
         raise HTTPException(409, "a charge is in progress or authorized at this EVSE")
     evse.release_lock()
     await settle()
-    return {"accepted": True, "locked": evse.state.seen.locked}
+    return {"accepted": True, "locked": evse.state.observation.locked}
 
 
 @router.delete(

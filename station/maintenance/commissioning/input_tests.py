@@ -120,12 +120,12 @@ class CommissioningTests:
         evidence: Evidence = {
             "evse": evse.id,
             "transaction": evse.transaction_id,
-            "contactor_closed": evse.state.seen.contactor_closed,
+            "contactor_closed": evse.state.observation.contactor_closed,
             "currents_a": [*currents_a],
             "offered_a": evse.offered_a,
             "meter_serial": self._meters.serial_of(evse.id),
         }
-        if not evse.state.seen.contactor_closed or max(currents_a, default=0.0) < _MIN_CURRENT_A:
+        if not evse.state.observation.contactor_closed or max(currents_a, default=0.0) < _MIN_CURRENT_A:
             reason = "no energy flows: start the test session and connect a vehicle"
             return StepResult.failed(evidence, Problem(ProblemCause.NO_ENERGY, reason))
         return StepResult(StepOutcome.PASSED, evidence)

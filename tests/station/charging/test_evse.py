@@ -391,7 +391,9 @@ async def test_before_the_meter_was_read_there_is_no_energy(tmp_path: Path) -> N
     async with evse_fixture(tmp_path) as fixture:
         unread = replace(fixture.evse.state, metered=False)
         assert fixture.evse.state.metered
-        assert not offers_energy(replace(unread, offered_a=16.0, seen=PLUGGED, authorization=Authorization(fakes.CARD)))
+        assert not offers_energy(
+            replace(unread, offered_a=16.0, observation=PLUGGED, authorization=Authorization(fakes.CARD))
+        )
 
 
 async def test_a_lock_that_does_not_close_is_broken_and_no_charge_starts(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ NONE = EndConditions(on_meter_failure=False, on_disconnection=False, unlock_on_d
 UNPLUGGED = replace(NO_OBSERVATION, pilot=PilotState.A)
 PLUGGED = replace(NO_OBSERVATION, pilot=PilotState.B, cable_plugged=True)
 CHARGING = EvseState(
-    seen=replace(PLUGGED, pilot=PilotState.C),
+    observation=replace(PLUGGED, pilot=PilotState.C),
     authorization=Authorization(fakes.CARD),
     transaction=OpenTransaction("tx", fakes.NOON),
 )
@@ -42,19 +42,19 @@ CHARGING = EvseState(
 def test_what_the_board_sees_has_its_trigger_reason(
     before: Observation, observation: Observation, trigger: TriggerReason | None
 ) -> None:
-    after, cause = apply_observation(EvseState(seen=before), observation, NONE)
-    assert after.seen == observation
+    after, cause = apply_observation(EvseState(observation=before), observation, NONE)
+    assert after.observation == observation
     assert (cause.trigger if cause is not None else None) is trigger
 
 
 def test_a_residual_current_that_the_board_sees_no_more_stays_on_record() -> None:
-    leaking = replace(CHARGING.seen, faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
+    leaking = replace(CHARGING.observation, faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
     after, cause = apply_observation(CHARGING, leaking, NONE)
     assert cause == ChangeCause(
         TriggerReason.ABNORMAL_CONDITION, StoppedReason.GROUND_FAULT, deauthorizes=True, ends_transaction=True
     )
     assert after.authorization is None
-    recovered, cause = apply_observation(after, CHARGING.seen, NONE)
+    recovered, cause = apply_observation(after, CHARGING.observation, NONE)
     assert recovered.faults == {Fault.DC_RESIDUAL_CURRENT}
     assert cause is None
 

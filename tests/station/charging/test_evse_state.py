@@ -57,7 +57,7 @@ observations = st.builds(
 )
 states = st.builds(
     EvseState,
-    seen=observations,
+    observation=observations,
     faults=st.just(frozenset[Fault]()) | faults,
     in_service=st.sampled_from([True, True, True, False]),
     reserved_until=st.none() | st.just(fakes.NOON),
@@ -80,13 +80,13 @@ NO_EMERGENCY = {Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE
 """what may wait some seconds for the vehicle to follow its pilot"""
 
 READY = EvseState(
-    seen=Observation(PilotState.C, cable_plugged=True, locked=True),
+    observation=Observation(PilotState.C, cable_plugged=True, locked=True),
     authorization=Authorization(fakes.CARD),
     transaction=OpenTransaction("tx", fakes.NOON, recorded=True),
     offered_a=16.0,
 )
 """everything is there: energy is offered"""
-CHARGING = replace(READY, seen=replace(READY.seen, contactor_closed=True), draw_a=16.0, supplying=True)
+CHARGING = replace(READY, observation=replace(READY.observation, contactor_closed=True), draw_a=16.0, supplying=True)
 
 
 # Rules that hold in every state
@@ -98,10 +98,10 @@ def test_the_contactor_closes_only_for_a_vehicle_that_takes_energy_and_never_wit
 ) -> None:
     """With a fault that is no emergency it may stay closed, while the vehicle follows its pilot, and no longer."""
     if outputs(state, now_s).contactor:
-        assert state.seen.pilot in TAKING
+        assert state.observation.pilot in TAKING
         assert blocking_faults(state) <= NO_EMERGENCY
         if blocking_faults(state):
-            assert state.seen.contactor_closed
+            assert state.observation.contactor_closed
             assert state.offer_ended_at_s is not None
             assert now_s < state.offer_ended_at_s + WIND_DOWN_S
 
@@ -110,7 +110,7 @@ def test_the_contactor_closes_only_for_a_vehicle_that_takes_energy_and_never_wit
 def test_an_open_contactor_closes_only_with_authorization_and_a_recorded_transaction(
     state: EvseState, now_s: float
 ) -> None:
-    state = replace(state, seen=replace(state.seen, contactor_closed=False))
+    state = replace(state, observation=replace(state.observation, contactor_closed=False))
     if outputs(state, now_s).contactor:
         assert state.authorization is not None
         assert state.operative
@@ -126,7 +126,7 @@ def test_a_closed_contactor_without_wanted_energy_stays_only_under_load_and_for_
     state: EvseState, now_s: float
 ) -> None:
     if outputs(state, now_s).contactor and not offers_energy(state):
-        assert state.seen.contactor_closed
+        assert state.observation.contactor_closed
         assert state.offer_ended_at_s is not None
         assert now_s < state.offer_ended_at_s + WIND_DOWN_S
         assert state.draw_a is None or state.draw_a >= 1.0
@@ -146,7 +146,7 @@ def test_the_pilot_tells_a_fault_only_to_somebody_and_offers_nothing_meanwhile(s
     """Not while the vehicle is asked to end its draw, so that the contactor opens without load."""
     ordered = outputs(state, now_s)
     faults = blocking_faults(state) - PILOT_DETECTED_FAULTS
-    assert ordered.pilot_fault is (bool(faults) and state.seen.cable_plugged and not ordered.contactor)
+    assert ordered.pilot_fault is (bool(faults) and state.observation.cable_plugged and not ordered.contactor)
     assert not (ordered.pilot_fault and ordered.pilot_a is not None)
 
 
@@ -155,10 +155,10 @@ def test_only_a_cable_in_a_socket_is_locked_and_it_stays_so_while_the_contactor_
     state: EvseState, now_s: float
 ) -> None:
     locked = outputs(state, now_s).lock
-    in_socket = state.seen.cable_plugged and not state.attached_cable
+    in_socket = state.observation.cable_plugged and not state.attached_cable
     if not in_socket:
         assert not locked
-    elif state.seen.contactor_closed or state.authorization is not None or state.lock_held_for is not None:
+    elif state.observation.contactor_closed or state.authorization is not None or state.lock_held_for is not None:
         assert locked
 
 
@@ -205,7 +205,7 @@ def test_an_order_to_go_out_of_service_waits_for_the_transaction(state: EvseStat
 @given(states)
 def test_statuses_have_one_order(state: EvseState) -> None:
     """Faulted > Unavailable > Reserved > Occupied > Available"""
-    occupied = state.seen.cable_plugged or ev_connected(state)
+    occupied = state.observation.cable_plugged or ev_connected(state)
     ranked = [
         (bool(blocking_faults(state)), ConnectorStatus.FAULTED),
         (not state.operative, ConnectorStatus.UNAVAILABLE),
@@ -226,27 +226,31 @@ def test_no_observation_means_the_safe_state() -> None:
 
 @pytest.mark.parametrize(("pilot", "closed"), [(pilot, pilot in TAKING) for pilot in PilotState])
 def test_the_contactor_follows_the_pilot_while_energy_is_wanted(pilot: PilotState, closed: bool) -> None:
-    state = replace(READY, seen=replace(READY.seen, pilot=pilot), ventilation=True)
+    state = replace(READY, observation=replace(READY.observation, pilot=pilot), ventilation=True)
     assert outputs(state, 0.0).contactor is closed
     assert (outputs(state, 0.0).pilot_a == 16.0) is (pilot in CONNECTED)
 
 
 def test_a_vehicle_that_asks_for_ventilation_where_there_is_none_gets_nothing_until_it_is_gone() -> None:
-    requests_ventilation = replace(READY, seen=replace(READY.seen, pilot=PilotState.D))
+    requests_ventilation = replace(READY, observation=replace(READY.observation, pilot=PilotState.D))
     state = with_derived_values(READY, requests_ventilation, 100.0)
     assert (outputs(requests_ventilation, 100.0), state.charging_state) == (
         outputs(state, 100.0),
         ChargingState.SUSPENDED_EVSE,
     )
     assert (outputs(state, 100.0).contactor, outputs(state, 100.0).pilot_a) == (False, None)
-    no_request = with_derived_values(state, replace(state, seen=replace(state.seen, pilot=PilotState.B)), 101.0)
+    no_request = with_derived_values(
+        state, replace(state, observation=replace(state.observation, pilot=PilotState.B)), 101.0
+    )
     assert not offers_energy(no_request), "it would ask again with the next offer, and so forth"
-    unplugged = with_derived_values(no_request, replace(no_request, seen=NO_OBSERVATION), 102.0)
-    assert offers_energy(with_derived_values(unplugged, replace(unplugged, seen=READY.seen), 103.0))
+    unplugged = with_derived_values(no_request, replace(no_request, observation=NO_OBSERVATION), 102.0)
+    assert offers_energy(with_derived_values(unplugged, replace(unplugged, observation=READY.observation), 103.0))
 
 
 def test_a_vehicle_that_asks_for_ventilation_while_it_charges_has_its_time_to_stop_drawing() -> None:
-    state = with_derived_values(CHARGING, replace(CHARGING, seen=replace(CHARGING.seen, pilot=PilotState.D)), 100.0)
+    state = with_derived_values(
+        CHARGING, replace(CHARGING, observation=replace(CHARGING.observation, pilot=PilotState.D)), 100.0
+    )
     assert (outputs(state, 100.0).contactor, outputs(state, 100.0).pilot_a) == (True, None)
     assert not outputs(state, 100.0 + WIND_DOWN_S).contactor
 
@@ -271,7 +275,7 @@ def test_the_pilot_is_steady_at_once_and_the_contactor_opens_when_the_load_is_go
         assert outputs(state, now_s + later_s).contactor
         assert not outputs(replace(state, draw_a=0.5), now_s + later_s).contactor
     assert not outputs(state, now_s + patience_s).contactor
-    assert not outputs(replace(state, seen=replace(state.seen, pilot=PilotState.B)), now_s).contactor
+    assert not outputs(replace(state, observation=replace(state.observation, pilot=PilotState.B)), now_s).contactor
 
 
 @pytest.mark.parametrize("fault", PATIENT)
@@ -291,7 +295,7 @@ def test_a_fault_that_is_no_emergency_leaves_the_vehicle_its_time_to_stop_drawin
 def test_an_emergency_opens_the_contactor_under_load(fault: Fault) -> None:
     for faulty in (
         replace(CHARGING, faults=frozenset({fault})),
-        replace(CHARGING, seen=replace(CHARGING.seen, faults=frozenset({fault}))),
+        replace(CHARGING, observation=replace(CHARGING.observation, faults=frozenset({fault}))),
     ):
         state = with_derived_values(CHARGING, faulty, 100.0)
         assert not outputs(state, 100.0).contactor
@@ -319,7 +323,7 @@ def test_no_energy_before_the_start_is_on_disk() -> None:
 
 
 def test_a_vehicle_that_does_not_take_what_is_offered_is_suspended_after_a_grace() -> None:
-    plugged = replace(READY, seen=replace(READY.seen, pilot=PilotState.B), offered_a=0.0)
+    plugged = replace(READY, observation=replace(READY.observation, pilot=PilotState.B), offered_a=0.0)
     before = with_derived_values(EvseState(), plugged, 0.0)
     assert before.charging_state is ChargingState.SUSPENDED_EVSE
     offered = with_derived_values(before, replace(before, offered_a=16.0), 10.0)
@@ -331,7 +335,9 @@ def test_a_vehicle_that_does_not_take_what_is_offered_is_suspended_after_a_grace
 
 def test_a_vehicle_that_has_charged_and_pauses_is_suspended_at_once() -> None:
     charging = with_derived_values(READY, CHARGING, 3.0)
-    pausing = with_derived_values(charging, replace(charging, seen=replace(charging.seen, pilot=PilotState.B)), 4.0)
+    pausing = with_derived_values(
+        charging, replace(charging, observation=replace(charging.observation, pilot=PilotState.B)), 4.0
+    )
     assert pausing.charging_state is ChargingState.SUSPENDED_EV
 
 
@@ -351,7 +357,7 @@ def test_a_vehicle_that_left_has_the_timeout_to_come_back_unless_its_cable_waits
 ) -> None:
     """C01.FR.26, E10.FR.01, E10.FR.02"""
     before = replace(READY, attached_cable=attached)
-    unplugged = replace(before, seen=replace(before.seen, pilot=PilotState.A, cable_plugged=cable))
+    unplugged = replace(before, observation=replace(before.observation, pilot=PilotState.A, cable_plugged=cable))
     state = with_derived_values(before, unplugged, 100.0)
     assert connection_deadline_s(state, 120.0) == deadline_s
     back = with_derived_values(state, before, 110.0)
@@ -360,26 +366,28 @@ def test_a_vehicle_that_left_has_the_timeout_to_come_back_unless_its_cable_waits
 
 def test_nothing_is_offered_before_the_cable_is_locked_in_its_socket() -> None:
     """G05.FR.01"""
-    loose = replace(READY, seen=replace(READY.seen, locked=False))
+    loose = replace(READY, observation=replace(READY.observation, locked=False))
     assert not offers_energy(loose)
     assert outputs(loose, 0.0).lock
     assert with_derived_values(loose, loose, 0.0).charging_state is ChargingState.EV_CONNECTED
     broken = replace(loose, faults=frozenset({Fault.LOCK}))
     assert with_derived_values(broken, broken, 0.0).charging_state is ChargingState.SUSPENDED_EVSE
     assert offers_energy(replace(broken, attached_cable=True)), "an attached cable has no lock"
-    assert offers_energy(replace(CHARGING, seen=replace(CHARGING.seen, locked=False))), "a charge that runs goes on"
+    assert offers_energy(replace(CHARGING, observation=replace(CHARGING.observation, locked=False))), (
+        "a charge that runs goes on"
+    )
 
 
 def test_a_socket_whose_proximity_contact_opens_under_load_has_no_cable_and_gets_no_energy() -> None:
     """IEC 61851-1 annex B: the plug may be on its way out, and nobody knows any more what the cable carries."""
-    thin = replace(CHARGING, seen=replace(CHARGING.seen, cable_max_a=13.0), offered_a=32.0)
+    thin = replace(CHARGING, observation=replace(CHARGING.observation, cable_max_a=13.0), offered_a=32.0)
     assert outputs(thin, 100.0).pilot_a == 13.0
     pulled = with_derived_values(
-        thin, replace(thin, seen=replace(thin.seen, cable_plugged=False, cable_max_a=None)), 100.0
+        thin, replace(thin, observation=replace(thin.observation, cable_plugged=False, cable_max_a=None)), 100.0
     )
     ordered = outputs(pulled, 100.0)
     assert (ordered.contactor, ordered.pilot_a) == (False, None)
-    attached = replace(CHARGING, attached_cable=True, seen=replace(CHARGING.seen, cable_plugged=False))
+    attached = replace(CHARGING, attached_cable=True, observation=replace(CHARGING.observation, cable_plugged=False))
     assert outputs(attached, 100.0).contactor, "an attached cable has no such contact"
 
 
@@ -387,9 +395,9 @@ def test_the_lock_waits_for_its_holder_and_for_nobody_once_the_cable_is_gone() -
     """E05.FR.11, E09.FR.03"""
     held = replace(READY, authorization=None, lock_held_for=fakes.CARD)
     assert outputs(held, 0.0).lock
-    unplugged = with_derived_values(held, replace(held, seen=Observation()), 1.0)
+    unplugged = with_derived_values(held, replace(held, observation=Observation()), 1.0)
     assert unplugged.lock_held_for is None
-    assert not outputs(with_derived_values(unplugged, EvseState(seen=held.seen), 2.0), 2.0).lock
+    assert not outputs(with_derived_values(unplugged, EvseState(observation=held.observation), 2.0), 2.0).lock
 
 
 @given(states, st.sampled_from([None, 1, 3]))
@@ -398,8 +406,8 @@ def test_phases_are_switched_while_the_contactor_is_open_and_never_under_load(
 ) -> None:
     requested = replace(state, phases=phases)
     applied = outputs(requested, 0.0)
-    if requested.seen.contactor_closed:
-        assert applied.phases == requested.seen.phases
-    if applied.phases not in {None, requested.seen.phases} and requested.seen.phases is not None:
+    if requested.observation.contactor_closed:
+        assert applied.phases == requested.observation.phases
+    if applied.phases not in {None, requested.observation.phases} and requested.observation.phases is not None:
         assert not applied.contactor
         assert applied.pilot_a is None

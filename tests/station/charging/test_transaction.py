@@ -335,7 +335,7 @@ def test_a_welded_contactor_does_not_keep_a_transaction_open() -> None:
     charge.end_authorization()
     charge.change_state(replace(charge.state, faults=frozenset({Fault.CONTACTOR_WELDED})))
     assert charge.events[-1].event_type is EventType.ENDED
-    assert charge.state.seen.contactor_closed
+    assert charge.state.observation.contactor_closed
 
 
 def test_the_next_charge_is_another_transaction() -> None:
@@ -365,7 +365,7 @@ def test_a_second_card_on_the_same_cable_starts_a_second_transaction() -> None:
 
 def test_points_that_hold_are_facts_of_the_state() -> None:
     assert active_points(EvseState()) == frozenset()
-    state = EvseState(seen=replace(PLUGGED, bay_occupied=True), authorization=Authorization(fakes.CARD))
+    state = EvseState(observation=replace(PLUGGED, bay_occupied=True), authorization=Authorization(fakes.CARD))
     assert active_points(state) == {
         TxPoint.PARKING_BAY_OCCUPANCY,
         TxPoint.EV_CONNECTED,
@@ -401,7 +401,7 @@ def perform_step(charge: Charge, step: str) -> tuple[EvseState, TransactionChang
     """Perform one random step; returns the state before it and its outcome."""
     before = charge.state
     connected = ev_connected(before)
-    bay = before.seen.bay_occupied
+    bay = before.observation.bay_occupied
     actions = {
         "plug": lambda: None if connected else charge.plug(),
         "unplug": lambda: charge.unplug() if connected else None,

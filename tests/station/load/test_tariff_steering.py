@@ -26,7 +26,7 @@ from tests.station.evse_fixture import PLUGGED, EvseFixture, evse_fixture
 def limit_at(fixture: EvseFixture, steering: TariffSteering) -> Limit | None:
     """The limit of a vehicle that is connected and authorized."""
     state = fixture.evse.state
-    fixture.evse.state = replace(state, seen=PLUGGED, authorization=Authorization(fakes.CARD))
+    fixture.evse.state = replace(state, observation=PLUGGED, authorization=Authorization(fakes.CARD))
     demand = Demand(ProfileTarget(1, None, fixture.clock.now()), 3, True, UNKNOWN_PHASES, ())
     return steering.limit(fixture.evse, demand, fixture.clock.now())
 

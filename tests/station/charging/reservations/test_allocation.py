@@ -208,11 +208,14 @@ _PLUGGED = Observation(pilot=PilotState.B, cable_plugged=True)
     ("state", "expected"),
     [
         (EvseState(), EvseUse.FREE),
-        (EvseState(seen=_PLUGGED), EvseUse.WAITING),
-        (EvseState(seen=_PLUGGED, transaction=OpenTransaction("tx", fakes.NOON)), EvseUse.WAITING),
-        (EvseState(seen=_PLUGGED, transaction=OpenTransaction("tx", fakes.NOON, holder=fakes.CARD)), EvseUse.IN_USE),
+        (EvseState(observation=_PLUGGED), EvseUse.WAITING),
+        (EvseState(observation=_PLUGGED, transaction=OpenTransaction("tx", fakes.NOON)), EvseUse.WAITING),
+        (
+            EvseState(observation=_PLUGGED, transaction=OpenTransaction("tx", fakes.NOON, holder=fakes.CARD)),
+            EvseUse.IN_USE,
+        ),
         (EvseState(authorization=Authorization(fakes.CARD)), EvseUse.IN_USE),
-        (EvseState(seen=_PLUGGED, lock_held_for=fakes.CARD), EvseUse.IN_USE),
+        (EvseState(observation=_PLUGGED, lock_held_for=fakes.CARD), EvseUse.IN_USE),
         (EvseState(faults=frozenset({Fault.METER})), EvseUse.FAULTED),
         (EvseState(faults=frozenset({Fault.READER})), EvseUse.FREE),
         (EvseState(in_service=False), EvseUse.UNAVAILABLE),

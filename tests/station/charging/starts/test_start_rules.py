@@ -20,7 +20,7 @@ CARD, OTHER, FAMILY = fakes.CARD, IdToken("OTHER", "ISO14443"), IdToken("FAMILY"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LOCAL_STOP = ChangeCause(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
 FREE = EvseState()
-PLUGGED = EvseState(seen=Observation(PilotState.B, cable_plugged=True))
+PLUGGED = EvseState(observation=Observation(PilotState.B, cable_plugged=True))
 BY_CARD, REMOTE = StartRequest(StartSource.CARD, CARD), StartRequest(StartSource.REMOTE, CARD)
 
 
