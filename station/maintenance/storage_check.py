@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -227,14 +228,12 @@ def _open_read_only(storage: Path) -> Generator[sqlite3.Connection]:
     no_wal = not file.with_name(f"{file.name}-wal").exists()
     address = f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if no_wal else ''}"
     try:
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-            connection.text_factory = _decode_text
+        with contextlib.closing(_TolerantConnection(address, uri=True)) as connection:
             ((version,),) = connection.execute("PRAGMA user_version")
             if version == len(migrations()):
                 yield connection
                 return
-            with contextlib.closing(sqlite3.connect(":memory:")) as copy:
-                copy.text_factory = connection.text_factory
+            with contextlib.closing(_TolerantConnection(":memory:")) as copy:
                 connection.backup(copy)
                 migrate(copy)
                 yield copy
@@ -244,8 +243,12 @@ def _open_read_only(storage: Path) -> Generator[sqlite3.Connection]:
         raise StorageUnreadableError(f"{file}: {error}") from error
 
 
-def _decode_text(raw: bytes) -> str:
-    return raw.decode(errors="replace")
+class _TolerantConnection(sqlite3.Connection):
+    """A connection that reads damaged texts, with replacement characters for what is no UTF-8."""
+
+    def __init__(self, database: str, *, uri: bool = False) -> None:
+        super().__init__(database, uri=uri)
+        self.text_factory = partial(bytes.decode, errors="replace")
 
 
 class UnreadableRowsMonitor:
