@@ -108,7 +108,7 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
     security_events = SecurityEvents(database, clock)
     safe_start = SafeStart(program.safe_start_record, SetAsideRows(database), clock)
     await safe_start.prepare()
-    await database.begin_start()  # before all further queries, since they are read ahead
+    database.begin_start()
     await security_events.load()
     await security_events.report(_boot_event(program.boot_reason), program.boot_reason.value)
     if safe_start.active:

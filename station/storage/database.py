@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from station.storage import compaction, database_schema
 from station.storage.database_thread import DatabaseThread
+from station.storage.new_database_rows import NewDatabaseRows
 from station.storage.sql import STATEMENT_ERRORS, Row, Statement, Value
-from station.storage.start_queries import Query, StartReads
 from station.storage.storage_error import StorageError, storage_errors
 from station.storage.unreadable_rows import UnreadableRows
 from station.storage.writing_connection import configure, connect, is_exclusive, shrinks
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MAX_CHARS_READ_AHEAD: Final = 100_000
-"""limit of the texts of one query that is read ahead at a start"""
 _CHARS_OF_NUMBER: Final = 8
 """a value that is no text counts as so many characters"""
 _log = logging.getLogger(__name__)
@@ -44,7 +42,7 @@ class Database:
         self._clock = clock
         self.unreadable = UnreadableRows(self, clock)
         """the list of rows of this database that could not be parsed; kept in a table of it"""
-        self._start_reads = StartReads(connection.start_queries)
+        self._new_rows = NewDatabaseRows()
         self._long_queries_ended = False
         self._job_lock = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
 
@@ -97,7 +95,7 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
-        if (known_rows := self._start_reads.take((sql, tuple(values)), self._connection.changes)) is not None:
+        if (known_rows := self._new_rows.of_query(sql, tuple(values), self._connection.changes)) is not None:
             return known_rows
         return await self._run(lambda connection: connection.execute(sql, values).fetchall(), sql)
 
@@ -123,21 +121,10 @@ class Database:
         self._long_queries_ended = True
         await self._read_connections.close_file(self._connection.path)
 
-    async def begin_start(self) -> None:
-        """Read ahead, in one job, what the station will query at its start, as far as that is known.
-
-        Known are the queries of the station of this process that started first (`StartQueries`). Nothing is read from
-        a new database, whose rows are known.
-
-        Raises:
-            StorageError: the file cannot be opened. A query that fails is not read ahead.
-        """
+    def begin_start(self) -> None:
+        """Let the queries that follow take the rows of a new database from memory, if this one was just created."""
         if self._connection.is_new:
-            self._start_reads.begin_new(self._connection.changes)
-            return
-        queries = list(self._start_reads.queries_to_read_ahead)
-        rows = await self._run(lambda connection: _read_ahead(connection, queries)) if queries else {}
-        self._start_reads.begin(rows, self._connection.changes)
+            self._new_rows.begin_start(self._connection.changes)
 
     async def first_rows(self, sql: str, values: Sequence[Value], *, max_chars: int) -> tuple[list[Row], bool]:
         """Return the first rows of a query, up to the one with which its texts reach `max_chars` characters in all.
@@ -147,10 +134,8 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
-        if max_chars >= _MAX_CHARS_READ_AHEAD:
-            known_rows = self._start_reads.take((sql, tuple(values)), self._connection.changes)
-            if known_rows is not None:
-                return known_rows, True
+        if (known_rows := self._new_rows.of_query(sql, tuple(values), self._connection.changes)) is not None:
+            return known_rows, True
         return await self._run(lambda connection: _first_rows(connection, sql, values, max_chars), sql)
 
     async def free_pages(self) -> int:
@@ -178,10 +163,10 @@ class Database:
                 try:
                     return await self._connection.run(job)
                 except asyncio.CancelledError:
-                    self._start_reads.forget()  # the job may still be executed
+                    self._new_rows.forget()  # the job may still be executed
                     raise
                 finally:
-                    self._start_reads.note_job(statements, self._connection.changes)
+                    self._new_rows.note_job(statements, self._connection.changes)
 
 
 class DatabaseConnection:
@@ -194,8 +179,6 @@ class DatabaseConnection:
         self._connection: sqlite3.Connection | None = None
         self._reopen_on_use = False
         """whether the next job opens the file again: it is closed only because it was not used for some time"""
-        self.start_queries = thread.start_queries
-        """the queries with which the stations of this process start"""
         self.changes = 0
         """number of jobs that have changed rows"""
         self._created = False
@@ -361,17 +344,6 @@ def _first_rows(
             rows.append(row)
             chars += sum(len(value) if isinstance(value, str) else _CHARS_OF_NUMBER for value in row)
     return rows, True
-
-
-def _read_ahead(connection: sqlite3.Connection, queries: Iterable[Query]) -> dict[Query, list[Row]]:
-    """Execute queries, except those that fail or have very many rows."""
-    results: dict[Query, list[Row]] = {}
-    for sql, values in queries:
-        with contextlib.suppress(*STATEMENT_ERRORS):
-            rows, complete = _first_rows(connection, sql, values, _MAX_CHARS_READ_AHEAD)
-            if complete:
-                results[sql, values] = rows
-    return results
 
 
 @contextlib.contextmanager

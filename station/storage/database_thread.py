@@ -17,7 +17,6 @@ from typing import Final, Protocol, Self, TypeVar
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.supervision import contained_call
-from station.storage.start_queries import StartQueries
 
 T = TypeVar("T")
 
@@ -115,8 +114,6 @@ class DatabaseThread:
         self.caches = caches or DatabaseCaches()
         self.files = OpenFiles(self.caches.close_after_s)
         """the files that the jobs have opened; for jobs"""
-        self.start_queries = StartQueries()
-        """the queries with which the stations of the process start"""
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=_run_jobs, args=(self._jobs, self.files), name="database")
         self._closed = False

@@ -102,7 +102,7 @@ async def test_a_new_database_is_read_as_it_is(tmp_path: Path) -> None:
     clock = fakes.clock()
     with DatabaseThread() as thread:
         async with open_database(tmp_path / "db", clock, thread, ReadConnections(clock)) as database:
-            await database.begin_start()
+            database.begin_start()
             assert await database.long_query("SELECT * FROM transactions") == []
 
 
