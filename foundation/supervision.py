@@ -110,7 +110,7 @@ async def keep_running_until(
         await work()
     except ending:
         raise
-    except Exception as error:  # noqa: BLE001 - this is what this function is for
+    except Exception as error:
         failure: Exception | None = error
     else:
         return
@@ -155,7 +155,7 @@ async def result_or_exception(awaitable: Awaitable[T]) -> T | Exception:
     """Await something; return its result or, instead of raising it, the exception (but no cancellation)."""
     try:
         return await awaitable
-    except Exception as error:  # noqa: BLE001 - this is what this function is for
+    except Exception as error:
         return error
 
 
@@ -163,7 +163,7 @@ def contained_call(call: Callable[[], T]) -> T | Exception:
     """Call a plain function; return its result or, instead of raising it, the exception."""
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 - this is what this function is for
+    except Exception as error:
         return error
 
 
@@ -196,7 +196,7 @@ class AuxiliaryCalls:
         """Return the answer of an auxiliary component, or `default` if it fails."""
         try:
             return question()
-        except Exception as error:  # noqa: BLE001 - this is what this class is for
+        except Exception as error:
             self.note(question, error)
             return default
 
@@ -230,7 +230,7 @@ class ContainedSubscription(Subscription[T]):
             return
         try:
             listener(value)
-        except Exception as error:  # noqa: BLE001 - this is what this class is for
+        except Exception as error:
             self.calls.note(listener, error)
 
 
@@ -255,7 +255,7 @@ def place_of(error: BaseException) -> str:
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
     try:  # not by `result_or_exception`: a second coroutine for each auxiliary task
         await work()
-    except Exception as error:  # noqa: BLE001 - this is what this function is for
+    except Exception as error:
         return error
     return None
 

@@ -11,8 +11,6 @@ from typing import Final
 
 from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name
 
-MOST_PARAMETERS: Final = 7
-"""of a function, `self` not counted"""
 _SUPPRESSION: Final = re.compile(r"#\s*(noqa|pyright:\s*ignore|type:\s*ignore|fmt:\s*(off|skip))")
 _BROAD_EXCEPTIONS: Final = frozenset({"Exception", "BaseException"})
 _CONTAINING_MODULE: Final = "foundation/supervision.py"
@@ -57,29 +55,6 @@ def uses_of_any(modules: Sequence[Module]) -> list[Finding]:
     )
 
 
-def functions_with_many_parameters(modules: Sequence[Module]) -> list[Finding]:
-    """Functions with more than `MOST_PARAMETERS` parameters; routes of the API, whose parameters are its own, too."""
-    found: list[Finding] = []
-    for module in modules:
-        for function in _functions(module.tree):
-            every = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-            count = sum(parameter.arg not in {"self", "cls"} for parameter in every)
-            if count > MOST_PARAMETERS:
-                found.append(Finding(module.path, function.lineno, f"{function.name} has {count} parameters"))
-    return sorted(found)
-
-
-def broad_excepts(modules: Sequence[Module]) -> list[Finding]:
-    """Handlers of `Exception` and `BaseException`, and bare ones, outside of supervision, that do not raise again."""
-    return sorted(
-        Finding(module.path, node.lineno, f"except {ast.unparse(node.type) if node.type is not None else ''}".rstrip())
-        for module in modules
-        if module.path != _CONTAINING_MODULE
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.ExceptHandler) and _is_broad(node) and not _raises_again(node)
-    )
-
-
 def late_parts(
     modules: Sequence[Module], accepted: Collection[tuple[str, str]] = frozenset(LATE_FOR_A_REASON)
 ) -> list[Finding]:
@@ -104,21 +79,6 @@ def late_parts(
                         for name in stored_parameters
                     ]
     return sorted(finding for finding in found if not re.search(r"\.(subscribe\w*|register|on)\b", finding.text))
-
-
-def _functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-
-
-def _is_broad(handler: ast.ExceptHandler) -> bool:
-    if handler.type is None:
-        return True
-    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(last_name(each) in _BROAD_EXCEPTIONS for each in types)
-
-
-def _raises_again(handler: ast.ExceptHandler) -> bool:
-    return any(isinstance(node, ast.Raise) for node in ast.walk(handler))
 
 
 def _protocols(modules: Sequence[Module]) -> frozenset[str]:

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from tools.wiring_escapes import (
-    broad_excepts,
     casts,
-    functions_with_many_parameters,
     late_parts,
     suppressed_checks,
     uses_of_any,
@@ -179,8 +177,6 @@ RULES: Final[Mapping[str, Rule]] = {
     "casts": casts,
     "suppressed checks": suppressed_checks,
     "uses of Any": uses_of_any,
-    "functions with 8 or more parameters": functions_with_many_parameters,
-    "broad excepts outside of supervision": broad_excepts,
     "methods that store a callable or a part late": late_parts,
 }
 
