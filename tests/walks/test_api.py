@@ -47,6 +47,21 @@ async def test_a_whole_charge_by_http_alone(tmp_path: Path) -> None:
         assert ended["transactionInfo"]["transactionId"] == charging["transaction_id"]
 
 
+async def test_an_authorization_that_waits_for_a_vehicle_states_the_seconds_left(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/evses/1/token", TOKEN)
+        before = (await api.get("/api/charges"))[0]["awaits_vehicle"]
+        assert 0.0 < before["left_s"] <= before["timeout_s"]
+        await api.advance(10)
+        after = (await api.get("/api/charges"))[0]["awaits_vehicle"]
+        assert after["left_s"] == pytest.approx(before["left_s"] - 10.0, abs=1.0)
+        assert after["timeout_s"] == before["timeout_s"]
+        await api.post("/api/sim/evses/1/plug", {})
+        await api.advance(3)
+        assert (await api.get("/api/charges"))[0]["awaits_vehicle"] is None
+
+
 async def test_status_tells_who_the_station_is_and_why_it_offers_what_it_offers(tmp_path: Path) -> None:
     """Identity, link, clock, limits with their sources, queue."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
