@@ -342,9 +342,11 @@ class HangingUp(TcpMeterServer):
 
     closes_late = False
     silent = False
+    requests = 0
 
     def receive(self, stream: bytearray, send: Callable[[bytes], object]) -> None:
         """Answer, and hang up."""
+        self.requests += 1
         connections = [connection for connection in self._connections if connection._stream is stream]  # pyright: ignore[reportPrivateUsage]
         if not self.silent:
             super().receive(stream, send)
@@ -378,6 +380,7 @@ async def test_a_gateway_that_hangs_up_without_an_answer_is_asked_no_more_than_o
         config = ModbusTcpMeterConfig(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=5.0)
         meter = config.open(StoppedClock(), BusRegistry())
         assert "connection closed before the response" in str(await expect_meter_error(meter))
+        assert server.requests == 1
         await meter.close()
 
 
