@@ -89,7 +89,7 @@ class MutantRunner:
         done = subprocess.run(command, cwd=self.copy, env=environment, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return None
-        failures = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+        failures = re.findall(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
         return failures[0] if failures else f"pytest itself, with exit code {done.returncode}: {done.stdout[-500:]}"
 
 
