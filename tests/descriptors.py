@@ -9,16 +9,18 @@ from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def no_free_descriptor() -> Generator[None]:
-    """Leave no free file descriptor while the block runs."""
+def no_free_descriptor(left: int = 0) -> Generator[None]:
+    """Leave no free file descriptor, or only `left` of them, while the block runs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    probe = os.open(os.devnull, os.O_RDONLY)
-    occupied = [probe]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 1, hard))
+    spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(left)]
+    occupied = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare + occupied) + 1, hard))
     try:
         with contextlib.suppress(OSError):
-            while True:  # numbers below that one
+            while True:  # numbers below these
                 occupied.append(os.open(os.devnull, os.O_RDONLY))
+        for descriptor in spare:
+            os.close(descriptor)
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -119,8 +119,9 @@ def test_a_template_with_something_else_than_readers_is_refused(tmp_path: Path, 
 
 
 def test_a_template_with_a_mistake_is_not_blamed_for_what_the_plan_adds(tmp_path: Path) -> None:
-    path = write_plan(tmp_path, FLEET, template='[http]\nport = 1\n[[evse]]\nid = 2\n[log]\nlevel = "x"\n')
-    assert [error.split(": ")[1] for error in plan_errors(path)] == ["evse[0].id", "log.level"]
+    for mistake, key in (("[[evse]]\nid = 2\n", "evse[0].id"), ('[log]\nlevel = "x"\n', "log.level")):
+        path = write_plan(tmp_path, FLEET, template=f"[http]\nport = 1\n{mistake}")
+        assert [error.split(": ")[1] for error in plan_errors(path)] == [key]
 
 
 def test_a_template_is_checked_with_the_last_number_too(tmp_path: Path) -> None:

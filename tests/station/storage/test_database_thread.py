@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import contextvars
 import os
-import resource
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from station.storage.database import Database, DatabaseConnection, StorageError,
 from station.storage.database_thread import OF_MANY_STATIONS, DatabaseCaches, DatabaseThread, OpenFiles
 from station.storage.read_connections import ReadConnections
 from tests import fakes
+from tests.descriptors import no_free_descriptor
 from tests.patience import PATIENCE_S
 
 WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
@@ -219,23 +219,6 @@ async def test_a_folder_that_cannot_be_reached_while_the_file_is_closed_is_a_sto
         moved.rename(folder)
         await database.write(WRITE, ("c", "3"))
         assert await database.rows("SELECT name FROM facts") == [("a",), ("c",)]
-
-
-@contextlib.contextmanager
-def no_free_descriptor(left: int) -> Generator[None]:
-    """Leave only so many files that this process may still open."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.ExitStack() as stack:
-        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
-        used = [os.open(os.devnull, os.O_RDONLY)]
-        stack.callback(lambda: [os.close(descriptor) for descriptor in used])
-        resource.setrlimit(resource.RLIMIT_NOFILE, (used[0] + 20, limits[1]))
-        with contextlib.suppress(OSError):
-            while True:
-                used.append(os.open(os.devnull, os.O_RDONLY))
-        for _ in range(left):
-            os.close(used.pop())
-        yield
 
 
 @pytest.mark.parametrize("left", [0, 1, 2])
