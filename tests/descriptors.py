@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 from collections.abc import Generator
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -31,3 +32,12 @@ def no_free_descriptor(left: int = 0) -> Generator[None]:
 def open_descriptors() -> int:
     """The number of open file descriptors of the process."""
     return len(os.listdir("/proc/self/fd"))
+
+
+def open_files(folder: Path) -> int:
+    """The number of files below a folder that the process has open; other threads may close some meanwhile."""
+    count = 0
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            count += str(folder) in os.readlink(f"/proc/self/fd/{descriptor}")
+    return count

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import os
 import sqlite3
 import threading
 import time
@@ -18,7 +17,7 @@ from station.storage.database import Database, DatabaseConnection, StorageError,
 from station.storage.database_thread import OF_MANY_STATIONS, DatabaseCaches, DatabaseThread, OpenFiles
 from station.storage.read_connections import ReadConnections
 from tests import fakes
-from tests.descriptors import no_free_descriptor
+from tests.descriptors import no_free_descriptor, open_files
 from tests.patience import PATIENCE_S
 
 WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
@@ -154,12 +153,6 @@ async def test_a_thread_that_has_ended_refuses_jobs_as_a_closed_database_does() 
         await thread.run(lambda: 1)
 
 
-def open_descriptors(folder: Path) -> int:
-    """The number of files below a folder that this process has open."""
-    links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
-    return sum(str(folder) in os.readlink(link) for link in links if link.is_symlink())
-
-
 @contextlib.asynccontextmanager
 async def station_among_many(tmp_path: Path) -> AsyncGenerator[tuple[Database, DatabaseConnection, DatabaseThread]]:
     with DatabaseThread(OF_MANY_STATIONS) as thread:
@@ -176,9 +169,9 @@ async def test_a_file_that_was_closed_because_it_was_not_used_is_opened_again_by
 ) -> None:
     async with station_among_many(tmp_path) as (database, connection, thread):
         await database.write(WRITE, ("a", "1"))
-        assert open_descriptors(tmp_path) == 3
+        assert open_files(tmp_path) == 3
         await thread.run(connection.close_file)
-        assert open_descriptors(tmp_path) == 0
+        assert open_files(tmp_path) == 0
         await database.write(WRITE, ("b", "2"))
         assert await database.rows("SELECT name, value FROM facts") == [("a", "1"), ("b", "2")]
         for pragma, value in (("synchronous", 2), ("journal_mode", "wal"), ("cache_size", OF_MANY_STATIONS.pages)):
@@ -250,7 +243,7 @@ async def test_a_file_that_is_not_used_is_closed_in_a_pause_between_jobs(tmp_pat
             asyncio.timeout(PATIENCE_S),
         ):
             await database.write(WRITE, ("a", "1"))
-            while open_descriptors(tmp_path):
+            while open_files(tmp_path):
                 await thread.run(lambda: None)
             assert await database.rows("SELECT name FROM facts") == [("a",)]
 
