@@ -37,6 +37,7 @@ from station.storage.database_thread import DatabaseCaches, DatabaseThread
 from station.storage.read_connections import ReadConnections
 from station.storage.storage_lock import StorageLock, StorageLockError
 from tests.csms import Csms, running_csms
+from tests.descriptors import open_files
 from tests.patience import until as until_real
 from tests.walk import CARD, configuration
 
@@ -158,8 +159,7 @@ async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> No
 
 def has_open(file: Path) -> bool:
     """Whether this process has a file open."""
-    links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
-    return any(link.is_symlink() and link.readlink() == file for link in links)
+    return open_files(file) > 0
 
 
 async def test_a_station_whose_closed_database_cannot_be_opened_again_opens_its_contactor_until_it_can(

@@ -95,8 +95,8 @@ async def test_an_order_of_the_grid_operator_limits_the_charge_and_is_recorded(t
         assert (await api.get("/api/status"))["grid_order"]["limit_w"] == 4200.0
         assert max(walk.board.currents_a) * 3 * 230 <= 4200.0
         assert (await api.evse())["limit"]["source"] == "grid-order"
-        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
-        limits = [notified["chargingLimit"] for notified in walk.csms.sent("NotifyChargingLimit")]
+        await walk.until(lambda: walk.csms.received("NotifyChargingLimit"))
+        limits = [notified["chargingLimit"] for notified in walk.csms.received("NotifyChargingLimit")]
         assert {limit.get("isGridCritical") for limit in limits} == {True}
         await api.post("/api/sim/grid", {"contact_wire_broken": True})
         await walk.advance(5)
