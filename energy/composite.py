@@ -347,15 +347,15 @@ def slices(layers: Sequence[Sequence[LimitSpan]]) -> Iterator[tuple[int, int, tu
         moments.update(starts)
         moments.update(ends)
         parts.append((starts, ends, values))
-    bounds = sorted(moments)
-    index = dict(zip(bounds, range(len(bounds)), strict=True))
+    boundaries = sorted(moments)
+    index = dict(zip(boundaries, range(len(boundaries)), strict=True))
     columns: list[list[float | None]] = []
     for starts, ends, values in parts:
-        column: list[float | None] = [None] * len(bounds)
+        column: list[float | None] = [None] * len(boundaries)
         for since, until, value in zip(starts, ends, values, strict=True):
             first, last = index[since], index[until]
             column[first] = value
             if last > first + 1:
                 column[first:last] = [value] * (last - first)
         columns.append(column)
-    return zip(bounds, bounds[1:], zip(*columns, strict=True), strict=False)
+    return zip(boundaries, boundaries[1:], zip(*columns, strict=True), strict=False)

@@ -253,11 +253,13 @@ class LoadController:
             loaded = self._loaded_phases([trial, *others])
             for phase, left_a in enumerate(self.connection_monitor.available_current().currents_a):
                 bounds.append(Bound(left_a, {evse_id: 1.0 for evse_id, on in loaded.items() if phase in on}))
-        mine = [bound for bound in bounds if demand.evse_id in bound.weights]
-        own = [limit.current_a for limit in demand.own_limits]
+        own_bounds = [bound for bound in bounds if demand.evse_id in bound.weights]
+        own_limits_a = [limit.current_a for limit in demand.own_limits]
         if (profile_a := limit_a(self._profiles.applicable(), demand.target, now)) is not None:
-            own.append(profile_a)
-        return min([*own, *(bound.capacity / sum(bound.weights.values()) for bound in mine)], default=math.inf)
+            own_limits_a.append(profile_a)
+        return min(
+            [*own_limits_a, *(bound.capacity / sum(bound.weights.values()) for bound in own_bounds)], default=math.inf
+        )
 
     def _service_order(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now_s: float) -> list[int]:
         wanting = [

@@ -62,18 +62,18 @@ class EqualPhaseCheck(Frozen):
         )
         steady = [now_s - since_s >= OWN_SETTLES_S for since_s in changed_s]
         steps = tuple(
-            self._count_steps(count, pair, measured, counts=any(steady[phase] for phase in pair))
+            self._count_steps(count, pair, measured, independent=any(steady[phase] for phase in pair))
             for pair, count in zip(combinations(range(3), 2), self.steps, strict=True)
         )
         return replace(self, measured_a=measured, own_a=tuple(own_a), own_changed_s=changed_s, steps=steps)
 
-    def _count_steps(self, count: int, pair: tuple[int, int], measured_a: Sequence[float], *, counts: bool) -> int:
-        """The number of equal steps of a pair; `counts`: our own vehicles cannot have caused a step on both phases."""
+    def _count_steps(self, count: int, pair: tuple[int, int], measured_a: Sequence[float], *, independent: bool) -> int:
+        """The number of equal steps of a pair; `independent`: our vehicles cannot have caused a step on both phases."""
         first, second = pair
         if not _are_equal(measured_a[first], measured_a[second]):
             return 0
         steps_a = [now_a - before_a for now_a, before_a in zip(measured_a, self.measured_a, strict=True)]
-        if not counts or min(abs(steps_a[phase]) for phase in pair) < MIN_STEP_A:
+        if not independent or min(abs(steps_a[phase]) for phase in pair) < MIN_STEP_A:
             return count
         third = 3 - first - second
         return min(count + (1 if _are_equal(steps_a[third], steps_a[first]) else _WEIGHT_OF_TWO_PHASE_STEP), STEPS)

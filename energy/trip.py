@@ -58,17 +58,17 @@ class Protection(Frozen):
         """Return the state after `seconds` under a constant `load` (multiples of the rating; export counts as zero)."""
         if self._trips_at_once(load):
             return Protection(self.curve, max(self.heat, self.curve.trips_at))
-        squared = settled_heat(load)
-        return Protection(self.curve, squared + (self.heat - squared) * self.curve.decay**seconds)
+        final_heat = settled_heat(load)
+        return Protection(self.curve, final_heat + (self.heat - final_heat) * self.curve.decay**seconds)
 
     def seconds_left(self, load: float) -> float:
         """Seconds until it trips under a constant `load`, multiples of its rating; infinite if it never does."""
         if self.tripped or self._trips_at_once(load):
             return 0.0
-        squared = settled_heat(load)
-        if squared <= self.curve.trips_at:
+        final_heat = settled_heat(load)
+        if final_heat <= self.curve.trips_at:
             return math.inf
-        return math.log((squared - self.curve.trips_at) / (squared - self.heat)) / math.log(self.curve.decay)
+        return math.log((final_heat - self.curve.trips_at) / (final_heat - self.heat)) / math.log(self.curve.decay)
 
     def _trips_at_once(self, load: float) -> bool:
         return self.curve.at_once_from is not None and load >= self.curve.at_once_from

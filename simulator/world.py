@@ -136,9 +136,9 @@ class World:
                     chooses_phase=evse.phase_choice,
                 )
             opened.pop_all()  # `stop` closes them
-        currents = [self._current_source(board) for board in self.boards.values()]
+        current_sources = [self._current_source(board) for board in self.boards.values()]
         phases = configuration.grid.phases if configuration.grid is not None else 3
-        self.house = SimulatedHouse(clock, currents, phases=phases)
+        self.house = SimulatedHouse(clock, current_sources, phases=phases)
 
     @property
     def has_grid(self) -> bool:

@@ -214,11 +214,11 @@ async def _assemble(core: CoreParts) -> StationRun:
     activation.changed.subscribe(lambda _: station.apply_activation())
     station.apply_activation()
     load_parts = await create_load(core, charging.assemblies)
-    update = create_firmware_updates(core, charging)
-    await update.load()
-    firmware_version = update.version or configuration.station.firmware_version
+    firmware_updates = create_firmware_updates(core, charging)
+    await firmware_updates.load()
+    firmware_version = firmware_updates.version or configuration.station.firmware_version
     billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
-    maintenance = await create_maintenance(core, charging, load_parts.load, update, activation)
+    maintenance = await create_maintenance(core, charging, load_parts.load, firmware_updates, activation)
     display = await create_display(core, charging, billing_parts, maintenance)
     assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance, display)
     ocpp = OcppComposition(assembled)

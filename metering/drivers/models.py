@@ -92,12 +92,13 @@ _GAVAZZI_BASE: Final = (
     *_gavazzi(Quantity.POWER, 0x28, _S32, "0.1"),
 )
 """registers common to all three-phase meters of Carlo Gavazzi"""
-_GAVAZZI_LATER: Final = (
+_GAVAZZI_NEWER: Final = (
     *_GAVAZZI_BASE,
     *_gavazzi(Quantity.FREQUENCY, 0x33, NumberType.S16, "0.1"),
     *_gavazzi(Quantity.IMPORT, 0x34, _S32, "100"),
     *_gavazzi(Quantity.EXPORT, 0x4E, _S32, "100"),
 )
+"""registers common to those newer than the EM24-DIN"""
 _SCHNEIDER_BASE: Final = (
     *_schneider(CURRENTS, 0x0BB7, _F32),
     *_schneider(VOLTAGES, 0x0BD3, _F32),
@@ -174,7 +175,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         # In application H only (holding register 0xA000 = 7), from firmware 1.8.3 on.
         "carlo-gavazzi-em24-e1": MeterModel(
             name="Carlo Gavazzi EM24-E1",
-            registers=_GAVAZZI_LATER,
+            registers=_GAVAZZI_NEWER,
             optional_registers=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
             serial_number=_GAVAZZI_SERIAL,
@@ -184,7 +185,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         ),
         "carlo-gavazzi-em340": MeterModel(
             name="Carlo Gavazzi EM340",
-            registers=_GAVAZZI_LATER,
+            registers=_GAVAZZI_NEWER,
             optional_registers=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
             serial_number=_GAVAZZI_SERIAL,
@@ -195,7 +196,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         # The signing meter (em580.py), with the registers of the EM540.
         EM580: MeterModel(
             name="Carlo Gavazzi EM580",
-            registers=_GAVAZZI_LATER,
+            registers=_GAVAZZI_NEWER,
             optional_registers=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
             serial_number=_GAVAZZI_SERIAL,

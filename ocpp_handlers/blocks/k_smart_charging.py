@@ -54,17 +54,17 @@ class SmartCharging:
         station: ChargingStation,
         load: LoadManagement,
         settings: SmartChargingSettings,
-        set_aside: SetAsideRows,
+        set_aside_rows: SetAsideRows,
         clock: Clock,
     ) -> None:
-        """`set_aside`: profiles that a safe start has set aside, which the CSMS may clear too."""
+        """`set_aside_rows`: profiles that a safe start has set aside, which the CSMS may clear too."""
         self._link = link
         self._station = station
         self._schedules = load.schedules
         self._clock = clock
         self._profiles = load.profiles
         self._settings = settings
-        self._set_aside = set_aside
+        self._set_aside_rows = set_aside_rows
         self._pending_reports = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
@@ -188,8 +188,8 @@ class SmartCharging:
         """
         try:
             if identity is not None:
-                return bool(await self._set_aside.delete_ids(CHARGING_PROFILES, [identity]))
-            return criteria == ProfileCriteria() and await self._set_aside.delete([CHARGING_PROFILES]) > 0
+                return bool(await self._set_aside_rows.delete_ids(CHARGING_PROFILES, [identity]))
+            return criteria == ProfileCriteria() and await self._set_aside_rows.delete([CHARGING_PROFILES]) > 0
         except StorageError as error:
             _log.error("charging profiles that are set aside could not be deleted: %s", error)
             raise PayloadError("InternalError", "the profiles could not be deleted from disk") from error

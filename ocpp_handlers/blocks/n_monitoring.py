@@ -86,14 +86,14 @@ class MonitoringBlock:
         link: Link,
         monitoring: VariableMonitoring,
         settings: VariableRequestSettings,
-        set_aside: SetAsideRows,
+        set_aside_rows: SetAsideRows,
         clock: Clock,
     ) -> None:
-        """`set_aside`: monitors that a safe start has set aside, which the CSMS may clear too."""
+        """`set_aside_rows`: monitors that a safe start has set aside, which the CSMS may clear too."""
         self._link = link
         self._monitoring = monitoring
         self._settings = settings
-        self._set_aside = set_aside
+        self._set_aside_rows = set_aside_rows
         self._clock = clock
         self._pending_reports = PendingReports(MAX_AT_ONCE)
 
@@ -143,7 +143,7 @@ class MonitoringBlock:
         if self._monitoring.rules.enabled:
             try:
                 cleared = await self._monitoring.clear(ids)
-                set_aside_ids = await self._set_aside.delete_ids(MONITORS, ids)
+                set_aside_ids = await self._set_aside_rows.delete_ids(MONITORS, ids)
                 results = [
                     _cleared_to_wire(monitor_id, s, set_aside_ids) for monitor_id, s in zip(ids, cleared, strict=True)
                 ]

@@ -39,11 +39,11 @@ MAX_AT_ONCE = 4
 class DisplayMessageBlock:
     """Handles Set-, Get- and ClearDisplayMessage(s); the messages are kept by the station."""
 
-    def __init__(self, link: Link, messages: DisplayMessages, set_aside: SetAsideRows) -> None:
-        """`set_aside`: messages that a safe start has set aside, which the CSMS may clear too."""
+    def __init__(self, link: Link, messages: DisplayMessages, set_aside_rows: SetAsideRows) -> None:
+        """`set_aside_rows`: messages that a safe start has set aside, which the CSMS may clear too."""
         self._link = link
         self._messages = messages
-        self._set_aside = set_aside
+        self._set_aside_rows = set_aside_rows
         self._pending_reports = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
@@ -109,7 +109,7 @@ class DisplayMessageBlock:
         identity = parse_integer(request["id"], "id")
         try:
             removed = await self._messages.remove(identity)
-            removed |= bool(await self._set_aside.delete_ids(DISPLAY_MESSAGES, [identity]))
+            removed |= bool(await self._set_aside_rows.delete_ids(DISPLAY_MESSAGES, [identity]))
         except StorageError as error:
             _log.error("display message %d could not be deleted: %s", identity, error)
             raise PayloadError("InternalError", "the message could not be deleted from disk") from error

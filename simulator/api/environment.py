@@ -269,14 +269,14 @@ async def move_clock(body: ClockOrder, world: _World) -> ClockShown:
 
     Advancing runs everything that is due meanwhile, then responds.
     """
-    time = world.clock
+    clock = world.clock
     if (body.advance_s is None) == (body.rate is None):
         raise HTTPException(422, "advance_s or rate: exactly one of them is required")
     if body.rate is not None:
-        time.set_rate(body.rate)
+        clock.set_rate(body.rate)
     if body.advance_s is not None:
-        await time.advance(body.advance_s)
-    return {"now": time.now().isoformat(), "monotonic_s": time.monotonic(), "rate": time.rate}
+        await clock.advance(body.advance_s)
+    return {"now": clock.now().isoformat(), "monotonic_s": clock.monotonic(), "rate": clock.rate}
 
 
 def _three_phases(currents_a: list[float]) -> Phases[float]:

@@ -13,10 +13,10 @@ async def wait_until(clock: Clock, moment_s: float, ended: asyncio.Event) -> Non
     """Wait until a moment of a clock (`Clock.monotonic`), or until `ended` is set; not at all if it has passed."""
     if (delay_s := moment_s - clock.monotonic()) <= 0.0 or ended.is_set():
         return
-    due = asyncio.Event()
-    timer = clock.call_later(delay_s, due.set)
+    time_reached = asyncio.Event()
+    timer = clock.call_later(delay_s, time_reached.set)
     try:
-        await wait_for_any(due, ended)
+        await wait_for_any(time_reached, ended)
     finally:
         timer.cancel()
 

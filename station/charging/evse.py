@@ -474,8 +474,8 @@ class Evse:
         disconnection = self._settings.stop_tx_on_ev_side_disconnect
         unlocks = self._settings.unlock_on_ev_side_disconnect
         # A stuck register moves only when energy flows, so a pause would never end.
-        meter_ends = self._behaviour.stop_on_meter_failure or self.meter.register_stuck
-        return evse_changes.EndConditions(meter_ends, disconnection, unlocks)
+        ends_on_meter_failure = self._behaviour.stop_on_meter_failure or self.meter.register_stuck
+        return evse_changes.EndConditions(ends_on_meter_failure, disconnection, unlocks)
 
     @property
     def _under_load(self) -> bool:

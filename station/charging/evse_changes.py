@@ -47,7 +47,7 @@ def apply_observation(
     faults = before.faults | (observation.faults & _LATCHED)
     after = replace(before, observation=observation, faults=faults, lock_held_for=holder, retained_for=None)
     if end_cause := _cause_of_faults(
-        observation.faults - before.observation.faults, meter_ends=conditions.on_meter_failure
+        observation.faults - before.observation.faults, ends_on_meter_failure=conditions.on_meter_failure
     ):
         return replace(after, authorization=None), end_cause
     if ev_connected(after) and not ev_connected(before):
@@ -65,7 +65,9 @@ def apply_fault(
     """Return the state after the station detected a fault or its end; the cause is given if that ends a transaction."""
     faults = before.faults | {fault} if present else before.faults - {fault}
     after = replace(before, faults=faults)
-    if present and (end_cause := _cause_of_faults(frozenset({fault}), meter_ends=conditions.on_meter_failure)):
+    if present and (
+        end_cause := _cause_of_faults(frozenset({fault}), ends_on_meter_failure=conditions.on_meter_failure)
+    ):
         return replace(after, authorization=None), end_cause
     return after, None
 
@@ -120,10 +122,10 @@ def reset_state(before: EvseState) -> EvseState:
     )
 
 
-def _cause_of_faults(new_faults: frozenset[Fault], *, meter_ends: bool) -> ChangeCause | None:
+def _cause_of_faults(new_faults: frozenset[Fault], *, ends_on_meter_failure: bool) -> ChangeCause | None:
     """The cause if one of these faults ends the transaction, else None."""
     reason = next((reason for fault, reason in _ENDING_FAULTS.items() if fault in new_faults), None)
-    if reason is None and meter_ends and Fault.METER in new_faults:
+    if reason is None and ends_on_meter_failure and Fault.METER in new_faults:
         reason = StoppedReason.OTHER
     if reason is None:
         return None

@@ -144,8 +144,8 @@ def _without_alternatives(complaints: Iterable[_Complaint]) -> list[_Complaint]:
             merged.append(complaint)
         elif last.text.startswith(_MUST_BE) and complaint.text.startswith(_MUST_BE) and last.text != complaint.text:
             expectation = complaint.text.removeprefix(_MUST_BE)
-            former = last.text.replace('" or "', '", "') if expectation.startswith('"') else last.text
-            merged[-1] = _Complaint(last.path, f"{former} or {expectation}", last.actual)
+            earlier_text = last.text.replace('" or "', '", "') if expectation.startswith('"') else last.text
+            merged[-1] = _Complaint(last.path, f"{earlier_text} or {expectation}", last.actual)
         elif complaint != last:
             merged.append(complaint)
     return merged

@@ -56,16 +56,16 @@ def named_zone(name: str | None) -> tzinfo:
     return zoneinfo.ZoneInfo(name)
 
 
-def watch_zone(settings: ClockSettings, use: Callable[[tzinfo], None]) -> Callable[[], None]:
-    """Call `use` with the local time zone now and after each change of its settings.
+def watch_zone(settings: ClockSettings, apply_zone: Callable[[tzinfo], None]) -> Callable[[], None]:
+    """Call `apply_zone` with the local time zone now and after each change of its settings.
 
     Returns a function that ends this.
     """
 
     def changed(_: object) -> None:
-        use(zone(settings))
+        apply_zone(zone(settings))
 
-    use(zone(settings))
+    apply_zone(zone(settings))
     subscriptions = (
         settings.changed(ClockSettings.time_zone).subscribe(changed),
         settings.changed(ClockSettings.time_offset).subscribe(changed),

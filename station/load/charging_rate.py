@@ -44,7 +44,7 @@ class ChargingRateReporter:
             elif rate[0] > 0.0 and self._is_significant(reported[0], rate[0]):  # 0 A is reported as a charging state
                 # A lower rate is caused by the limit that binds now, a higher one by the limit that bound before.
                 cause = rate[2] if rate[0] < reported[0] else reported[2]
-                if not _is_ordered(cause, alone=len(charging) == 1):
+                if not _is_caused_by_csms(cause, only_charging_evse=len(charging) == 1):
                     if rate[1] - reported[1] < _REPORT_EVERY_S:
                         continue
                     evse.record_sample(TriggerReason.CHARGING_RATE_CHANGED, None)
@@ -62,11 +62,11 @@ def _is_charging(evse: Evse) -> bool:
     return evse.state.charging_state is ChargingState.CHARGING and evse.transaction_id is not None
 
 
-def _is_ordered(cause: Limit | None, *, alone: bool) -> bool:
+def _is_caused_by_csms(cause: Limit | None, *, only_charging_evse: bool) -> bool:
     """Return whether the CSMS caused the change by a profile, so that it need not be reported (SC.02, mechanism 1).
 
     From a ChargingStationMaxProfile it cannot know the share of each EVSE (mechanism 4).
     """
     if cause is None or cause.source is not LimitSource.CHARGING_PROFILE:
         return False
-    return alone or cause.by != Purpose.STATION_MAX
+    return only_charging_evse or cause.by != Purpose.STATION_MAX

@@ -149,7 +149,7 @@ class SharedLimits:
         """each limit with its end (Clock.monotonic); infinite: until it is cleared"""
         self._expired: dict[LimitSetter, tuple[SharedLimit, float]] = {}
         """limits that had expired by wall time when they were loaded, with their latest end (Clock.monotonic)"""
-        self._pausing = False
+        self._paused = False
         self._end_times_changed = ChangeSignal()
 
     async def load(self) -> None:
@@ -160,7 +160,7 @@ class SharedLimits:
         """
         for name, text in (await self._facts.load()).items():
             if name == _PAUSE:
-                self._pausing = text == "true"
+                self._paused = text == "true"
                 self._apply(LimitSetter.USER)
                 continue
             parsed = self._facts.read(name, partial(self._parse, name), text)
@@ -264,20 +264,20 @@ class SharedLimits:
             StorageError: not saved; the limit would return with a restart.
         """
         self._release(setter)
-        if setter is LimitSetter.USER and self._pausing:
+        if setter is LimitSetter.USER and self._paused:
             await self._change_pause(False)
         self._changed()
         _log.info("%s clears its limit for all EVSEs", setter)
         await self._facts.save(setter, "null")
 
-    async def _change_pause(self, pausing: bool) -> None:
-        if pausing is self._pausing:
+    async def _change_pause(self, paused: bool) -> None:
+        if paused is self._paused:
             return
-        self._pausing = pausing
+        self._paused = paused
         self._apply(LimitSetter.USER)
         self._changed()
-        _log.info("charging is paused" if pausing else "charging is resumed")
-        await self._facts.save(_PAUSE, json.dumps(pausing))
+        _log.info("charging is paused" if paused else "charging is resumed")
+        await self._facts.save(_PAUSE, json.dumps(paused))
 
     def _activate(self, setter: LimitSetter, limit: SharedLimit, for_s: float) -> None:
         self._active[setter] = (limit, self._clock.monotonic() + for_s)
@@ -299,7 +299,7 @@ class SharedLimits:
 
     def _apply(self, setter: LimitSetter) -> None:
         active = self._active.get(setter)
-        pauses = setter is LimitSetter.USER and self._pausing
+        pauses = setter is LimitSetter.USER and self._paused
         self._limits.set_shared(setter, _PAUSED if pauses else active[0] if active is not None else None)
 
     def to_json(self) -> dict[str, SharedLimitValues]:

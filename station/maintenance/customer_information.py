@@ -79,17 +79,17 @@ class CustomerInformation:
         reservations: Reservations,
         outbox: Outbox,
         database: Database,
-        set_aside: SetAsideRows,
+        set_aside_rows: SetAsideRows,
         clock: Clock,
     ) -> None:
-        """`set_aside`: rows that a safe start has set aside, which are reported as a number and erased too."""
+        """`set_aside_rows`: rows that a safe start has set aside, which are reported as a number and erased too."""
         self._tokens = tokens.cache
         self._local_list = tokens.local_list
         self._reservations = reservations
         self._cards = tokens.cards
         self._outbox = outbox
         self._database = database
-        self._set_aside = set_aside
+        self._set_aside_rows = set_aside_rows
         self._clock = clock
 
     async def report(self, customer: Customer) -> str:
@@ -118,7 +118,7 @@ class CustomerInformation:
             for transaction_id in transactions
         ]
         lines += await self._log_only_lines(keys, transactions)
-        if aside := sum([await self._set_aside.count_of_token(*key) for key in keys]):
+        if aside := sum([await self._set_aside_rows.count_of_token(*key) for key in keys]):
             lines.append(f"Set aside after failed starts: {aside} entries of cache, cards and reservations")
         if signed := await self._signed_record_count(keys):
             lines.append(f"Signed records: {signed}, kept as proof of the billed energy")
@@ -164,7 +164,7 @@ class CustomerInformation:
             await self._tokens.forget(IdToken(*key))
             await self._cards.remove_token(IdToken(*key))
             await self._reservations.forget(IdToken(*key))
-            await self._set_aside.delete_of_token(*key)
+            await self._set_aside_rows.delete_of_token(*key)
             needed += await self._make_anonymous(key, now)
         return RemainingRecords(
             needed, await self._signed_record_count(keys), len(await self._local_list_entries(keys))

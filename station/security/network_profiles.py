@@ -253,11 +253,11 @@ class NetworkProfiles:
             self._apply_order(begin_with)
         while order := self._slot_order(begin_with):
             for slot in order:
-                yield from self._attempts_of(slot)
+                yield from self._repeat_attempts(slot)
             self._certificates.alternate_station_certificate()  # A02.FR.28
             last_good = self._in_use.last_good
             if last_good is not None and order != [last_good]:
-                yield from self._attempts_of(last_good)
+                yield from self._repeat_attempts(last_good)
 
     async def note_connected(self, slot: int) -> bool:
         """Record a successful connection with a slot; returns whether the previous one used another profile.
@@ -309,7 +309,8 @@ class NetworkProfiles:
             return priority
         return [begin_with, *(slot for slot in priority if slot != begin_with)]
 
-    def _attempts_of(self, slot: int) -> Iterator[int]:
+    def _repeat_attempts(self, slot: int) -> Iterator[int]:
+        """Yield a slot once per configured attempt while it has a profile; sets `active`, publishes `changed`."""
         for _ in range(self._settings.network_profile_connection_attempts):
             if slot in self._in_use.slots:
                 self.active = slot

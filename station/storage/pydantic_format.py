@@ -93,7 +93,9 @@ class PydanticFormat(Generic[T]):
             raise UnmappedNameError(f"{cls.__name__}.{error.args[0]} has no stored word") from error
         if len(stored) != len(words):
             raise UnmappedNameError(f"{cls.__name__}: a stored word has no member")
-        return schema if all(word == member.value for member, word in words.items()) else _by_word(cls, words)
+        return (
+            schema if all(word == member.value for member, word in words.items()) else _stored_words_schema(cls, words)
+        )
 
     def _names_of(self, cls: type) -> Mapping[str, str]:
         if cls not in self._stored_names:
@@ -108,7 +110,7 @@ def _aliases(attribute: str, stored: Mapping[str, str]) -> _Schema:
     return {} if name == attribute else {"validation_alias": name, "serialization_alias": name}
 
 
-def _by_word(cls: type[Enum], words: Mapping[Enum, str]) -> _Schema:
+def _stored_words_schema(cls: type[Enum], words: Mapping[Enum, str]) -> _Schema:
     """The schema of an enumeration whose stored words differ from its values."""
     members = {word: member for member, word in words.items()}
 

@@ -156,8 +156,8 @@ def csv_heading(language: LanguageCode = DEFAULT_LANGUAGE) -> str:
     New columns go last, so that the others keep their positions.
     """
     notation = _notation(language)
-    mark = "" if language == DEFAULT_LANGUAGE else _BYTE_ORDER_MARK
-    return mark + _line([notation.heading(name) for name in COLUMNS], notation)
+    byte_order_mark = "" if language == DEFAULT_LANGUAGE else _BYTE_ORDER_MARK
+    return byte_order_mark + _line([notation.heading(name) for name in COLUMNS], notation)
 
 
 def csv_rows(

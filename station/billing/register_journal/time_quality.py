@@ -82,7 +82,8 @@ class TimeQualityMonitor:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._is_synchronized = synchronized
         self._quality = UNKNOWN_TIME
-        self._csms_time_s: float | None = None
+        self._csms_time_received_at_s: float | None = None
+        """when the CSMS last provided the time (Clock.monotonic); None: never"""
         self._ignored_csms_logged = False
         self.corrected: Event[ClockCorrection] = Event()
         """published at each correction of the clock"""
@@ -121,7 +122,7 @@ class TimeQualityMonitor:
         `correction`: what the caller has added to the clock; zero: it was right, nothing is published.
         """
         if source is TimeSource.CSMS:
-            self._csms_time_s = self._clock.monotonic()
+            self._csms_time_received_at_s = self._clock.monotonic()
         before = self._quality
         status = TimeStatus.SYNCHRONIZED if source is TimeSource.NTP else TimeStatus.INFORMATIVE
         if source is TimeSource.NTP or correction or before.status is not TimeStatus.SYNCHRONIZED:
@@ -185,9 +186,11 @@ class TimeQualityMonitor:
     @property
     def _csms_has_precedence(self) -> bool:
         """Whether the CSMS has precedence, and has sent the time recently."""
-        if not self._is_preferred_source("Heartbeat") or self._csms_time_s is None:
+        if not self._is_preferred_source("Heartbeat") or self._csms_time_received_at_s is None:
             return False
-        return self._clock.monotonic() - self._csms_time_s < _MISSED_HEARTBEATS * self._heartbeat_interval_s()
+        return (
+            self._clock.monotonic() - self._csms_time_received_at_s < _MISSED_HEARTBEATS * self._heartbeat_interval_s()
+        )
 
     def _check_time_service(self) -> None:
         if not self._is_synchronized():

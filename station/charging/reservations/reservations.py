@@ -355,8 +355,8 @@ class Reservations:
         for evse_id, reservation in list(self._used.items()):
             evse = self._evses[evse_id]
             authorization = evse.state.authorization
-            holds = authorization is not None and authorization.reservation_id == reservation.reservation_id
-            if not holds and evse.state.transaction is None and not evse.count_unrecorded(None):
+            still_authorized = authorization is not None and authorization.reservation_id == reservation.reservation_id
+            if not still_authorized and evse.state.transaction is None and not evse.count_unrecorded(None):
                 del self._used[evse_id]
                 self._ends.append((reservation, ReservationEnd.REMOVED))
 

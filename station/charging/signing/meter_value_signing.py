@@ -220,7 +220,7 @@ class MeterValueSigning:
             await self._store(identity, record, ReadingContext.TRANSACTION_BEGIN, reading)
         # Signing may have taken seconds: vehicle and authorization may have changed meanwhile.
         if signature_due(self._evse.state) and self._assignment() == assignment:
-            self._evse.confirm_signed_begin(identity, report=self._sends_begin and self._begin is not None)
+            self._evse.confirm_signed_begin(identity, report=self._sends_signed_begin and self._begin is not None)
         return True
 
     def _assignment(self) -> tuple[str | None, IdToken] | None:
@@ -238,7 +238,11 @@ class MeterValueSigning:
         return text.content if text is not None and text.format in _PLAIN_TEXT_FORMATS else ""
 
     @property
-    def _sends_begin(self) -> bool:
+    def _sends_signed_begin(self) -> bool:
+        """Whether the settings send the signed begin to the CSMS; never if the meter itself signs.
+
+        It is sent with the Started event, or later as SignedDataReceived.
+        """
         settings = self._settings
         return (
             settings.sampled_data_enabled
@@ -267,7 +271,7 @@ class MeterValueSigning:
 
         Signs nothing; None also if it cannot be read.
         """
-        if not self._sends_begin:
+        if not self._sends_signed_begin:
             return None
         try:
             records = await self.signatures.records_of(transaction_id)

@@ -93,15 +93,15 @@ class ChargeStarter:
         """
         authorizations_before = {evse.id: evse.state.authorization for evse in self._evses.values()}
         group_id, token = await self._known_group(request), None
-        provisional = self._check(request, group_id, executes=True)
+        provisional_decision = self._check(request, group_id, executes=True)
         if (
-            provisional.refusal is not None
+            provisional_decision.refusal is not None
             and not authorize_anyway
-            and not _is_authorized_anyway(request, provisional.refusal)
+            and not _is_authorized_anyway(request, provisional_decision.refusal)
         ):
-            return provisional
+            return provisional_decision
         if self._needs_authorization(request):
-            token = await self._authorize(request, provisional.evse_id)
+            token = await self._authorize(request, provisional_decision.evse_id)
             if not token.info.accepted:  # C09.FR.11
                 return _rejected_token(token)
             group_id = token.info.group_id or group_id

@@ -18,20 +18,21 @@ class RateLimiter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._available = float(_BURST)
+        self._cards_left = float(_BURST)
+        """cards that are allowed now; grows by one each `_INTERVAL_S`, up to `_BURST`"""
         self._updated_at_s = clock.monotonic()
 
     def allows(self) -> bool:
         """Return whether one more card is allowed now; if so, count it."""
         now_s = self._clock.monotonic()
-        self._available = min(float(_BURST), self._available + (now_s - self._updated_at_s) / _INTERVAL_S)
+        self._cards_left = min(float(_BURST), self._cards_left + (now_s - self._updated_at_s) / _INTERVAL_S)
         self._updated_at_s = now_s
-        if self._available < 1.0:
+        if self._cards_left < 1.0:
             return False
-        self._available -= 1.0
+        self._cards_left -= 1.0
         return True
 
     @property
     def wait_s(self) -> float:
         """Seconds until the next card is allowed, as of the last call of `allows`; 0: allowed."""
-        return max(0.0, 1.0 - self._available) * _INTERVAL_S
+        return max(0.0, 1.0 - self._cards_left) * _INTERVAL_S

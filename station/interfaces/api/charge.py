@@ -111,7 +111,7 @@ async def list_charges(
     light: Annotated[StatusLight, part(StatusLight)],
     transactions: Annotated[TransactionLog, part(TransactionLog)],
     clock: Annotated[Clock, part(CLOCK)],
-    figures: SeesCharges,
+    sees_charges: SeesCharges,
 ) -> list[ChargeStatus]:
     """Returns for each EVSE how to start a charge and the charge in progress."""
     return [
@@ -126,7 +126,9 @@ async def list_charges(
             "authorized": evse.state.authorization is not None,
             "awaits_vehicle": _awaited_vehicle(evse, clock),
             "stopped": light.vehicle_history(evse.id).stopped,
-            "charge": await _charge_figures(evse, light.vehicle_history(evse.id), transactions) if figures else None,
+            "charge": await _charge_figures(evse, light.vehicle_history(evse.id), transactions)
+            if sees_charges
+            else None,
         }
         for evse in station.evses.values()
     ]

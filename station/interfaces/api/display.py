@@ -57,7 +57,7 @@ async def read_displays(
     request: Request,
     screens: Annotated[DisplayScreens, part(DisplayScreens)],
     light: Annotated[StatusLight, part(StatusLight)],
-    figures: SeesCharges,
+    sees_charges: SeesCharges,
 ) -> list[DisplayShown]:
     """Returns what each display shows now, the display of the station first, and for each line why it is there.
 
@@ -66,7 +66,7 @@ async def read_displays(
     personal = visitor_of(request).role >= Role.DRIVER
 
     def visible(screen: Screen) -> Screen:
-        of_state = screen if figures else without_charge_lines(screen)
+        of_state = screen if sees_charges else without_charge_lines(screen)
         return of_state if personal else without_personal_lines(of_state)
 
     return [

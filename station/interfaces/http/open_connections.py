@@ -66,20 +66,22 @@ class OpenConnections:
 
     def __init__(self, limits: ConnectionLimits, now_s: Callable[[], float]) -> None:
         self._limits = limits
-        self._open: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
-        """by name of the group; groups without any are removed"""
+        self._connection_counts: Counter[str] = Counter()
+        self._byte_counts: Counter[str] = Counter()
+        """each by name of the group; groups without any are removed"""
         self.log = RefusalLog(now_s)
 
     def admit(self, address: str) -> ConnectionSlot | None:
         """Count a new connection from this IP address and return its slot; beyond a limit, log why and return None."""
         source = normalized(address)
         groups = self._groups(source)
-        refusal = next((group.refusal for group in groups if self._open[group.name] >= group.most_connections), None)
+        refusal = next(
+            (group.refusal for group in groups if self._connection_counts[group.name] >= group.most_connections), None
+        )
         if refusal is not None:
             self.log.log_refusal(source, refusal)
             return None
-        _add_to_counts(self._open, groups, 1)
+        _add_to_counts(self._connection_counts, groups, 1)
         return ConnectionSlot(self, source, groups)
 
     def _groups(self, source: str) -> tuple[_Group, ...]:
@@ -103,21 +105,22 @@ class OpenConnections:
 
     def remove(self, groups: tuple[_Group, ...]) -> None:
         """Remove a connection that has ended from the counts of these groups; called by `ConnectionSlot.release`."""
-        _add_to_counts(self._open, groups, -1)
+        _add_to_counts(self._connection_counts, groups, -1)
 
     def add_bytes(self, groups: tuple[_Group, ...], size: int) -> bool:
         """Count bytes of unfinished requests; a negative size frees them. False, and unchanged, beyond a limit."""
-        if size > 0 and any(self._bytes[group.name] + size > group.most_bytes for group in groups):
+        if size > 0 and any(self._byte_counts[group.name] + size > group.most_bytes for group in groups):
             return False
-        _add_to_counts(self._bytes, groups, size)
+        _add_to_counts(self._byte_counts, groups, size)
         return True
 
 
-def _add_to_counts(counter: Counter[str], groups: tuple[_Group, ...], number: int) -> None:
+def _add_to_counts(counts: Counter[str], groups: tuple[_Group, ...], change: int) -> None:
+    """Change the number of open connections, or of bytes, of each group; a group without any is removed."""
     for group in groups:
-        counter[group.name] += number
-        if counter[group.name] <= 0:
-            del counter[group.name]
+        counts[group.name] += change
+        if counts[group.name] <= 0:
+            del counts[group.name]
 
 
 class RefusalLog:

@@ -141,4 +141,4 @@ def _sensor(name: str, topic: str, key: str, **more: object) -> Json:
 
 def _id(identity: str) -> str:
     """An identity in the characters that discovery topics allow; distinct identities stay distinct."""
-    return "borne_" + re.sub(r"[^a-zA-Z0-9-]", lambda character: f"_{ord(character[0]):x}_", identity)
+    return "borne_" + re.sub(r"[^a-zA-Z0-9-]", lambda match: f"_{ord(match[0]):x}_", identity)

@@ -136,8 +136,8 @@ class GridTests:
             return StepResult.failed(
                 {}, Problem(ProblemCause.CLAMPS_SILENT, "the current transformers give no readings")
             )
-        clamps = self._facts.read().clamps
-        if None in list(sample.currents_a)[:clamps]:
+        clamp_count = self._facts.read().clamps
+        if None in list(sample.currents_a)[:clamp_count]:
             return StepResult.failed({}, Problem(ProblemCause.CLAMPS_SILENT, "a current transformer gives no reading"))
         now_a = [current_a if current_a is not None else 0.0 for current_a in sample.currents_a]
         before = self._clamps_baseline()
@@ -151,7 +151,7 @@ class GridTests:
             return StepResult.failed({}, Problem(ProblemCause.CLAMPS_WITHOUT_FIRST, reason))
         signed = any(current_a < 0.0 for current_a in now_a)
         trial = clamps_result(_three_currents(before["without_a"]), now_a, load_a, signed=signed)
-        return with_untested_clamps(trial, before, load_a, clamps)
+        return with_untested_clamps(trial, before, load_a, clamp_count)
 
     def _clamps_baseline(self) -> Evidence | None:
         """The reading without load, with later findings; None if it is missing or of other transformers."""

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-_FINDING: Final = FlatFormat(CommissioningFinding, names("step", "at", "by", result="trial", preconditions="basis"))
-_TRIAL: Final = FlatFormat(StepResult, names("outcome", "evidence", "reason", "problems"))
-_PROBLEM: Final = FlatFormat(Problem, names("cause", "sentence", "values"))
+_FINDING_FORMAT: Final = FlatFormat(
+    CommissioningFinding, names("step", "at", "by", result="trial", preconditions="basis")
+)
+_RESULT_FORMAT: Final = FlatFormat(StepResult, names("outcome", "evidence", "reason", "problems"))
+_PROBLEM_FORMAT: Final = FlatFormat(Problem, names("cause", "sentence", "values"))
 
 
 class CommissioningRecord:
@@ -69,9 +71,9 @@ class CommissioningRecord:
 
 def _to_dict(finding: CommissioningFinding) -> dict[str, object]:
     trial = finding.result
-    problems = [_PROBLEM.to_dict(problem) | {"values": dict(problem.values)} for problem in trial.problems]
-    result = _TRIAL.to_dict(trial) | {"problems": problems}
-    return _FINDING.to_dict(finding) | {"trial": result, "at": finding.at.isoformat()}
+    problems = [_PROBLEM_FORMAT.to_dict(problem) | {"values": dict(problem.values)} for problem in trial.problems]
+    result = _RESULT_FORMAT.to_dict(trial) | {"problems": problems}
+    return _FINDING_FORMAT.to_dict(finding) | {"trial": result, "at": finding.at.isoformat()}
 
 
 def _parse(step: CommissioningStep, text: str) -> CommissioningFinding:

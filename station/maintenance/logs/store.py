@@ -35,7 +35,7 @@ _MAX_BYTES = 1_048_576
 _FILE_COUNT = 3
 """number of files: some weeks of an ordinary station"""
 STORAGE_BYTES = _FILE_COUNT * _MAX_BYTES
-_LONGEST_LINE = 4_096
+_MAX_LINE_CHARACTERS = 4_096
 _MAX_LINES_PER_HOUR = 100
 """lines per hour from one source line, so that a CSMS that keeps sending nonsense does not displace all others"""
 _AN_HOUR_S = 3_600.0
@@ -67,14 +67,14 @@ class LogStore(logging.Handler):
         source line. Never raises: the code that logs may be what charges.
         """
         if isinstance(contained_call(lambda: self._buffer_line(record)), Exception):
-            self._buffered.append(self.format(record)[:_LONGEST_LINE])  # with the machine's time
+            self._buffered.append(self.format(record)[:_MAX_LINE_CHARACTERS])  # with the machine's time
 
     def _buffer_line(self, record: logging.LogRecord) -> None:
         if record.name == FRAMES or (excess := self._excess(record)) > 0:
             return
         stamped = copy.copy(record)  # its own time is that of the machine, which may be unset
         stamped.created = self._clock.now().timestamp()
-        line = self.format(stamped)[:_LONGEST_LINE]
+        line = self.format(stamped)[:_MAX_LINE_CHARACTERS]
         self._buffered.append(
             f"{line} … further lines like this are omitted for up to an hour" if excess == 0 else line
         )
