@@ -26,17 +26,17 @@ Payload = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Refuse:
+class CallErrorAnswer:
     """Answer with a CALLERROR."""
 
     code: str = "InternalError"
     description: str = ""
 
 
-NEVER = Refuse("never")
+NO_ANSWER = CallErrorAnswer("never")
 """Do not answer at all."""
 
-Answer = Payload | Refuse
+Answer = Payload | CallErrorAnswer
 Rule = Callable[[Payload], Answer]
 
 
@@ -170,9 +170,9 @@ class Csms:
         self._call_received.set()
         rule = self.answers.get(action, self._default(action))
         answer = rule(payload)
-        if answer is NEVER:
+        if answer is NO_ANSWER:
             return
-        if isinstance(answer, Refuse):
+        if isinstance(answer, CallErrorAnswer):
             await self.send_raw(json.dumps([4, identity, answer.code, answer.description, {}]))
         else:
             await self.send_raw(json.dumps([3, identity, answer]))

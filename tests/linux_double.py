@@ -133,8 +133,8 @@ class Bench:
         share = 1.0 if resistance_ohm == float("inf") else resistance_ohm / (resistance_ohm + PULL_UP_OHM)
         self._convert(2, REFERENCE_V * share)
 
-    def held(self, channel: int) -> HeldFile:
-        """A converter that does not answer for a channel, within the context: 0 and 1 measure the pilot, 2 the cable.
+    def hold_channel(self, channel: int) -> HeldFile:
+        """Let the converter not answer for a channel within the context: 0 and 1 measure the pilot, 2 the cable.
 
         `release` takes a raw count: `raw_count` computes it.
         """

@@ -17,7 +17,7 @@ _FAILURES: Final = (Exception, pytest.fail.Exception, pytest.skip.Exception)
 """what a row fails with; a row that skips would hide that it was not checked"""
 
 
-class Rows:
+class TableCheck:
     """Context manager that collects the failures of the rows of a table, and raises them together at its end."""
 
     def __init__(self) -> None:
@@ -69,18 +69,18 @@ def each_row(names: str | Sequence[str], table: Iterable[object]) -> Callable[[T
     def decorate(test: Test) -> Test:
         @functools.wraps(test)
         async def check_async(**fixtures: object) -> None:
-            with Rows() as checked:
+            with TableCheck() as table_check:
                 for name, values in rows:
-                    with checked.row(name):
+                    with table_check.row(name):
                         result = test(**fixtures, **values)
                         assert result is not None
                         await result
 
         @functools.wraps(test)
         def check(**fixtures: object) -> None:
-            with Rows() as checked:
+            with TableCheck() as table_check:
                 for name, values in rows:
-                    with checked.row(name):
+                    with table_check.row(name):
                         test(**fixtures, **values)
 
         signature = inspect.signature(test)

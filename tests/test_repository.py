@@ -67,7 +67,7 @@ def test_no_file_names_an_absolute_path_of_a_machine_or_a_registry() -> None:
 LOCKS = ("requirements.lock", "requirements-board.lock", "requirements-dev.lock", "requirements-lowest.lock")
 
 
-def _locked(name: str) -> dict[str, Version]:
+def _locked_versions(name: str) -> dict[str, Version]:
     """The version of each package in a lock; each must be pinned, with the hashes of its files."""
     text = (ROOT / name).read_text(encoding="utf-8")
     lines = re.sub(r" \\\n +", " ", "".join(line for line in text.splitlines(True) if not line.strip().startswith("#")))
@@ -85,7 +85,7 @@ def _project() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_pins_every_package_by_its_hashes_and_names_no_address(name: str) -> None:
-    assert _locked(name)
+    assert _locked_versions(name)
     assert "://" not in (ROOT / name).read_text(encoding="utf-8")
 
 
@@ -101,7 +101,7 @@ def test_the_locks_fit_what_the_project_asks_for() -> None:
         "requirements-lowest.lock": [*every, *extras["board"], *extras["test"]],
     }
     for name, lines in requirements_of.items():
-        locked = _locked(name)
+        locked = _locked_versions(name)
         for requirement in map(Requirement, lines):
             version = locked[requirement.name]
             assert version in requirement.specifier, (name, requirement)
@@ -111,7 +111,7 @@ def test_the_locks_fit_what_the_project_asks_for() -> None:
 
 
 def test_a_station_on_hardware_has_the_packages_of_a_simulated_one_and_those_of_the_board() -> None:
-    plain, board = _locked("requirements.lock"), _locked("requirements-board.lock")
+    plain, board = _locked_versions("requirements.lock"), _locked_versions("requirements-board.lock")
     extra = {Requirement(requirement).name for requirement in _project()["project"]["optional-dependencies"]["board"]}
     assert extra == {"gpiod", "rplcd", "smbus2"}
     assert board.keys() - plain.keys() == extra

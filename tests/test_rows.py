@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from tests.rows import Rows, each_row
+from tests.rows import TableCheck, each_row
 
 
 def _failures(check: Callable[[], object]) -> BaseExceptionGroup[BaseException]:
@@ -19,9 +19,9 @@ def _failures(check: Callable[[], object]) -> BaseExceptionGroup[BaseException]:
 
 def test_every_row_that_fails_is_named_with_its_own_error() -> None:
     def check() -> None:
-        with Rows() as rows:
+        with TableCheck() as table:
             for number in (1, 2, 3, 4):
-                with rows.row(f"number {number}"):
+                with table.row(f"number {number}"):
                     assert number % 2, number
 
     failures = _failures(check)
@@ -32,26 +32,26 @@ def test_every_row_that_fails_is_named_with_its_own_error() -> None:
 
 def test_a_row_that_lacks_an_expected_error_or_skips_has_failed() -> None:
     def check() -> None:
-        with Rows() as rows:
-            with rows.row("lacks"), pytest.raises(ValueError, match="none"):
+        with TableCheck() as table:
+            with table.row("lacks"), pytest.raises(ValueError, match="none"):
                 pass
-            with rows.row("skips"):
+            with table.row("skips"):
                 pytest.skip("not here")
-            with rows.row("raises"):
+            with table.row("raises"):
                 raise OSError
 
     assert _failures(check).message == "3 of 3 rows failed: lacks; skips; raises"
 
 
 def test_a_table_without_rows_is_refused() -> None:
-    with pytest.raises(AssertionError, match="checks nothing"), Rows():
+    with pytest.raises(AssertionError, match="checks nothing"), TableCheck():
         pass
     with pytest.raises(AssertionError, match="checks nothing"):
         each_row("number", [])
 
 
 def test_what_fails_outside_the_rows_is_raised_as_it_is() -> None:
-    with pytest.raises(KeyError), Rows():
+    with pytest.raises(KeyError), TableCheck():
         raise KeyError
 
 

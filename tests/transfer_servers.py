@@ -39,10 +39,10 @@ class Served:
         return f"{scheme}://{QUOTED}@127.0.0.1:{self.port}/{path}"
 
 
-def _dropping(served: Served, base: type[Any]) -> type[Any]:
+def _dropping_connection_class(served: Served, base: type[Any]) -> type[Any]:
     """A subclass of a data connection that is dropped after a number of bytes."""
 
-    class Losing(base):
+    class DroppingConnection(base):
         """Counts transferred bytes, and drops the connection."""
 
         passed = 0
@@ -62,7 +62,7 @@ def _dropping(served: Served, base: type[Any]) -> type[Any]:
             self._count(data)
             return super().send(data) if self.connected else 0
 
-    return Losing
+    return DroppingConnection
 
 
 @contextlib.contextmanager
@@ -89,7 +89,7 @@ def ftp_server(folder: Path, *, certificate: Path | None = None) -> Generator[Se
     handler: Any = Handler
     handler.authorizer = authorizer
     handler.use_sendfile = False  # would bypass the byte counter
-    handler.dtp_handler = _dropping(served, DTPHandler if certificate is None else TLS_DTPHandler)
+    handler.dtp_handler = _dropping_connection_class(served, DTPHandler if certificate is None else TLS_DTPHandler)
     if certificate is not None:
         handler.certfile = str(certificate)
         handler.tls_control_required = handler.tls_data_required = True

@@ -84,7 +84,7 @@ class Walk:
         return self.parts.link
 
     @property
-    def model(self) -> DeviceModel:
+    def device_model(self) -> DeviceModel:
         """The device model of the station."""
         assert isinstance(self.parts.variables, DeviceModel)
         return self.parts.variables

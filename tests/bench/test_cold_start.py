@@ -68,14 +68,14 @@ async def loaded_before_boot(folder: Path, **environ: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def loaded_modules(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return asyncio.run(loaded_before_boot(tmp_path_factory.mktemp("start")))
 
 
-def test_a_station_boots_without_what_it_needs_later(loaded: list[str]) -> None:
-    assert {"borne.composition.station_assembly", "msgspec", "websockets"} <= set(loaded)
-    assert {name.split(".")[0] for name in loaded} & LATE == set()
-    assert set(loaded) & LATE_OF_OURS == set()
+def test_a_station_boots_without_what_it_needs_later(loaded_modules: list[str]) -> None:
+    assert {"borne.composition.station_assembly", "msgspec", "websockets"} <= set(loaded_modules)
+    assert {name.split(".")[0] for name in loaded_modules} & LATE == set()
+    assert set(loaded_modules) & LATE_OF_OURS == set()
 
 
 def test_records_site_settings_and_variables_are_read_without_pydantic(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_records_site_settings_and_variables_are_read_without_pydantic(tmp_path:
         "BORNE_STATION_VENDOR": "v",
         "BORNE_CSMS_ALLOW_SECURITY_DOWNGRADE": "true",  # the CSMS of the stored profile was reached with a password
     }
-    loaded = asyncio.run(loaded_before_boot(tmp_path, **variables))
-    assert "energy.sources.p1_source" in loaded
-    assert {"pydantic", "pydantic_core"} & set(loaded) == set()
+    loaded_modules = asyncio.run(loaded_before_boot(tmp_path, **variables))
+    assert "energy.sources.p1_source" in loaded_modules
+    assert {"pydantic", "pydantic_core"} & set(loaded_modules) == set()
 
 
 def test_a_start_reads_only_the_definitions_of_tables_that_are_given() -> None:
@@ -111,8 +111,8 @@ print(evaluated)
     assert 0 < int(result.stdout) <= 50, "annotations; those of all tables are more than 300"
 
 
-def test_a_station_boots_with_few_modules_of_others(loaded: list[str]) -> None:
-    foreign = {name for name in loaded if name.partition(".")[0] not in OWN_PACKAGES}
+def test_a_station_boots_with_few_modules_of_others(loaded_modules: list[str]) -> None:
+    foreign = {name for name in loaded_modules if name.partition(".")[0] not in OWN_PACKAGES}
     assert len(foreign) <= MAX_FOREIGN_MODULES, len(foreign)
 
 

@@ -21,19 +21,19 @@ UNTIL = SINCE + timedelta(days=365)
 
 
 class ExplainingDatabase(Database):
-    """Notes how SQLite carries out each long query."""
+    """A database that records the query plan of each long query."""
 
     plans: list[str]
 
     async def long_query(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        """A query, and its plan."""
+        """Record the query plan of a query, then execute it."""
         plan = await super().long_query(f"EXPLAIN QUERY PLAN {sql}", values)
         self.plans.extend(str(row[3]) for row in plan)
         return await super().long_query(sql, values)
 
 
 def explaining(opened: Database) -> ExplainingDatabase:
-    """The same database, explained."""
+    """The same database, recording its query plans."""
     connection, reads = opened._connection, opened._read_connections  # pyright: ignore[reportPrivateUsage]  # the same file
     database = ExplainingDatabase(connection, SystemClock(), reads)
     database.plans = []

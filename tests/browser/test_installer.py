@@ -97,7 +97,7 @@ async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp
     async with walking(tmp_path, grid=GRID) as walk, visiting(browser, walk) as installer:
         await walk.accepted()
         walk.world.house.set_currents(Phases(3.0, 4.0, 5.0))
-        await meter_read(walk)
+        await wait_for_grid_sample(walk)
         await installer.sign_in(Role.INSTALLER, to="/installer#meter")
         await installer.reads("00 00 00 06 01 03")  # Modbus TCP: length, unit, function
         await installer.reads("received")
@@ -126,8 +126,8 @@ async def test_without_a_csms_no_message_waits_for_one(browser: Browser, tmp_pat
         await expect(installer.page.get_by_text("Messages waiting")).to_have_count(0)
 
 
-async def meter_read(walk: Walk) -> None:
-    """Wait until the meter was read."""
+async def wait_for_grid_sample(walk: Walk) -> None:
+    """Wait until the grid meter has sent a sample."""
     await walk.until(lambda: walk.parts.load.grid.last_sample is not None, within_s=120)
 
 

@@ -110,12 +110,12 @@ def _tls(pki: Pki, setup: Setup) -> tuple[Any, dict[str, str]]:
     """The TLS context of the CSMS, and the TLS keys of the station's `csms` table."""
     if setup.security_profile < 2:
         return None, {}
-    csms_table = {"ca_file": str(pki.file("root.pem", pki.root.pem))}
+    csms_table = {"ca_file": str(pki.write_pem("root.pem", pki.root.pem))}
     if setup.security_profile == 2:
         return pki.server_context(), csms_table
     station_certificate = pki.station(SERIAL_NUMBER)  # A00.FR.511
-    csms_table["certificate_file"] = str(pki.file("station.pem", station_certificate.pem))
-    csms_table["key_file"] = str(pki.file("station.key", station_certificate.key_pem))
+    csms_table["certificate_file"] = str(pki.write_pem("station.pem", station_certificate.pem))
+    csms_table["key_file"] = str(pki.write_pem("station.key", station_certificate.key_pem))
     return pki.server_context(client_root=pki.root), csms_table
 
 

@@ -34,7 +34,7 @@ def message(
     return wire | ({"display": MAIN_DISPLAY} if display else {}) | more
 
 
-async def send_message(bench: Bench, wire: Payload) -> str:
+async def send_display_message(bench: Bench, wire: Payload) -> str:
     """SetDisplayMessage; the status of the response."""
     return (await bench.call("SetDisplayMessage", {"message": wire}))["status"]
 
@@ -42,7 +42,7 @@ async def send_message(bench: Bench, wire: Payload) -> str:
 async def set_display_message(bench: Bench, wire: Payload | None = None) -> Payload:
     """Memory state SetDisplayMessage (errata 6.2.111); returns the message."""
     wire = wire if wire is not None else message()
-    assert await send_message(bench, wire) == "Accepted", wire
+    assert await send_display_message(bench, wire) == "Accepted", wire
     return wire
 
 
@@ -111,7 +111,7 @@ async def messages_on_display(bench: Bench) -> list[int]:
     return displayed
 
 
-async def messages_in_turn(bench: Bench) -> set[int]:
+async def displayed_message_ids(bench: Bench) -> set[int]:
     """The ids of the messages that the display of the station shows within a minute."""
     found: set[int] = set()
     for _ in range(60):

@@ -21,7 +21,7 @@ _overridden: dict[str, list[Payload]] = {}
 
 @contextlib.asynccontextmanager
 async def prepared_station(bench: Bench) -> AsyncGenerator[None]:
-    """The station as a case begins with it, and given back afterwards.
+    """The station as a case begins with it; it is restored afterwards.
 
     Raises:
         Unsupported: it is not the station that the case needs.
@@ -31,7 +31,7 @@ async def prepared_station(bench: Bench) -> AsyncGenerator[None]:
         await _prepare_station(bench)
         yield
     finally:
-        await _give_back(bench)
+        await _restore_station(bench)
 
 
 async def _prepare_station(bench: Bench) -> None:
@@ -58,14 +58,14 @@ async def _prepare_station(bench: Bench) -> None:
     await bench.settle()
     await bench.learn_points()
     if not setup.accept_at_boot:
-        await _about_to_boot(bench)
+        await _restart_with_refused_connection(bench)
     bench.csms.unread.clear()
     bench.journal.frames.clear()  # the case begins here
     bench.journal.faults.clear()
 
 
-async def _give_back(bench: Bench) -> None:
-    """The station has its own CSMS, password and roots again; its variables are restored when the next case begins."""
+async def _restore_station(bench: Bench) -> None:
+    """Restore the station's own CSMS, password and roots; its variables are restored when the next case begins."""
     station = bench.station
     await bench.csms.stop()  # the station's own may be at the same place
     await station.delete("/api/sim/network")
@@ -140,8 +140,8 @@ async def _override_variables(bench: Bench) -> None:
         _overridden.setdefault(_name(bench), []).append({key: row[key] for key in row if key != "value"})
 
 
-async def _about_to_boot(bench: Bench) -> None:
-    """It has booted, its first attempt to connect is refused, and it waits a second for the next one."""
+async def _restart_with_refused_connection(bench: Bench) -> None:
+    """Restart the station; its first attempt to connect is refused, and it waits a second for the next one."""
     await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", "1")
     await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
     bench.csms.accepting, dialled = False, len(bench.csms.handshakes)

@@ -126,7 +126,7 @@ class Pki:
         signed = builder.sign(issuer.key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.PEM).decode()
 
-    def file(self, name: str, text: str) -> Path:
+    def write_pem(self, name: str, text: str) -> Path:
         """Write a PEM file that only its owner may read."""
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
@@ -145,7 +145,9 @@ class Pki:
         issued = issued or self.server()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         name = f"server-{issued.certificate.serial_number}"
-        context.load_cert_chain(self.file(f"{name}.pem", issued.pem), self.file(f"{name}.key", issued.key_pem))
+        context.load_cert_chain(
+            self.write_pem(f"{name}.pem", issued.pem), self.write_pem(f"{name}.key", issued.key_pem)
+        )
         if versions is not None:
             context.minimum_version, context.maximum_version = versions
         if ciphers is not None:

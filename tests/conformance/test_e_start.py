@@ -11,8 +11,8 @@ from tests.conformance.transactions import (
     EV_CONNECTION_TIMEOUT_S,
     LOCAL_AND_REMOTE,
     no_event,
-    start_points,
-    stop_points,
+    set_start_points,
+    set_stop_points,
 )
 
 # Start transaction options
@@ -23,7 +23,7 @@ from tests.conformance.transactions import (
 async def test_tc_e_01_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - PowerPathClosed"""
     bench.local = local
-    await start_points(bench, "PowerPathClosed")
+    await set_start_points(bench, "PowerPathClosed")
     await states.authorized(bench)
     assert bench.session().transaction_id is None
     await states.ev_connected_pre_session(bench)
@@ -36,7 +36,7 @@ async def test_tc_e_01_cs(bench: Bench, local: bool) -> None:
 async def test_tc_e_02_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - EnergyTransfer"""
     bench.local = local
-    await start_points(bench, "EnergyTransfer")
+    await set_start_points(bench, "EnergyTransfer")
     await states.authorized(bench)
     await bench.connect_ev()
     await bench.expect_status("Occupied")
@@ -55,7 +55,7 @@ async def test_tc_e_02_cs(bench: Bench, local: bool) -> None:
 async def test_tc_e_09_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - EVConnected"""
     bench.local = local
-    await start_points(bench, "EVConnected")
+    await set_start_points(bench, "EVConnected")
     await states.parking_bay_occupied(bench)
     await states.ev_connected_pre_session(bench)
     (event,) = bench.session().events
@@ -71,7 +71,7 @@ async def test_tc_e_09_cs(bench: Bench, local: bool) -> None:
 async def test_tc_e_10_cs(bench: Bench) -> None:
     """Start transaction options - Authorized - Local"""
     await states.authorization_on(bench)
-    await start_points(bench, "Authorized")
+    await set_start_points(bench, "Authorized")
     await states.authorized(bench, local=True)
     (event,) = bench.session().events
     assert event["eventType"] == "Started", event
@@ -83,7 +83,7 @@ async def test_tc_e_10_cs(bench: Bench) -> None:
 async def test_tc_e_13_cs(bench: Bench) -> None:
     """Start transaction options - Authorized - Remote"""
     await states.authorization_on(bench)
-    await start_points(bench, "Authorized")
+    await set_start_points(bench, "Authorized")
     await states.authorized(bench, local=False)
     (event,) = bench.session().events
     assert event["eventType"] == "Started", event
@@ -96,7 +96,7 @@ async def test_tc_e_13_cs(bench: Bench) -> None:
 async def test_tc_e_11_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - DataSigned"""
     bench.local = local
-    await start_points(bench, "DataSigned")
+    await set_start_points(bench, "DataSigned")
     await bench.configure("SampledDataCtrlr", "SignReadings", "true")
     await states.authorized(bench)
     await bench.connect_ev(evse_id=bench.evse_id)
@@ -127,7 +127,7 @@ async def test_tc_e_11_cs(bench: Bench, local: bool) -> None:
 async def test_tc_e_12_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - ParkingBayOccupied"""
     bench.local = local
-    await start_points(bench, "ParkingBayOccupancy")
+    await set_start_points(bench, "ParkingBayOccupancy")
     await states.parking_bay_occupied(bench)
     (event,) = bench.session().events
     assert event["eventType"] == "Started", event
@@ -154,7 +154,7 @@ async def test_tc_e_04_cs(bench: Bench, bay: bool) -> None:
     """Local start transaction - Authorization first - Success"""
     await states.authorization_on(bench)
     if bay:
-        await start_points(bench, "ParkingBayOccupancy")
+        await set_start_points(bench, "ParkingBayOccupancy")
     await states.parking_bay_occupied(bench)
     await states.authorized(bench, local=True)
     await states.energy_transfer_started(bench)
@@ -186,8 +186,8 @@ async def _authorized_in_the_bay(bench: Bench) -> None:
 async def test_tc_e_05_cs(bench: Bench, starts: str, stops: str) -> None:
     """Local start transaction - Authorization first - Cable plugin timeout"""
     await states.authorization_on(bench)
-    await start_points(bench, starts)
-    await stop_points(bench, stops)
+    await set_start_points(bench, starts)
+    await set_stop_points(bench, stops)
     await bench.configure("TxCtrlr", "EVConnectionTimeOut", str(EV_CONNECTION_TIMEOUT_S))
     await bench.configure("AuthCacheCtrlr", "Enabled", "false")
     await bench.configure("AuthCtrlr", "LocalPreAuthorize", "false")
@@ -224,7 +224,7 @@ async def test_tc_e_38_cs(bench: Bench, local: bool) -> None:
 @case("Core", "C", "C-58 and (C-30 or C-31 or C-32 or C-34) and (C-49 or Local Authorization List Management)")
 async def test_tc_e_52_cs(bench: Bench, points: str) -> None:
     """Local start transaction - Authorization first - DisableRemoteAuthorization"""
-    await start_points(bench, points)
+    await set_start_points(bench, points)
     await bench.configure("AuthCtrlr", "Enabled", "true")
     await bench.configure("AuthCtrlr", "DisableRemoteAuthorization", "true")
     await states.parking_bay_occupied(bench)

@@ -14,9 +14,9 @@ from tests.conformance.transactions import (
     SOCKET_AND_CABLE,
     detach,
     no_event,
-    on_ev_side_disconnect,
-    start_points,
-    stop_points,
+    set_on_ev_side_disconnect,
+    set_start_points,
+    set_stop_points,
 )
 
 _MODE_1_2 = 'Product Subtype "Mode 1/2-only Charging Station"'
@@ -30,7 +30,7 @@ _EV_SIDE = f"(AQ-9 OR {_MODE_1_2})"
 async def test_tc_e_16_cs(bench: Bench, points: str) -> None:
     """Stop transaction options - Deauthorized - Invalid idToken"""
     await states.authorization_on(bench)
-    await stop_points(bench, points)
+    await set_stop_points(bench, points)
     await bench.configure("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true")
     await bench.configure("TxCtrlr", "StopTxOnInvalidId", "true")
     await states.id_token_cached(bench)
@@ -51,8 +51,8 @@ async def test_tc_e_16_cs(bench: Bench, points: str) -> None:
 async def test_tc_e_17_cs(bench: Bench) -> None:
     """Stop transaction options - Deauthorized - EV side disconnect"""
     await states.authorization_on(bench)
-    await stop_points(bench, "Authorized")
-    await on_ev_side_disconnect(bench, stop=True, unlock=False)
+    await set_stop_points(bench, "Authorized")
+    await set_on_ev_side_disconnect(bench, stop=True, unlock=False)
     await states.energy_transfer_suspended(bench)
     await bench.disconnect_ev(ev_side=True)
     event = await bench.expect_event()
@@ -73,8 +73,8 @@ async def test_tc_e_39_cs(bench: Bench, points: str, local: bool) -> None:
     """Stop transaction options - Deauthorized - timeout"""
     bench.local = local
     await states.authorization_on(bench)
-    await start_points(bench, points)
-    await stop_points(bench, "Authorized")
+    await set_start_points(bench, points)
+    await set_stop_points(bench, "Authorized")
     await bench.configure("TxCtrlr", "EVConnectionTimeOut", str(EV_CONNECTION_TIMEOUT_S))
     await states.authorized(bench)
     event = await bench.expect_timeout(EV_CONNECTION_TIMEOUT_S)
@@ -110,7 +110,7 @@ async def test_tc_e_06_cs(bench: Bench) -> None:
 @case("Core", "C", "C-10.3 and (C-52 or NOT C-10.2) and (C-30 or C-31 or C-32 or C35)")
 async def test_tc_e_07_cs(bench: Bench) -> None:
     """Stop transaction options - PowerPathClosed - Local stop"""
-    await stop_points(bench, "PowerPathClosed")
+    await set_stop_points(bench, "PowerPathClosed")
     await states.energy_transfer_started(bench)
     await states.stop_authorized(bench, local=True)
 
@@ -118,7 +118,7 @@ async def test_tc_e_07_cs(bench: Bench) -> None:
 @case("Core", "C", "C-10.3 and (C-52 or NOT C-10.2)")
 async def test_tc_e_35_cs(bench: Bench) -> None:
     """Stop transaction options - PowerPathClosed - Remote stop"""
-    await stop_points(bench, "PowerPathClosed")
+    await set_stop_points(bench, "PowerPathClosed")
     await states.energy_transfer_started(bench)
     answer = await bench.call("RequestStopTransaction", {"transactionId": bench.session().transaction_id})
     assert answer["status"] == "Accepted", answer
@@ -133,8 +133,8 @@ async def test_tc_e_35_cs(bench: Bench) -> None:
 @case("Core", "C", f"C-10.3 and (C-52 or NOT (C-10.1 or C-10.4)) AND {_EV_SIDE}")
 async def test_tc_e_37_cs(bench: Bench) -> None:
     """Stop transaction options - PowerPathClosed - EV side disconnect"""
-    await stop_points(bench, "PowerPathClosed")
-    await on_ev_side_disconnect(bench, stop=False)
+    await set_stop_points(bench, "PowerPathClosed")
+    await set_on_ev_side_disconnect(bench, stop=False)
     await states.energy_transfer_suspended(bench)
     await bench.disconnect_ev(ev_side=True)
     event = await bench.expect_event()
@@ -149,7 +149,7 @@ async def test_tc_e_37_cs(bench: Bench) -> None:
 async def test_tc_e_08_cs(bench: Bench, local: bool) -> None:
     """Stop transaction options - EnergyTransfer stopped - StopAuthorized"""
     bench.local = local
-    await stop_points(bench, "EnergyTransfer")
+    await set_stop_points(bench, "EnergyTransfer")
     await states.energy_transfer_started(bench)
     await states.stop_authorized(bench)
 
@@ -157,7 +157,7 @@ async def test_tc_e_08_cs(bench: Bench, local: bool) -> None:
 @case("Core", "C", "C-10.4")
 async def test_tc_e_22_cs(bench: Bench) -> None:
     """Stop transaction options - EnergyTransfer stopped - SuspendedEV"""
-    await stop_points(bench, "EnergyTransfer")
+    await set_stop_points(bench, "EnergyTransfer")
     await states.energy_transfer_started(bench)
     await bench.station.vehicle(bench.evse_id, state="suspend")
     event = await bench.expect_event()
@@ -172,7 +172,7 @@ async def test_tc_e_22_cs(bench: Bench) -> None:
 async def test_tc_e_14_cs(bench: Bench, local: bool) -> None:
     """Stop transaction options - EVDisconnected - Charging Station side"""
     bench.local = local
-    await stop_points(bench, "EVConnected")
+    await set_stop_points(bench, "EVConnected")
     await states.ev_connected_post_session(bench)
     await bench.disconnect_ev()
     await bench.expect_status("Available")
@@ -193,8 +193,8 @@ async def test_tc_e_14_cs(bench: Bench, local: bool) -> None:
 )
 async def test_tc_e_20_cs(bench: Bench) -> None:
     """Stop transaction options - EVDisconnected - EV side (able to charge IEC 61851-1 EV)"""
-    await stop_points(bench, "EVConnected")
-    await on_ev_side_disconnect(bench, stop=False)
+    await set_stop_points(bench, "EVConnected")
+    await set_on_ev_side_disconnect(bench, stop=False)
     await states.energy_transfer_suspended(bench)
     await bench.disconnect_ev(ev_side=True)
     event = await bench.expect_event()
@@ -207,7 +207,7 @@ async def test_tc_e_20_cs(bench: Bench) -> None:
 @case("Core", "C", "C-10.2 and (C-30 or C-31 or C-32 or C35)")
 async def test_tc_e_15_cs(bench: Bench) -> None:
     """Stop transaction options - StopAuthorized - Local"""
-    await stop_points(bench, "Authorized")
+    await set_stop_points(bench, "Authorized")
     await states.energy_transfer_started(bench)
     await bench.advance(5.0)
     await bench.present()
@@ -220,7 +220,7 @@ async def test_tc_e_15_cs(bench: Bench) -> None:
 @case("Core", "C", "C-10.2")
 async def test_tc_e_21_cs(bench: Bench) -> None:
     """Stop transaction options - StopAuthorized - Remote"""
-    await stop_points(bench, "Authorized")
+    await set_stop_points(bench, "Authorized")
     await states.energy_transfer_started(bench)
     answer = await bench.call("RequestStopTransaction", {"transactionId": bench.session().transaction_id})
     assert answer["status"] == "Accepted", answer
@@ -235,7 +235,7 @@ async def test_tc_e_21_cs(bench: Bench) -> None:
 async def test_tc_e_19_cs(bench: Bench, local: bool) -> None:
     """Stop transaction options - ParkingBayUnoccupied"""
     bench.local = local
-    await stop_points(bench, "ParkingBayOccupancy")
+    await set_stop_points(bench, "ParkingBayOccupancy")
     await states.ev_disconnected(bench)
     await bench.station.parking_bay(bench.evse_id, occupied=False)
     event = await bench.expect_event()
@@ -250,7 +250,7 @@ async def test_tc_e_19_cs(bench: Bench, local: bool) -> None:
 @case("Core", "C", 'HFS-1 and C-06.2 and C-12.1 and AQ-9 and NOT Product Subtype "Mode 1/2-only Charging Station"')
 async def test_tc_e_24_cs(bench: Bench) -> None:
     """Disconnect cable on EV-side - Deauthorize transaction - UnlockOnEVSideDisconnect is true"""
-    await on_ev_side_disconnect(bench, stop=True, unlock=True)
+    await set_on_ev_side_disconnect(bench, stop=True, unlock=True)
     await states.energy_transfer_suspended(bench)
     await bench.disconnect_ev(ev_side=True)
     event = await bench.expect_event()
@@ -264,7 +264,7 @@ async def test_tc_e_24_cs(bench: Bench) -> None:
 @case("Core", "C", f"C-06.2 and C-12.2 and {_EV_SIDE}")
 async def test_tc_e_25_cs(bench: Bench) -> None:
     """Disconnect cable on EV-side - Deauthorize transaction - UnlockOnEVSideDisconnect is false"""
-    await on_ev_side_disconnect(bench, stop=True, unlock=False)
+    await set_on_ev_side_disconnect(bench, stop=True, unlock=False)
     await states.energy_transfer_suspended(bench)
     await bench.disconnect_ev(ev_side=True)
     event = await bench.expect_event()
@@ -285,8 +285,8 @@ _SUSPENDS = "(C-10.2 or C-10.5) and (C-52 or NOT (C-10.1 or C-10.3 or C-10.4)) a
 @case("Core", "C", f"{_SUSPENDS} and AQ-9 and NOT {_MODE_1_2}")
 async def test_tc_e_26_cs(bench: Bench, points: str) -> None:
     """Disconnect cable on EV-side - Suspend transaction"""
-    await stop_points(bench, points)
-    await on_ev_side_disconnect(bench, stop=False, unlock=False)
+    await set_stop_points(bench, points)
+    await set_on_ev_side_disconnect(bench, stop=False, unlock=False)
     await states.energy_transfer_suspended(bench)
     await bench.disconnect_ev(ev_side=True)
     event = await bench.expect_event()
@@ -311,8 +311,8 @@ async def test_tc_e_26_cs(bench: Bench, points: str) -> None:
 @case("Core", "C", f"{_SUSPENDS} and HFS-2 and AQ-9 and NOT {_MODE_1_2}")
 async def test_tc_e_27_cs(bench: Bench, points: str) -> None:
     """Disconnect cable on EV-side - Suspend transaction - Fixed cable connection timeout"""
-    await stop_points(bench, points)
-    await on_ev_side_disconnect(bench, stop=False, unlock=False)
+    await set_stop_points(bench, points)
+    await set_on_ev_side_disconnect(bench, stop=False, unlock=False)
     await bench.configure("TxCtrlr", "EVConnectionTimeOut", str(EV_CONNECTION_TIMEOUT_S))
     await states.energy_transfer_suspended(bench)
     await bench.disconnect_ev(ev_side=True)

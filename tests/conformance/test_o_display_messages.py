@@ -19,15 +19,15 @@ from tests.conformance.display_messages import (
     SECOND_CONTENT,
     SECOND_ID,
     clear_all_messages,
+    displayed_message_ids,
     equal_messages,
     is_displayed,
     message,
-    messages_in_turn,
     messages_on_display,
     reported_message,
     reported_messages,
     request_messages,
-    send_message,
+    send_display_message,
     set_display_message,
 )
 from tests.conformance.frames import Payload
@@ -53,14 +53,14 @@ async def test_tc_o_01_cs(bench: Bench, priority: str) -> None:
     """Set Display Message - Success"""
     for identity, (format, content) in enumerate(_CONTENTS.items()):
         sent = message(identity, content=content, format=format, priority=priority)
-        assert await send_message(bench, sent) == "Accepted"
+        assert await send_display_message(bench, sent) == "Accepted"
         assert await is_displayed(bench, identity)
         reported = await reported_message(bench, identity, request_id=100 + identity)
         assert reported["priority"] == priority
         assert reported["message"] == {"format": format, "content": content}
         assert reported == sent
     all_ids = set(range(len(_CONTENTS)))
-    assert await messages_in_turn(bench) == ({len(_CONTENTS) - 1} if priority == "AlwaysFront" else all_ids)
+    assert await displayed_message_ids(bench) == ({len(_CONTENTS) - 1} if priority == "AlwaysFront" else all_ids)
 
 
 @case("Advanced User Interface", "M")
@@ -136,7 +136,7 @@ async def test_tc_o_12_cs(bench: Bench) -> None:
     """Set Display Message - Replace DisplayMessage"""
     await set_display_message(bench, message(state="Idle", endDateTime=bench.iso(600.0)))
     replacing = message(content="This message was replaced", priority="InFront", display=False)
-    assert await send_message(bench, replacing) == "Accepted"
+    assert await send_display_message(bench, replacing) == "Accepted"
     assert await reported_messages(bench) == [replacing]  # with all its parameters, and none of the old one
     assert await is_displayed(bench)
 
@@ -145,7 +145,7 @@ async def test_tc_o_12_cs(bench: Bench) -> None:
 async def test_tc_o_13_cs(bench: Bench) -> None:
     """Set Display Message - Display message at StartTime"""
     sent = message(startDateTime=bench.iso(OFFSET_S))
-    assert await send_message(bench, sent) == "Accepted"
+    assert await send_display_message(bench, sent) == "Accepted"
     reported = await reported_message(bench)
     assert reported["startDateTime"] == sent["startDateTime"]
     await bench.advance(OFFSET_S - 5.0)
@@ -159,7 +159,7 @@ async def test_tc_o_13_cs(bench: Bench) -> None:
 async def test_tc_o_14_cs(bench: Bench) -> None:
     """Set Display Message - Remove message after EndTime"""
     sent = message(endDateTime=bench.iso(OFFSET_S))
-    assert await send_message(bench, sent) == "Accepted"
+    assert await send_display_message(bench, sent) == "Accepted"
     reported = await reported_message(bench)
     assert reported["endDateTime"] == sent["endDateTime"]
     await bench.advance(OFFSET_S - 5.0)
@@ -175,8 +175,8 @@ async def test_tc_o_17_cs(bench: Bench) -> None:
     """Set Display Message - NotSupportedPriority"""
     assert await bench.get_variable("DisplayMessageCtrlr", "SupportedPriorities") == "NormalCycle"
     for unsupported in ("AlwaysFront", "InFront"):
-        assert await send_message(bench, message(priority=unsupported)) == "NotSupportedPriority"
-    assert await send_message(bench, message()) == "Accepted"
+        assert await send_display_message(bench, message(priority=unsupported)) == "NotSupportedPriority"
+    assert await send_display_message(bench, message()) == "Accepted"
 
 
 @case("", "")
@@ -184,8 +184,8 @@ async def test_tc_o_17_cs(bench: Bench) -> None:
 async def test_tc_o_18_cs(bench: Bench) -> None:
     """Set Display Message - NotSupportedState"""
     for state in ("Faulted", "Unavailable"):
-        assert await send_message(bench, message(state=state)) == "NotSupportedState"
-    assert await send_message(bench, message(state="Idle")) == "Accepted"
+        assert await send_display_message(bench, message(state=state)) == "NotSupportedState"
+    assert await send_display_message(bench, message(state="Idle")) == "Accepted"
 
 
 @case("Advanced User Interface", "C", "NOT (UI-2.1 and UI-2.2 and UI-2.3 and UI-2.4)")
@@ -195,7 +195,7 @@ async def test_tc_o_19_cs(bench: Bench) -> None:
     assert await bench.get_variable("DisplayMessageCtrlr", "SupportedFormats") == "ASCII,UTF8"
     for format, content in _CONTENTS.items():
         expected = "NotSupportedMessageFormat" if format in {"HTML", "URI"} else "Accepted"
-        assert await send_message(bench, message(content=content, format=format)) == expected
+        assert await send_display_message(bench, message(content=content, format=format)) == expected
 
 
 @PRIORITIES
@@ -214,25 +214,27 @@ async def test_tc_o_20_cs(bench: Bench, priority: str) -> None:
 async def test_tc_o_22_cs(bench: Bench) -> None:
     """Set Display Message - Multiple In front priority"""
     await set_display_message(bench, message(73, priority="NormalCycle"))
-    assert await send_message(bench, message(priority="InFront")) == "Accepted"
-    assert await send_message(bench, message(SECOND_ID, priority="InFront", content=SECOND_CONTENT)) == "Accepted"
+    assert await send_display_message(bench, message(priority="InFront")) == "Accepted"
+    assert (
+        await send_display_message(bench, message(SECOND_ID, priority="InFront", content=SECOND_CONTENT)) == "Accepted"
+    )
     await reported_message(bench, request_id=22)
     await reported_message(bench, SECOND_ID, request_id=23)
     assert await messages_on_display(bench) == [MESSAGE_ID, SECOND_ID]
-    assert await messages_in_turn(bench) == {MESSAGE_ID, SECOND_ID}  # without the normal cycle
+    assert await displayed_message_ids(bench) == {MESSAGE_ID, SECOND_ID}  # without the normal cycle
 
 
 @case("Advanced User Interface", "C", "UI-1.1")
 async def test_tc_o_24_cs(bench: Bench) -> None:
     """Set Display Message - Second Alwaysfront priority"""
     await set_display_message(bench, message(73, priority="InFront"))
-    assert await send_message(bench, message(priority="AlwaysFront")) == "Accepted"
+    assert await send_display_message(bench, message(priority="AlwaysFront")) == "Accepted"
     assert await messages_on_display(bench) == [MESSAGE_ID]
-    assert await send_message(bench, message(SECOND_ID, priority="AlwaysFront")) == "Accepted"
+    assert await send_display_message(bench, message(SECOND_ID, priority="AlwaysFront")) == "Accepted"
     assert await request_messages(bench, id=[MESSAGE_ID]) == "Unknown"
     await reported_message(bench, SECOND_ID, request_id=24)
     assert await messages_on_display(bench) == [SECOND_ID]
-    assert await messages_in_turn(bench) == {SECOND_ID}
+    assert await displayed_message_ids(bench) == {SECOND_ID}
 
 
 @case("Advanced User Interface", "M")

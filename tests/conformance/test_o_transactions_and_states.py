@@ -20,13 +20,13 @@ from tests.conformance.display_messages import (
     SECOND_CONTENT,
     SECOND_ID,
     clear_all_messages,
+    displayed_message_ids,
     is_displayed,
     message,
-    messages_in_turn,
     messages_on_display,
     reported_message,
     request_messages,
-    send_message,
+    send_display_message,
     set_display_message,
 )
 from tests.conformance.frames import Payload
@@ -67,7 +67,7 @@ async def driver_charges(bench: Bench) -> None:
 async def test_tc_o_06_cs(bench: Bench, priority: str) -> None:
     """Set Display Message - Specific transaction - Success"""
     await states.energy_transfer_started(bench)
-    assert await send_message(bench, of_transaction(bench, priority=priority)) == "Accepted"
+    assert await send_display_message(bench, of_transaction(bench, priority=priority)) == "Accepted"
     assert await is_displayed(bench)
     await driver_leaves(bench)
     assert not await is_displayed(bench)
@@ -78,7 +78,7 @@ async def test_tc_o_06_cs(bench: Bench, priority: str) -> None:
 async def test_tc_o_10_cs(bench: Bench) -> None:
     """Set Display Message - Specific transaction - UnknownTransaction"""
     wire = message(transactionId="0d9b1f6e-1111-4222-8333-444455556666", priority="InFront")
-    assert await send_message(bench, wire) == "UnknownTransaction"
+    assert await send_display_message(bench, wire) == "UnknownTransaction"
 
 
 @case("Advanced User Interface", "M")
@@ -86,7 +86,7 @@ async def test_tc_o_27_cs(bench: Bench) -> None:
     """Set Display Message - Specific transaction - Display message at StartTime"""
     await states.energy_transfer_started(bench)
     wire = of_transaction(bench, startDateTime=bench.iso(OFFSET_S))
-    assert await send_message(bench, wire) == "Accepted"
+    assert await send_display_message(bench, wire) == "Accepted"
     assert not await is_displayed(bench)
     await bench.advance(OFFSET_S)
     assert await is_displayed(bench)
@@ -99,7 +99,7 @@ async def test_tc_o_27_cs(bench: Bench) -> None:
 async def test_tc_o_28_cs(bench: Bench) -> None:
     """Set Display Message - Specific transaction - Remove message after EndTime"""
     await states.energy_transfer_started(bench)
-    assert await send_message(bench, of_transaction(bench, endDateTime=bench.iso(OFFSET_S))) == "Accepted"
+    assert await send_display_message(bench, of_transaction(bench, endDateTime=bench.iso(OFFSET_S))) == "Accepted"
     assert await is_displayed(bench)
     await bench.advance(OFFSET_S)
     assert not await is_displayed(bench)
@@ -111,11 +111,11 @@ async def test_tc_o_30_cs(bench: Bench) -> None:
     """Set Display Message - Specific transaction - Multiple In front priority"""
     await states.energy_transfer_started(bench)
     transaction_id = bench.session().transaction_id
-    assert await send_message(bench, of_transaction(bench, priority="InFront")) == "Accepted"
+    assert await send_display_message(bench, of_transaction(bench, priority="InFront")) == "Accepted"
     second = of_transaction(bench, SECOND_ID, priority="InFront", content=SECOND_CONTENT)
-    assert await send_message(bench, second) == "Accepted"
+    assert await send_display_message(bench, second) == "Accepted"
     assert await messages_on_display(bench) == [MESSAGE_ID, SECOND_ID]
-    assert await messages_in_turn(bench) == {MESSAGE_ID, SECOND_ID}
+    assert await displayed_message_ids(bench) == {MESSAGE_ID, SECOND_ID}
     for identity, content in ((MESSAGE_ID, CONTENT), (SECOND_ID, SECOND_CONTENT)):
         reported = await reported_message(bench, identity, request_id=identity)
         assert reported["transactionId"] == transaction_id
@@ -132,10 +132,10 @@ async def test_tc_o_32_cs(bench: Bench) -> None:
     """Set Display Message - Specific transaction - Second Alwaysfront priority"""
     await states.energy_transfer_started(bench)
     transaction_id = bench.session().transaction_id
-    assert await send_message(bench, of_transaction(bench, priority="AlwaysFront")) == "Accepted"
+    assert await send_display_message(bench, of_transaction(bench, priority="AlwaysFront")) == "Accepted"
     assert await messages_on_display(bench) == [MESSAGE_ID]
     second = of_transaction(bench, SECOND_ID, priority="AlwaysFront", content=SECOND_CONTENT)
-    assert await send_message(bench, second) == "Accepted"
+    assert await send_display_message(bench, second) == "Accepted"
     assert await messages_on_display(bench) == [SECOND_ID]
     assert await request_messages(bench, id=[MESSAGE_ID]) == "Unknown"
     reported = await reported_message(bench, SECOND_ID, request_id=32)

@@ -94,14 +94,14 @@ def scenario(tmp_path: Path) -> Scenario:
     return Scenario(tmp_path)
 
 
-def _started(scenario: Scenario, **more: Any) -> Scenario:
+def _start_transaction(scenario: Scenario, **more: Any) -> Scenario:
     scenario.driver("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
     scenario.answered({"idTokenInfo": {"status": "Accepted"}})
     return scenario.event(0, "Started", "Authorized", 1, **{"idToken": VALID_TOKEN, **more})
 
 
 def test_a_whole_session_keeps_all_rules(scenario: Scenario) -> None:
-    _started(scenario).driver("connected", 2)
+    _start_transaction(scenario).driver("connected", 2)
     scenario.event(1, "Updated", "CablePluggedIn", 2)
     scenario.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"})
     scenario.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"}, offline=True)
@@ -178,26 +178,26 @@ def test_a_transaction_begins_with_started(scenario: Scenario, kinds: tuple[str,
 
 
 def test_nothing_follows_the_end_of_a_transaction(scenario: Scenario) -> None:
-    _started(scenario).event(1, "Ended", "StopAuthorized", 3).check()
+    _start_transaction(scenario).event(1, "Ended", "StopAuthorized", 3).check()
     scenario.event(2, "Updated", "ChargingStateChanged", 4)
     with pytest.raises(AssertionError, match="Ended has seqNo"):
         scenario.check()
 
 
 def test_a_meter_value_does_not_follow_the_end_of_a_transaction_either(scenario: Scenario) -> None:
-    _started(scenario).event(1, "Ended", "StopAuthorized", 3).event(2, "Updated", "MeterValuePeriodic", 4)
+    _start_transaction(scenario).event(1, "Ended", "StopAuthorized", 3).event(2, "Updated", "MeterValuePeriodic", 4)
     with pytest.raises(AssertionError, match="Ended has seqNo"):
         scenario.check()
 
 
 def test_a_transaction_ends_once(scenario: Scenario) -> None:
-    _started(scenario).event(1, "Ended", "StopAuthorized", 3).event(2, "Ended", "EVCommunicationLost", 4)
+    _start_transaction(scenario).event(1, "Ended", "StopAuthorized", 3).event(2, "Ended", "EVCommunicationLost", 4)
     with pytest.raises(AssertionError, match="Ended has seqNo"):
         scenario.check()
 
 
 def test_the_end_that_is_sent_again_counts_once(scenario: Scenario) -> None:
-    _started(scenario).event(1, "Ended", "StopAuthorized", 3).event(
+    _start_transaction(scenario).event(1, "Ended", "StopAuthorized", 3).event(
         1, "Ended", "StopAuthorized", 3, offline=True
     ).check()
 
@@ -247,7 +247,7 @@ def test_a_call_that_may_come_at_any_time_may_be_unread(scenario: Scenario, acti
 
 
 def test_the_event_after_connecting_tells_the_connector(scenario: Scenario) -> None:
-    _started(scenario).driver("connected", 2).event(1, "Updated", "CablePluggedIn", 2, evse={"id": 1})
+    _start_transaction(scenario).driver("connected", 2).event(1, "Updated", "CablePluggedIn", 2, evse={"id": 1})
     with pytest.raises(AssertionError, match="connectorId"):
         scenario.check()
 
@@ -288,7 +288,7 @@ def test_a_remote_start_that_was_rejected_starts_nothing(scenario: Scenario) -> 
 @pytest.mark.parametrize("trigger", ["StopAuthorized", "ChargingStateChanged", "EVCommunicationLost", "EVDeparted"])
 @pytest.mark.parametrize("reason", ["Remote", "EVDisconnected", "MasterPass"])
 def test_a_local_stop_ends_with_local(scenario: Scenario, trigger: str, reason: str) -> None:
-    _started(scenario).event(1, "Updated", "StopAuthorized", 3)
+    _start_transaction(scenario).event(1, "Updated", "StopAuthorized", 3)
     scenario.event(2, "Ended", trigger, 4, info={"stoppedReason": reason})
     with pytest.raises(AssertionError):
         scenario.check()

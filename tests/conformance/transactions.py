@@ -18,17 +18,17 @@ SOCKET_AND_CABLE = pytest.mark.parametrize(
 """a case for stations with a detachable (HFS-1) and with a fixed cable (HFS-2)"""
 
 
-async def start_points(bench: Bench, points: str) -> None:
+async def set_start_points(bench: Bench, points: str) -> None:
     """Configuration state: TxStartPoint."""
     await bench.configure("TxCtrlr", "TxStartPoint", points)
 
 
-async def stop_points(bench: Bench, points: str) -> None:
+async def set_stop_points(bench: Bench, points: str) -> None:
     """Configuration state: TxStopPoint."""
     await bench.configure("TxCtrlr", "TxStopPoint", points)
 
 
-async def on_ev_side_disconnect(bench: Bench, *, stop: bool, unlock: bool | None = None) -> None:
+async def set_on_ev_side_disconnect(bench: Bench, *, stop: bool, unlock: bool | None = None) -> None:
     """Configuration state: StopTxOnEVSideDisconnect, and UnlockOnEVSideDisconnect where the case names it."""
     await bench.configure("TxCtrlr", "StopTxOnEVSideDisconnect", str(stop).lower())
     if unlock is False and bench.setup.attached_cable:  # it is ReadOnly then

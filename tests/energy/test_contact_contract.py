@@ -67,7 +67,7 @@ class Contact:
             self.reasons.append(None if order is None else order.reason)
 
     @contextlib.asynccontextmanager
-    async def followed(self) -> AsyncGenerator[None]:
+    async def following(self) -> AsyncGenerator[None]:
         self.source = self.config.open(self.time)
         self.reasons.clear()
         task = asyncio.create_task(self.follow())
@@ -90,7 +90,7 @@ def contact(name: str, chips: Chips) -> Contact:
 
 @each
 async def test_a_change_is_fresh_within_debounce_and_two_looks(contact: Contact) -> None:
-    async with contact.followed():
+    async with contact.following():
         await contact.time.advance(LATEST_S)
         for ordered in (True, False, True):
             contact.dim(ordered)
@@ -108,7 +108,7 @@ async def test_a_change_is_fresh_within_debounce_and_two_looks(contact: Contact)
 @each
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_a_silent_input_dims_until_it_is_fresh_again(contact: Contact, ordered: bool) -> None:
-    async with contact.followed():
+    async with contact.following():
         contact.dim(ordered)
         await contact.time.advance(LATEST_S)
         contact.chips.missing = True
@@ -124,7 +124,7 @@ async def test_a_silent_input_dims_until_it_is_fresh_again(contact: Contact, ord
 @each
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_noise_neither_makes_an_order_nor_ends_one(contact: Contact, ordered: bool) -> None:
-    async with contact.followed():
+    async with contact.following():
         contact.dim(ordered)
         await contact.time.advance(LATEST_S)
         reasons_before = list(contact.reasons)
@@ -140,7 +140,7 @@ async def test_noise_neither_makes_an_order_nor_ends_one(contact: Contact, order
 async def test_an_order_outlives_a_restart_of_the_station(contact: Contact) -> None:
     contact.dim(True)
     for _ in range(3):
-        async with contact.followed():
+        async with contact.following():
             assert contact.source.order is not None
             assert contact.source.order.reason is NOT_READ, "it dims before the contact was read"
             await contact.time.advance(LATEST_S)
@@ -149,7 +149,7 @@ async def test_an_order_outlives_a_restart_of_the_station(contact: Contact) -> N
 
 @each
 async def test_an_input_that_restarts_is_read_again_without_being_asked(contact: Contact) -> None:
-    async with contact.followed():
+    async with contact.following():
         await contact.time.advance(LATEST_S)
         for ordered in (True, False):
             contact.chips.missing = True
@@ -165,7 +165,7 @@ async def test_an_input_that_restarts_is_read_again_without_being_asked(contact:
 async def test_a_cut_cable_dims_or_it_is_said_that_it_cannot_be_seen(
     contact: Contact, ordered: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with contact.followed():
+    async with contact.following():
         contact.dim(ordered)
         await contact.time.advance(LATEST_S)
         contact.disconnect()
@@ -183,7 +183,7 @@ async def test_a_cut_cable_dims_or_it_is_said_that_it_cannot_be_seen(
 async def test_an_input_that_is_not_there_or_belongs_to_somebody_else_dims(contact: Contact, how: str) -> None:
     contact.chips.missing = how == "missing"
     contact.chips.busy_lines = {LINE} if how == "taken" else set()
-    async with contact.followed():
+    async with contact.following():
         await contact.time.advance(LATEST_S)
         assert contact.reasons == [NOT_READ, FAILED]
         contact.chips.missing = False
@@ -199,7 +199,7 @@ async def test_what_comes_again_and_again_is_nothing_new_and_does_not_become_sta
 ) -> None:
     """Other than a telegram that repeats, a contact that stays as it is was read a moment ago."""
     contact.dim(ordered)
-    async with contact.followed():
+    async with contact.following():
         await contact.time.advance(LATEST_S)
         order = contact.source.order
         await contact.time.advance(600.0)
@@ -213,7 +213,7 @@ async def test_what_comes_again_and_again_is_nothing_new_and_does_not_become_sta
 async def test_the_wall_clock_may_jump_and_no_order_begins_or_ends(
     contact: Contact, ordered: bool, correction: timedelta
 ) -> None:
-    async with contact.followed():
+    async with contact.following():
         contact.dim(ordered)
         await contact.time.advance(LATEST_S)
         reasons_before = list(contact.reasons)

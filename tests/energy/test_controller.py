@@ -63,7 +63,7 @@ class Site:
         self.controller.process_sample(GridSample(self.clock.now(), three, subscribed_current_a))
 
     async def pass_time(self, seconds: float) -> None:
-        """Time goes by."""
+        """Advance the clock."""
         await self.clock.advance(seconds)
 
 

@@ -97,8 +97,8 @@ class Home:
             self.offered_a = self.controller.decide([demand])[1].current_a
         return explain_grid(self.controller.grid, 1)
 
-    async def held(self, seconds: float, house_a: float) -> GridExplanation:
-        """As `live`, while the meter sends."""
+    async def explain_after(self, seconds: float, house_a: float) -> GridExplanation:
+        """Run for some seconds while the meter sends this current of the house; returns the last explanation."""
         found = await self.run_for(seconds, house_a)
         assert found is not None
         return found
@@ -106,7 +106,7 @@ class Home:
 
 async def test_at_full_current_the_car_gets_what_house_and_margin_leave() -> None:
     home = Home()
-    explanation = await home.held(200, 2.04)
+    explanation = await home.explain_after(200, 2.04)
     assert (explanation.phase, explanation.limit_a, explanation.house_a, explanation.margin_a, explanation.room_a) == (
         None,
         26.1,
@@ -119,9 +119,9 @@ async def test_at_full_current_the_car_gets_what_house_and_margin_leave() -> Non
 
 async def test_after_an_overload_that_is_over_the_calm_time_is_named_with_its_end() -> None:
     home = Home()
-    await home.held(200, 2.0)
-    await home.held(3, 15.0)
-    explanation = await home.held(2, 2.0)
+    await home.explain_after(200, 2.0)
+    await home.explain_after(3, 15.0)
+    explanation = await home.explain_after(2, 2.0)
     assert explanation.held_by is GridHold.CALM_TIME
     assert explanation.held_until is not None
     assert timedelta(seconds=20) < explanation.held_until - home.clock.now() <= timedelta(seconds=30)
@@ -130,40 +130,40 @@ async def test_after_an_overload_that_is_over_the_calm_time_is_named_with_its_en
 
 async def test_while_the_current_rises_again_its_steps_are_named() -> None:
     home = Home()
-    await home.held(200, 2.0)
-    await home.held(3, 15.0)
-    explanation = await home.held(33, 2.0)
+    await home.explain_after(200, 2.0)
+    await home.explain_after(3, 15.0)
+    explanation = await home.explain_after(33, 2.0)
     assert (explanation.held_by, explanation.room_a) == (GridHold.STEP, 23.8)
     assert 10.8 < explanation.current_a < 23.8
 
 
 async def test_a_shortage_and_the_pause_that_follows_are_named_with_their_ends() -> None:
     home = Home()
-    await home.held(200, 2.0)
-    short = await home.held(5, 23.0)
+    await home.explain_after(200, 2.0)
+    short = await home.explain_after(5, 23.0)
     assert (short.held_by, short.current_a, short.room_a) == (GridHold.SHORTAGE, 6.0, 2.8)
     assert short.held_until is not None
-    paused = await home.held(20, 23.0)
+    paused = await home.explain_after(20, 23.0)
     assert (paused.held_by, paused.held_until, paused.current_a) == (GridHold.PAUSE, None, 0.0)
-    waits = await home.held(60, 2.0)
+    waits = await home.explain_after(60, 2.0)
     assert (waits.held_by, waits.room_a) == (GridHold.PAUSE, 23.8)
     assert waits.held_until is not None
     assert waits.held_until - home.clock.now() > timedelta(seconds=100)
-    assert (await home.held((waits.held_until - home.clock.now()).total_seconds() + 2, 2.0)).current_a == 23.8
+    assert (await home.explain_after((waits.held_until - home.clock.now()).total_seconds() + 2, 2.0)).current_a == 23.8
 
 
 async def test_with_less_than_6_a_a_vehicle_that_arrives_waits_and_whole_amperes_cost_a_margin_of_one() -> None:
     home = Home()
-    explanation = await home.held(60, 23.0)
+    explanation = await home.explain_after(60, 23.0)
     assert (explanation.held_by, explanation.current_a, explanation.room_a) == (GridHold.MINIMUM, 0.0, 2.1)
 
 
 async def test_a_peak_shortly_before_is_named_with_its_current() -> None:
     home = Home()
     home.wants = False
-    await home.held(60, 2.0)
-    await home.held(3, 12.0)
-    explanation = await home.held(3, 2.0)
+    await home.explain_after(60, 2.0)
+    await home.explain_after(3, 12.0)
+    explanation = await home.explain_after(3, 2.0)
     assert (explanation.held_by, explanation.peak_a, explanation.room_a, explanation.current_a) == (
         GridHold.PEAK,
         12.0,
@@ -176,9 +176,9 @@ async def test_a_peak_shortly_before_is_named_with_its_current() -> None:
 
 async def test_with_a_slow_meter_a_peak_of_the_last_quarter_of_an_hour_is_named() -> None:
     home = Home(period_s=10.0)
-    await home.held(300, 2.0)
-    await home.held(20, 15.0)
-    explanation = await home.held(200, 2.0)
+    await home.explain_after(300, 2.0)
+    await home.explain_after(20, 15.0)
+    explanation = await home.explain_after(200, 2.0)
     assert (explanation.held_by, explanation.peak_a, explanation.current_a) == (GridHold.UNSEEN_PEAK, 15.0, 13.4)
     assert explanation.held_until is not None
     assert explanation.held_until - home.clock.now() > timedelta(seconds=600)
@@ -186,7 +186,7 @@ async def test_with_a_slow_meter_a_peak_of_the_last_quarter_of_an_hour_is_named(
 
 async def test_a_silent_meter_leaves_nothing_to_add_up() -> None:
     home = Home()
-    await home.held(60, 2.0)
+    await home.explain_after(60, 2.0)
     assert await home.run_for(30, None) is None
     assert explain_grid(Home().controller.grid, 1) is None
     assert explain_grid(LoadController(home.clock, ProfileStore({1: 1}, no_selectable_phases), None).grid, 1) is None

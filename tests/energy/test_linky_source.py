@@ -259,7 +259,7 @@ def test_knowing_the_sources_loads_no_serial_library() -> None:
 # --- the simulated meter
 
 
-class NotingHouse:
+class RecordingHouse:
     """A house that records when its meter reads it: once for each frame."""
 
     def __init__(self, reading: HouseReading, clock: Clock, times: int) -> None:
@@ -287,7 +287,7 @@ async def test_frames_take_ten_bits_a_character_and_a_gap(
     reading: HouseReading, mode: TicMode, frame: list[bytes]
 ) -> None:
     clock = SteppingClock()
-    house = NotingHouse(reading, clock, times=3)
+    house = RecordingHouse(reading, clock, times=3)
     async with SimulatedLinky(house, clock, mode), asyncio.timeout(PATIENCE_S):
         await house.done.wait()
     frame_s = len(b"".join(frame)) * 10 / mode.value + 0.025
@@ -297,7 +297,7 @@ async def test_frames_take_ten_bits_a_character_and_a_gap(
 async def test_an_overrun_brings_twenty_short_frames_for_each_long_one() -> None:
     clock = SteppingClock()
     over = HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000)
-    house = NotingHouse(over, clock, times=44)
+    house = RecordingHouse(over, clock, times=44)
     async with SimulatedLinky(house, clock, TicMode.HISTORIQUE), asyncio.timeout(PATIENCE_S):
         await house.done.wait()
     long_s = len(b"".join(historique_frame(over))) * 10 / 1200 + 0.025

@@ -34,7 +34,7 @@ DEFAULT = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, SCHEDULE)
 OF_TX = replace(DEFAULT, id=2, purpose=Purpose.TX, transaction_id="tx")
 
 
-def store(*installed: ChargingProfile) -> ProfileStore:
+def store_with(*installed: ChargingProfile) -> ProfileStore:
     """A store of a station with two EVSEs: one with three phases, one with one."""
     profile_store = ProfileStore({1: 3, 2: 1}, no_selectable_phases)
     for profile in installed:
@@ -65,7 +65,7 @@ def schedule(**changed: object) -> Schedule:
     ],
 )
 def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
-    assert store().refusal(profile, "tx") is None
+    assert store_with().refusal(profile, "tx") is None
 
 
 @each_row(
@@ -115,7 +115,7 @@ def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
     ],
 )
 def test_a_bad_profile_is_refused_with_a_reason_and_a_sentence(profile: ChargingProfile, reason_code: str) -> None:
-    refusal = store().refusal(profile, "tx")
+    refusal = store_with().refusal(profile, "tx")
     assert refusal is not None
     assert refusal.reason_code == reason_code
     assert len(refusal.reason_code) <= 20
@@ -124,7 +124,7 @@ def test_a_bad_profile_is_refused_with_a_reason_and_a_sentence(profile: Charging
 
 def test_a_profile_of_a_transaction_needs_one_that_runs() -> None:
     """K01.FR.09"""
-    refusal = store().refusal(OF_TX, None)
+    refusal = store_with().refusal(OF_TX, None)
     assert refusal is not None
     assert refusal.reason_code == "TxNotFound"
 
@@ -132,7 +132,7 @@ def test_a_profile_of_a_transaction_needs_one_that_runs() -> None:
 @pytest.mark.parametrize(("installed", "new"), [(0, 1), (1, 0)])
 def test_a_default_for_all_and_one_for_an_evse_cannot_share_a_stack_level(installed: int, new: int) -> None:
     """K01.FR.52, K01.FR.53"""
-    profile_store = store(replace(DEFAULT, evse_id=installed))
+    profile_store = store_with(replace(DEFAULT, evse_id=installed))
     refusal = profile_store.refusal(replace(DEFAULT, id=9, evse_id=new), None)
     assert refusal is not None
     assert refusal.reason_code == "DuplicateProfile"
@@ -141,7 +141,7 @@ def test_a_default_for_all_and_one_for_an_evse_cannot_share_a_stack_level(instal
 
 
 def test_more_profiles_than_there_is_room_for_are_refused_but_one_may_be_replaced() -> None:
-    full = store(*[replace(DEFAULT, id=number, stack_level=number) for number in range(MAX_PROFILES)])
+    full = store_with(*[replace(DEFAULT, id=number, stack_level=number) for number in range(MAX_PROFILES)])
     refusal = full.refusal(replace(DEFAULT, id=MAX_PROFILES, evse_id=2), None)
     assert refusal is not None
     assert refusal.reason_code == "TooManyElements"
@@ -156,14 +156,15 @@ def test_limits_of_others_take_no_place_of_a_profile_of_the_csms() -> None:
     ]
     own = [replace(DEFAULT, id=number, stack_level=number) for number in range(MAX_PROFILES - 1)]
     assert (
-        store(*other_profiles, *own).refusal(replace(DEFAULT, id=MAX_PROFILES, stack_level=MAX_PROFILES), None) is None
+        store_with(*other_profiles, *own).refusal(replace(DEFAULT, id=MAX_PROFILES, stack_level=MAX_PROFILES), None)
+        is None
     )
 
 
 def test_a_profile_replaces_the_one_with_its_id() -> None:
     """K01.FR.05"""
     new = replace(DEFAULT, stack_level=5, evse_id=2)
-    assert store(DEFAULT, new).all() == (new,)
+    assert store_with(DEFAULT, new).all() == (new,)
 
 
 def refusal_reason(profile_store: ProfileStore, profile: ChargingProfile) -> str | None:
@@ -175,7 +176,7 @@ def refusal_reason(profile_store: ProfileStore, profile: ChargingProfile) -> str
 @pytest.mark.parametrize("installed", [DEFAULT, MAXIMUM, OF_TX])
 def test_two_profiles_cannot_have_one_place_in_the_stack(installed: ChargingProfile) -> None:
     """K01.FR.06, K01.FR.39: nobody could say which of them holds."""
-    profile_store = store(installed)
+    profile_store = store_with(installed)
     assert refusal_reason(profile_store, replace(installed, id=7)) == "DuplicateProfile"
     assert refusal_reason(profile_store, replace(installed, id=7, stack_level=1)) is None
 
@@ -184,23 +185,23 @@ def test_profiles_of_different_times_may_share_a_place_in_the_stack_but_not_thos
     """K01.FR.06 speaks of overlapping validity, K01.FR.39 does not."""
     tomorrow = NOON + timedelta(days=1)
     today, then = replace(DEFAULT, valid_to=tomorrow), replace(DEFAULT, id=7, valid_from=tomorrow)
-    assert refusal_reason(store(today), then) is None
-    assert store(today, then).all() == (today, then)
-    assert refusal_reason(store(today), replace(then, valid_from=NOON)) == "DuplicateProfile"
+    assert refusal_reason(store_with(today), then) is None
+    assert store_with(today, then).all() == (today, then)
+    assert refusal_reason(store_with(today), replace(then, valid_from=NOON)) == "DuplicateProfile"
     of_today, of_then = replace(OF_TX, valid_to=tomorrow), replace(OF_TX, id=7, valid_from=tomorrow)
-    assert refusal_reason(store(of_today), of_then) == "DuplicateProfile"
+    assert refusal_reason(store_with(of_today), of_then) == "DuplicateProfile"
 
 
 def test_what_came_with_a_start_takes_its_place_from_what_was_there() -> None:
     """Its transaction was not known when it was checked (F01.FR.10)."""
     with_start = replace(OF_TX, id=7, with_start=True)
-    assert store(DEFAULT, OF_TX, with_start).all() == (DEFAULT, with_start)
+    assert store_with(DEFAULT, OF_TX, with_start).all() == (DEFAULT, with_start)
 
 
 def test_constraints_of_different_setters_are_installed_beside_each_other() -> None:
     """SC.01"""
     operator = replace(DEFAULT, id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS, evse_id=0)
-    profile_store = store(operator, replace(operator, id=-2))
+    profile_store = store_with(operator, replace(operator, id=-2))
     profile_store.install(replace(operator, valid_to=NOON))
     assert {profile.id for profile in profile_store.all()} == {-1, -2}
 
@@ -208,17 +209,17 @@ def test_constraints_of_different_setters_are_installed_beside_each_other() -> N
 def test_an_external_constraint_is_not_replaced_by_the_csms() -> None:
     """K01.FR.05"""
     external = replace(MAXIMUM, purpose=Purpose.EXTERNAL_CONSTRAINTS)
-    assert refusal_reason(store(external), replace(DEFAULT, id=external.id)) == "InvalidProfile"
+    assert refusal_reason(store_with(external), replace(DEFAULT, id=external.id)) == "InvalidProfile"
 
 
 @pytest.mark.parametrize("identity", [0, -1, -6, -7, -(2**31)])
 def test_the_csms_may_use_any_id_that_no_external_constraint_has(identity: int) -> None:
     """K11.FR.06 recommends negative ids for external constraints, and nothing forbids them to the CSMS."""
-    assert refusal_reason(store(), replace(DEFAULT, id=identity)) is None
+    assert refusal_reason(store_with(), replace(DEFAULT, id=identity)) is None
 
 
 def test_an_external_constraint_goes_out_of_the_way_of_ids_that_the_csms_uses() -> None:
-    profile_store = store(replace(DEFAULT, id=-1), replace(DEFAULT, id=-7, stack_level=1))
+    profile_store = store_with(replace(DEFAULT, id=-1), replace(DEFAULT, id=-7, stack_level=1))
     profile_store.expected[1] = replace(OF_TX, id=-8)
     assert [profile_store.free_external_id(preferred) for preferred in (-1, -2)] == [-9, -2]
 
@@ -229,7 +230,7 @@ def test_an_external_constraint_goes_out_of_the_way_of_ids_that_the_csms_uses() 
 def test_what_is_over_gives_way_at_its_own_place_only(installed: int, new: int, replaceable: bool) -> None:
     """K01.FR.52, K01.FR.53 ask what is installed, not whether it is over."""
     over = replace(DEFAULT, evse_id=installed, schedule=schedule(duration_s=60))
-    profile_store, new_profile = store(over), replace(DEFAULT, id=9, evse_id=new)
+    profile_store, new_profile = store_with(over), replace(DEFAULT, id=9, evse_id=new)
     assert profile_store.replaceable_ids(new_profile, NOON) == frozenset()
     later = NOON + timedelta(seconds=60)
     assert profile_store.replaceable_ids(new_profile, later) == ({over.id} if replaceable else set())
@@ -241,7 +242,7 @@ def test_what_is_over_gives_way_at_its_own_place_only(installed: int, new: int, 
 
 def test_with_smart_charging_switched_off_only_external_constraints_count() -> None:
     external = replace(MAXIMUM, id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS)
-    profile_store = store(DEFAULT, MAXIMUM, external)
+    profile_store = store_with(DEFAULT, MAXIMUM, external)
     assert set(profile_store.applicable()) == {DEFAULT, MAXIMUM, external}
     profile_store.enabled = False
     assert profile_store.applicable() == (external,)
@@ -270,7 +271,7 @@ def test_clearing_takes_what_matches_all_criteria_and_nothing_else(
     criteria: ProfileCriteria, cleared: set[int]
 ) -> None:
     """K10.FR.01 to K10.FR.04"""
-    profile_store = store(
+    profile_store = store_with(
         DEFAULT,
         OF_TX,
         replace(DEFAULT, id=3, evse_id=2, stack_level=1),
@@ -283,7 +284,7 @@ def test_clearing_takes_what_matches_all_criteria_and_nothing_else(
 def test_external_constraints_are_never_cleared() -> None:
     """K10.FR.04"""
     external = replace(DEFAULT, purpose=Purpose.EXTERNAL_CONSTRAINTS)
-    profile_store = store(external, replace(DEFAULT, id=9))
+    profile_store = store_with(external, replace(DEFAULT, id=9))
     assert [profile.id for profile in profile_store.clear(ProfileCriteria())] == [9]
     assert profile_store.clear(ProfileCriteria(profile_ids=[external.id])) == []
     assert profile_store.all() == (external,)
@@ -291,7 +292,7 @@ def test_external_constraints_are_never_cleared() -> None:
 
 def test_the_profiles_of_a_transaction_end_with_it() -> None:
     another = replace(OF_TX, id=3, transaction_id="another", evse_id=2)
-    profile_store = store(DEFAULT, OF_TX, another)
+    profile_store = store_with(DEFAULT, OF_TX, another)
     assert profile_store.remove_transaction_profiles("tx") == [OF_TX]
     assert profile_store.all() == (DEFAULT, another)
 

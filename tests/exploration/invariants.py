@@ -83,7 +83,7 @@ def connected(state: EvseState) -> bool:
     return state.observation.pilot in _CONNECTED
 
 
-def flows(state: EvseState) -> bool:
+def energy_flows(state: EvseState) -> bool:
     """Whether the vehicle takes energy through a closed contactor."""
     return state.observation.contactor_closed and state.observation.pilot in _TAKING
 
@@ -95,7 +95,7 @@ def blocking(state: EvseState) -> frozenset[Fault]:
 
 def waits_for_energy(state: EvseState) -> bool:
     """Whether energy still flows, and the station can detect when it stops."""
-    return flows(state) and not (state.observation.faults | state.faults) & _BLIND
+    return energy_flows(state) and not (state.observation.faults | state.faults) & _BLIND
 
 
 def held(state: EvseState) -> frozenset[TxPoint]:
@@ -109,7 +109,7 @@ def held(state: EvseState) -> frozenset[TxPoint]:
             (TxPoint.AUTHORIZED, authorized),
             (TxPoint.POWER_PATH_CLOSED, authorized and connected(state)),
             (TxPoint.DATA_SIGNED, state.signs and state.signed_transaction_id is not None),
-            (TxPoint.ENERGY_TRANSFER, flows(state)),
+            (TxPoint.ENERGY_TRANSFER, energy_flows(state)),
         )
         if holds
     )
@@ -228,7 +228,7 @@ def contactor_opens_within_the_time_of_the_vehicle(transition: Transition) -> bo
     if transition.memory.winding_down_s is None:
         return True
     return (
-        flows(transition.after)
+        energy_flows(transition.after)
         and not blocking(transition.after) - _PATIENT
         and transition.memory.winding_down_s < wind_down_s(transition.after)
     )
@@ -348,7 +348,7 @@ def transaction_ends_only_for_a_reason(transition: Transition) -> bool:
             and not transition.after.observation.bay_occupied
             and TxPoint.PARKING_BAY_OCCUPANCY in stop
         )
-        or (flows(transition.before) and not flows(transition.after) and TxPoint.ENERGY_TRANSFER in stop)
+        or (energy_flows(transition.before) and not energy_flows(transition.after) and TxPoint.ENERGY_TRANSFER in stop)
         or (empty and (transition.before.authorization is None or deauthorized))
     )
 

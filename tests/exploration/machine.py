@@ -343,9 +343,9 @@ def _withhold(machine: EvseMachine) -> None:
     machine.evse.set_withheld(WithholdReason.RESTART, True)
 
 
-def _give_back(machine: EvseMachine) -> None:
-    for why in machine.state.withheld:
-        machine.evse.set_withheld(why, False)
+def _stop_withholding(machine: EvseMachine) -> None:
+    for reason in machine.state.withheld:
+        machine.evse.set_withheld(reason, False)
 
 
 def _halt(machine: EvseMachine) -> None:
@@ -459,7 +459,7 @@ STEPS: Final[dict[str, EvseStep]] = {
         _end(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET, by_reset=True),
     ),
     "reset": EvseStep(lambda machine: machine.state.transaction is None and not machine.state.withheld, _begin_reset),
-    "reset-done": EvseStep(lambda machine: bool(machine.state.withheld), _give_back),
+    "reset-done": EvseStep(lambda machine: bool(machine.state.withheld), _stop_withholding),
     "withhold": EvseStep(lambda machine: _is_idle(machine) and not machine.state.withheld, _withhold),
     "begin-anew": EvseStep(_is_idle, lambda machine: machine.evse.reset()),
     "sleep": EvseStep(

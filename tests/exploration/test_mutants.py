@@ -32,7 +32,7 @@ def nothing_has_arrived(state: EvseState) -> frozenset[TriggerReason]:
     return frozenset()
 
 
-def never(state: EvseState) -> bool:
+def always_false(state: EvseState) -> bool:
     del state
     return False
 
@@ -157,7 +157,7 @@ def phases_are_switched_under_load(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("pilot_offers_only_an_allowed_current", f"{CHARGE} one-phase three-phases", SWITCHES_PHASES)
 def energy_flows_on_phases_that_are_not_wanted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(evse_state, "switches_phases", never)
+    patch.setattr(evse_state, "switches_phases", always_false)
 
 
 @mutant("start_point_starts_a_transaction", f"{CHARGE} begin-anew")
@@ -196,7 +196,7 @@ def a_charging_state_is_not_reported(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("cable_is_locked_while_it_is_used", CHARGE)
 def a_cable_is_not_locked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(evse_state, "_lock", never)
+    patch.setattr(evse_state, "_lock", always_false)
 
 
 @mutant("start_point_starts_a_transaction", "plug out-of-service in-service")
@@ -221,7 +221,7 @@ def the_card_ends_a_transaction_without_being_a_stop_point(patch: pytest.MonkeyP
 
 @mutant("energy_stops_before_the_transaction_ends", CHARGE)
 def an_end_does_not_wait_for_the_energy(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(transaction, "_still_flows", never)
+    patch.setattr(transaction, "_still_flows", always_false)
 
 
 @mutant("end_waits_for_nothing_but_the_energy", f"{CHARGE} weld+")

@@ -29,7 +29,7 @@ class FakeNameService:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> FakeNameService:
+def name_service(monkeypatch: pytest.MonkeyPatch) -> FakeNameService:
     """The name service that answers in this test."""
     service = FakeNameService()
     monkeypatch.setattr(socket, "getaddrinfo", service.getaddrinfo)

@@ -28,7 +28,7 @@ _MANY = 100
 
 @pytest.mark.parametrize("loop_class", [StationLoop, UvLoop])
 async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure_or_record(
-    names: FakeNameService, loop_class: Callable[[], asyncio.AbstractEventLoop]
+    name_service: FakeNameService, loop_class: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     """A meter is dialled by its name again and again, each time for as long as its patience goes."""
     released = threading.Event()
@@ -37,7 +37,7 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
         released.wait(2 * PATIENCE_S)
         return [host]
 
-    names.answer = wait
+    name_service.answer = wait
 
     async def live() -> int:
         loop = asyncio.get_running_loop()
@@ -63,14 +63,14 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
 
 @pytest.mark.parametrize("loop_class", [StationLoop, UvLoop])
 async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybody_who_asks(
-    names: FakeNameService, loop_class: Callable[[], asyncio.AbstractEventLoop]
+    name_service: FakeNameService, loop_class: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     def answer(host: str) -> list[Any]:
         if host == "nobody.invalid":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [host]
 
-    names.answer = answer
+    name_service.answer = answer
 
     async def live() -> list[object]:
         loop = asyncio.get_running_loop()
@@ -84,7 +84,7 @@ async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybo
     found, *failures = await asyncio.to_thread(run)
     assert found == ["meter.local"]
     assert [type(failure) for failure in failures] == [socket.gaierror] * 2
-    assert sorted(names.questions) == [("meter.local", 502, 0, 0, 0, 0), ("nobody.invalid", 502, 0, 0, 0, 0)]
+    assert sorted(name_service.questions) == [("meter.local", 502, 0, 0, 0, 0), ("nobody.invalid", 502, 0, 0, 0, 0)]
 
 
 @pytest.mark.parametrize(("rate", "loop"), [(1.0, UvLoop), (60.0, StationLoop), (0.0, StationLoop)])

@@ -39,33 +39,33 @@ async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def test_a_connection_is_made_to_the_first_address_that_accepts(names: FakeNameService) -> None:
+async def test_a_connection_is_made_to_the_first_address_that_accepts(name_service: FakeNameService) -> None:
     async def work() -> None:
         server = await asyncio.start_server(greet, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        names.resolve_to(("127.0.0.2", port), ("127.0.0.1", port))  # the server is not at the first one
+        name_service.resolve_to(("127.0.0.2", port), ("127.0.0.1", port))  # the server is not at the first one
         assert await answer_once(server, "csms.example") == b"hello"
-        assert [host for host, *_ in names.questions] == ["csms.example"]
+        assert [host for host, *_ in name_service.questions] == ["csms.example"]
         server.close()
 
     await on_uvloop(work())
 
 
-async def test_the_last_failure_is_raised_where_no_address_accepts(names: FakeNameService) -> None:
+async def test_the_last_failure_is_raised_where_no_address_accepts(name_service: FakeNameService) -> None:
     async def work() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        names.resolve_to(("127.0.0.2", port), ("127.0.0.1", port))
+        name_service.resolve_to(("127.0.0.2", port), ("127.0.0.1", port))
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("csms.example", port)
-        names.resolve_to()
+        name_service.resolve_to()
         with pytest.raises(OSError, match="no address"):
             await asyncio.open_connection("csms.example", port)
 
     await on_uvloop(work())
 
 
-async def test_the_name_and_not_the_address_is_checked_in_the_certificate(names: FakeNameService) -> None:
+async def test_the_name_and_not_the_address_is_checked_in_the_certificate(name_service: FakeNameService) -> None:
     class FailingHandshake(ssl.SSLObject):
         """Notes the name that is checked, and fails."""
 
@@ -74,7 +74,7 @@ async def test_the_name_and_not_the_address_is_checked_in_the_certificate(names:
 
     async def work() -> None:
         server = await asyncio.start_server(greet, "127.0.0.1", 0)
-        names.resolve_to(server.sockets[0].getsockname()[:2])
+        name_service.resolve_to(server.sockets[0].getsockname()[:2])
         context = ssl.create_default_context()
         context.sslobject_class = FailingHandshake
         with pytest.raises(ssl.SSLCertVerificationError, match=r"checked: csms\.example"):

@@ -270,7 +270,7 @@ def answer_cases() -> list[Case]:
 async def setting_cases(storage: Path) -> list[Case]:
     """Return a case for each text in the value of each variable that the CSMS can write, of a station that runs."""
     async with running_csms() as csms, powered(_config(storage, csms), csms) as walk:
-        return _variable_cases(walk.model)
+        return _variable_cases(walk.device_model)
 
 
 def _variable_cases(model: Iterable[Variable]) -> list[Case]:

@@ -56,7 +56,7 @@ def cases(message: str, examples: Sequence[dict[str, Any]]) -> list[Case]:
         Case(message, number, path, name, _with(example, path, text))
         for number, example in enumerate(examples)
         for path, node in _fields(schema, schema.get("definitions", {}), example, ())
-        for name, text in _values(node, _value_at(example, path)).items()
+        for name, text in _poison_values(node, _value_at(example, path)).items()
     ]
 
 
@@ -114,7 +114,7 @@ def _with(example: dict[str, Any], path: FieldPath, text: str) -> str:
     return json.dumps(payload).replace(json.dumps(_MARK), text)
 
 
-def _values(node: Any, usual: Any) -> dict[str, str]:
+def _poison_values(node: Any, usual: Any) -> dict[str, str]:
     """The poisonous values of a field, by name, as JSON."""
     wrong_type_values = {"null": "null"}
     match node.get("type"):

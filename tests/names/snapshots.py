@@ -271,7 +271,7 @@ async def mqtt_topics() -> Lines:
                 peer = Peer(client)
                 async with asyncio.TaskGroup() as group:
                     listening = group.create_task(peer.listen())
-                    await _house_speaks(walk)
+                    await _run_house(walk)
                     await until(walk, lambda: peer.payloads["grid"] and peer.payloads["evse/3/state"])
                     await peer.order("limit/user/set", "nonsense")
                     await until(walk, lambda: peer.payloads["limit/user/error"])
@@ -288,37 +288,36 @@ async def mqtt_topics() -> Lines:
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as server_socket:
+        server_socket.bind(("127.0.0.1", 0))
+        return int(server_socket.getsockname()[1])
 
 
-async def _house_speaks(walk: Walk) -> None:
+async def _run_house(walk: Walk) -> None:
     await House(walk).live(2)
 
 
 async def device_model() -> Lines:
     """The components and variables of OCPP, with their instances, attributes, types and words."""
     async with _fixture() as walk:
-        return sorted({_variable(one) for one in walk.model})
+        return sorted({_variable(variable) for variable in walk.device_model})
 
 
-def _variable(one: Variable) -> str:
-    place = one.component
+def _variable(variable: Variable) -> str:
+    place = variable.component
     level = "@evse" * (place.evse_id is not None) + "@connector" * (place.connector_id is not None)
-    where = place.name + (f"[{place.instance}]" if place.instance else "") + level
-    what = one.name + (f"[{one.instance}]" if one.instance else "")
-    words = f" of {','.join(one.description.values)}" if one.description.values else ""
-    unit = f" in {one.description.unit}" if one.description.unit else ""
-    return (
-        f"{where} {what}: {one.attribute.value} {one.description.data_type.value} {one.mutability.value}{unit}{words}"
-    )
+    component_name = place.name + (f"[{place.instance}]" if place.instance else "") + level
+    variable_name = variable.name + (f"[{variable.instance}]" if variable.instance else "")
+    words = f" of {','.join(variable.description.values)}" if variable.description.values else ""
+    unit = f" in {variable.description.unit}" if variable.description.unit else ""
+    data_type, mutability = variable.description.data_type.value, variable.mutability.value
+    return f"{component_name} {variable_name}: {variable.attribute.value} {data_type} {mutability}{unit}{words}"
 
 
 async def metrics() -> Lines:
     """The metrics of /metrics, with their types, labels, and the words of labels that name kinds of things."""
     async with _fixture() as walk, visiting(walk) as api:
-        await _house_speaks(walk)
+        await _run_house(walk)
         invalid = walk.parts.parts.get(InvalidMessageCounts)
         invalid.add(InvalidMessage("Heartbeat", sent=True))
         walk.invalid_messages += invalid.counts()
@@ -360,7 +359,7 @@ async def api_answers() -> Lines:
     lines: set[str] = set()
     async with _fixture() as walk, visiting(walk) as api:
         await walk.accepted()
-        await _house_speaks(walk)
+        await _run_house(walk)
         await walk.until(lambda: len({one["eventType"] for one in walk.events()}) == 3, within_s=900)
         await walk.settle()
         found = (await api.get("/api/transactions"))["transactions"]

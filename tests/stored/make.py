@@ -52,7 +52,7 @@ from station.storage.fact_store import FactStore
 from station.storage.record_settings import RecordSettings
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
-from tests.csms import NEVER, Csms, Payload, running_csms
+from tests.csms import NO_ANSWER, Csms, Payload, running_csms
 from tests.databases import open_database
 from tests.file_server import FileServer, serving
 from tests.patience import PATIENCE_S
@@ -284,7 +284,7 @@ class StorageScript:
     async def _leave_unanswered(self) -> None:
         """Leave work for a CSMS that does not answer: a customer to clear, a firmware update, a log upload."""
         walk, csms = self.walk, self.walk.csms
-        csms.answers["TransactionEvent"] = csms.answers["FirmwareStatusNotification"] = lambda _: NEVER
+        csms.answers["TransactionEvent"] = csms.answers["FirmwareStatusNotification"] = lambda _: NO_ANSWER
         await self._charge(4, CARD, 40)
         deauthorized = (TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED)
         walk.parts.station.evses[4].end_authorization(*deauthorized, keep_locked=True)
@@ -445,9 +445,9 @@ def _logs(walk: Walk) -> list[Payload]:
 
 
 async def _store_retention_check_and_reservation(storage: Path, at: datetime) -> None:
-    """Store the daily retention check, made with a synchronized clock, and a reservation for later.
+    """Store the daily retention check, made with a synchronized clock, and a reservation that waits for an EVSE.
 
-    And a reservation that waits: all EVSEs are in use or out of order at the end of the story.
+    At the end of the story all EVSEs are in use or out of order.
     """
     clock = VirtualClock(start=at)
     async with open_database(storage / DATABASE, clock) as database:

@@ -519,7 +519,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert (await api.get("/api/status"))["tamper"]
         assert [evse.state.operative for evse in parts.station.evses.values()] == [True, True, False, True]
         assert parts.firmware.record.update is not None
-        variables = {(variable.component.name, variable.name): variable.read() for variable in walk.model}
+        variables = {(variable.component.name, variable.name): variable.read() for variable in walk.device_model}
         assert variables["OwnCtrlr", "Place"] == "the other garage"
         assert parts.meters.serial_of(1) == "SIMULATED-1"
         for number in (1, 2):

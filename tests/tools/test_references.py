@@ -26,12 +26,12 @@ def page(name: str) -> str:
     return PAGES[f"reference/{name}.md"]()
 
 
-def lines(name: str) -> list[str]:
+def snapshot_lines(name: str) -> list[str]:
     """The names that others rely on, of one kind."""
     return file_of(name).read_text(encoding="utf-8").splitlines()
 
 
-def rows(text: str) -> list[list[str]]:
+def cells_of_rows(text: str) -> list[list[str]]:
     """The cells of each row of the tables in a text."""
     return [re.split(r" (?<!\\)\| ", line[2:-2]) for line in text.splitlines() if line.startswith("| `")]
 
@@ -48,12 +48,12 @@ def tables_of_the_file() -> Iterator[tuple[list[str], str]]:
 def test_the_installation_file_names_every_key_and_every_word_of_it() -> None:
     known: dict[str, str] = {}
     for places, text in tables_of_the_file():
-        for cells in rows(text):
+        for cells in cells_of_rows(text):
             for place in places:
                 path = ".".join([place] * bool(place) + [cells[0].strip("`")])
                 known[path] = known.get(path, "") + cells[1]
     missing: list[str] = []
-    for line in lines("configuration"):
+    for line in snapshot_lines("configuration"):
         path = re.split(r": | = ", line)[0]
         word = line.removeprefix(path).partition(" = ")[2]
         key = re.sub(r"\[\d*\]", "", path)
@@ -65,7 +65,10 @@ def test_the_installation_file_names_every_key_and_every_word_of_it() -> None:
 
 def test_every_key_of_the_installation_file_says_what_it_means() -> None:
     silent = [
-        cells for _, text in tables_of_the_file() for cells in rows(text) if len(cells) == 4 and not cells[3].strip()
+        cells
+        for _, text in tables_of_the_file()
+        for cells in cells_of_rows(text)
+        if len(cells) == 4 and not cells[3].strip()
     ]
     assert silent == []
 
@@ -79,20 +82,20 @@ def test_only_the_type_of_a_board_may_be_left_out() -> None:
 
 def test_the_environment_names_every_variable() -> None:
     known = {key for _, key in environment.of_keys()}
-    plain = {re.split(r": | = ", line)[0] for line in lines("configuration") if not line.endswith(": null")}
+    plain = {re.split(r": | = ", line)[0] for line in snapshot_lines("configuration") if not line.endswith(": null")}
     assert {re.sub(r"\[\d*\]", "[0]", re.sub(r"\[\d*\]$", "", key)) for key in plain} == known
-    assert [name for name in lines("environment") if f"`{name}`" not in page("environment")] == []
+    assert [name for name in snapshot_lines("environment") if f"`{name}`" not in page("environment")] == []
 
 
 def test_the_command_line_names_every_command_and_option() -> None:
     flat = " ".join(page("command-line").split())
-    assert [line for line in lines("command_line") if line not in flat] == []
+    assert [line for line in snapshot_lines("command_line") if line not in flat] == []
 
 
 def test_the_metrics_are_those_that_a_running_station_shows() -> None:
-    declared = [cells for cells in rows(page("metrics")) if len(cells) == 4]
+    declared = [cells for cells in cells_of_rows(page("metrics")) if len(cells) == 4]
     documented = {name.strip("`"): (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in declared}
-    for line in lines("metrics"):
+    for line in snapshot_lines("metrics"):
         name, _, rest = line.partition(" ")
         if "{" in rest:
             kind, _, labels = rest.partition(" ")
@@ -103,20 +106,20 @@ def test_the_metrics_are_those_that_a_running_station_shows() -> None:
 
 def test_mqtt_names_every_topic_and_every_field_with_its_meaning() -> None:
     text = page("mqtt")
-    for line in lines("mqtt_topics"):
+    for line in snapshot_lines("mqtt_topics"):
         topic, _, field = line.partition(": ")
         general = re.sub(r"^limit/\w+", "limit/{operator|user}", topic)
         assert topic in text or general in text or "limit/{…}/error" in text, line
         if field:
             (section,) = re.findall(rf"### `{re.escape(topic)}`\n(.*?)(?=\n##|\Z)", text, re.DOTALL)
-            (row,) = [cells for cells in rows(section) if cells[0] == f"`{field}`"]
+            (row,) = [cells for cells in cells_of_rows(section) if cells[0] == f"`{field}`"]
             assert row[1].strip(), line
-    assert [line for line in lines("mqtt_orders") if f"`{line}`" not in text] == []
-    assert "\n".join(lines("home_assistant")[1:]) in text
+    assert [line for line in snapshot_lines("mqtt_orders") if f"`{line}`" not in text] == []
+    assert "\n".join(snapshot_lines("home_assistant")[1:]) in text
 
 
 def test_every_topic_that_is_described_has_a_meaning() -> None:
-    described = rows(mqtt.page().partition("## Fields")[0])
+    described = cells_of_rows(mqtt.page().partition("## Fields")[0])
     assert len(described) > 8
     assert [cells for cells in described if len(cells) != 2 or not cells[1].strip()] == []
 
@@ -129,7 +132,7 @@ def operations() -> dict[str, str]:
 
 def test_the_api_names_every_operation_with_its_role_and_every_parameter_and_field() -> None:
     known = operations()
-    for line in lines("api_requests"):
+    for line in snapshot_lines("api_requests"):
         method, path, rest = line.split(" ", 2)
         text = known[f"{method} {path}"]
         assert re.search(r"Role: \*\*(visitor|driver|owner|installer|service)\*\*", text), line
@@ -146,7 +149,7 @@ def test_the_api_names_every_operation_with_its_role_and_every_parameter_and_fie
 def test_the_api_names_every_field_of_what_is_answered() -> None:
     known = operations()
     missing: list[str] = []
-    for line in lines("api_answers"):
+    for line in snapshot_lines("api_answers"):
         path, _, rest = line.partition(": ")
         text = known[f"GET {path}"]
         if rest[:1].isdecimal() or rest.startswith("not asked"):
@@ -163,7 +166,9 @@ def test_the_api_names_every_field_of_what_is_answered() -> None:
 
 def test_the_api_says_what_each_field_means_and_shows_an_example_of_each_body() -> None:
     text = page("api")
-    fields = [cells for cells in rows(text) if len(cells) == 3 and not cells[0].endswith("*`")]  # keys of a map
+    fields = [
+        cells for cells in cells_of_rows(text) if len(cells) == 3 and not cells[0].endswith("*`")
+    ]  # keys of a map
     assert len(fields) > 1000
     assert [cells for cells in fields if not cells[2].strip()] == []
     bodies = text.count("\nRequest body (")
@@ -173,15 +178,15 @@ def test_the_api_says_what_each_field_means_and_shows_an_example_of_each_body() 
 
 def test_the_events_of_the_stream_are_documented() -> None:
     text = (ROOT / "docs" / "test-bench.md").read_text(encoding="utf-8")
-    for line in lines("feed"):
+    for line in snapshot_lines("feed"):
         event, _, fields = line.partition(": ")
-        (row,) = [cells for cells in rows(text) if cells[0] == f"`{event}`"]
+        (row,) = [cells for cells in cells_of_rows(text) if cells[0] == f"`{event}`"]
         assert fields == row[1] or [field for field in fields.split(", ") if f"`{field}`" not in row[1]] == []
 
 
 def test_variables_and_stored_names_are_all_there() -> None:
     variables, stored = page("variables"), page("stored-names")
-    for line in lines("device_model"):
+    for line in snapshot_lines("device_model"):
         path, _, characteristics = line.partition(": ")
         component, _, variable = path.partition(" ")
         section = variables.partition(f"\n## {component}\n")[2].partition("\n## ")[0]
@@ -273,6 +278,6 @@ def test_the_changelog_has_this_version_and_each_release_is_short() -> None:
 
 
 def test_the_lists_of_names_are_read_as_they_are_written() -> None:
-    assert names.fields_of("feed").keys() == {line.partition(": ")[0] for line in lines("feed")}
-    assert json.loads("\n".join(lines("home_assistant")[1:]))
+    assert names.fields_of("feed").keys() == {line.partition(": ")[0] for line in snapshot_lines("feed")}
+    assert json.loads("\n".join(snapshot_lines("home_assistant")[1:]))
     assert [section for section in installation_file.sections() if not section.places] == []

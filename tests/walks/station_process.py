@@ -225,7 +225,7 @@ def register_wh(storage: Path, evse_id: int = 1) -> float:
     return float(total_wh)
 
 
-def first_register_wh(identity: str, evse_id: int = 1) -> float:
+def initial_register_wh(identity: str, evse_id: int = 1) -> float:
     """Return the register, in Wh, with which the simulated billing meter of an EVSE with three phases begins."""
     return sum(used_meter_wh(f"{identity}/{evse_id}", phases=3))
 

@@ -55,7 +55,7 @@ async def give_password(walk: Walk, *roles: Role) -> None:
         await walk.parts.access.accounts.set_password(role, PASSWORD)
 
 
-async def log_of(walk: Walk) -> list[tuple[str, str]]:
+async def security_log(walk: Walk) -> list[tuple[str, str]]:
     """Types and texts of the security log, without the event of the start."""
     return [(event.type, event.info) for event in await walk.parts.security_events.entries()][1:]
 
@@ -178,7 +178,7 @@ async def test_the_installer_comes_in_with_the_labels_code_once(tmp_path: Path) 
         owner = await other_phone.post("/api/accounts/owner/first-password", json={"code": code, "password": PASSWORD})
         assert owner.json()["role"] == "owner"
         assert (await other_phone.get("/api/variables")).status_code == 403
-        entries = await log_of(walk)
+        entries = await security_log(walk)
         assert ("MaintenanceLoginAccepted", "installer, from 127.0.0.1") in entries
         assert ("MaintenanceLoginFailed", "installer, from 127.0.0.1") in entries
         assert ("LocalChange", "installer: POST /api/accounts/{role}/code, from 127.0.0.1") in entries
@@ -215,7 +215,7 @@ async def test_guessing_a_password_becomes_slow_and_is_logged(tmp_path: Path) ->
         assert int(slow.headers["retry-after"]) == 2
         await walk.advance(2.0)
         assert (await enter(client, "owner")).status_code == 201
-        failed = [info for kind, info in await log_of(walk) if kind == "MaintenanceLoginFailed"]
+        failed = [info for kind, info in await security_log(walk) if kind == "MaintenanceLoginFailed"]
         assert len(failed) == 4
 
 
@@ -396,7 +396,7 @@ async def test_a_limit_that_an_automation_repeats_does_not_wash_out_the_security
                 assert (await client.put(f"{limits}/{setter}", json={"current_a": 10})).status_code == 202
             assert (await client.put("/api/load-management/priorities/1", json={"priority": 1})).status_code == 202
             await walk.advance(200)
-        changes = [info.split(",")[0] for kind, info in await log_of(walk) if kind == "LocalChange"]
+        changes = [info.split(",")[0] for kind, info in await security_log(walk) if kind == "LocalChange"]
         assert changes.count("owner: PUT /api/load-management/limits/{setter}") == 4
         assert changes.count("owner: PUT /api/load-management/priorities/{evse_id}") == 21
 
@@ -709,7 +709,7 @@ async def test_a_certificate_of_the_installation_that_is_renewed_is_shown_withou
     """Not before its key is there too."""
     pki = Pki(tmp_path)
     old, new = pki.server(host="old.example"), pki.server(host="new.example")
-    certificate, key = pki.file("page-cert.pem", old.pem), pki.file("page-key.pem", old.key_pem)
+    certificate, key = pki.write_pem("page-cert.pem", old.pem), pki.write_pem("page-key.pem", old.key_pem)
     http = {"tls": True, "certificate_file": str(certificate), "key_file": str(key)}
     async with walking(tmp_path / "storage", http=http) as walk:
         await walk.accepted()

@@ -14,7 +14,7 @@ import pytest
 
 from foundation.clock import machine_time
 from station.charging.tokens.admission import TokenOutcome
-from tests.csms import NEVER, Csms, Refuse
+from tests.csms import NO_ANSWER, CallErrorAnswer, Csms
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting
 
@@ -129,7 +129,7 @@ async def test_while_pending_variables_are_read_and_written(tmp_path: Path) -> N
 
 async def test_before_the_first_answer_the_csms_is_answered_as_while_pending(tmp_path: Path) -> None:
     csms = Csms()
-    csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
+    csms.answers["BootNotification"] = lambda _: CallErrorAnswer("InternalError")
     async with walking(tmp_path, csms) as walk:
         await walk.until(lambda: csms.received("BootNotification"))
         variables = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
@@ -141,7 +141,7 @@ async def test_before_the_first_answer_the_csms_is_answered_as_while_pending(tmp
 async def test_what_is_asked_for_before_the_first_answer_comes_after_it(tmp_path: Path) -> None:
     """B01.FR.08, B07.FR.04, F06.FR.10: what was Accepted is sent, once something may be sent."""
     csms = Csms()
-    csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
+    csms.answers["BootNotification"] = lambda _: CallErrorAnswer("InternalError")
     async with walking(tmp_path, csms) as walk:
         await walk.until(lambda: csms.received("BootNotification"))
         report = {"requestId": 5, "reportBase": "ConfigurationInventory"}
@@ -230,7 +230,7 @@ async def test_after_a_triggered_boot_notification_the_next_one_says_why_the_sta
 async def test_a_boot_notification_that_is_asked_for_while_one_is_under_way_is_sent_after_it(tmp_path: Path) -> None:
     """B02.FR.04, F06.FR.04: the answer to the one under way does not make the station forget."""
     csms = Csms()
-    csms.answers["BootNotification"] = lambda _: NEVER
+    csms.answers["BootNotification"] = lambda _: NO_ANSWER
     async with walking(tmp_path, csms) as walk:
         await walk.until(lambda: csms.calls)
         answer = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})

@@ -20,23 +20,23 @@ async def test_a_request_that_comes_with_the_accepted_boot_is_carried_out(
     tasks: list[asyncio.Task[Payload]] = []
     renewal_due = CertificateStore.renewal_due
 
-    async def ask() -> Payload:
+    async def request_certificate() -> Payload:
         answer = await csms.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
         requested.set()
         return answer
 
-    def boot(_: Payload) -> Payload:
-        tasks.append(asyncio.create_task(ask()))
+    def accept_boot(_: Payload) -> Payload:
+        tasks.append(asyncio.create_task(request_certificate()))
         return {"currentTime": csms.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "interval": 300, "status": "Accepted"}
 
-    async def slow(self: CertificateStore) -> bool:
+    async def slow_renewal_due(self: CertificateStore) -> bool:
         due = await renewal_due(self)
         await requested.wait()
         await asyncio.sleep(0.05)  # and the errand that follows the answer
         return due
 
-    monkeypatch.setattr(CertificateStore, "renewal_due", slow)
-    csms.answers["BootNotification"] = boot
+    monkeypatch.setattr(CertificateStore, "renewal_due", slow_renewal_due)
+    csms.answers["BootNotification"] = accept_boot
     async with walking(tmp_path, csms) as walk:
         await walk.until(lambda: csms.received("SignCertificate"))
         assert [(await task)["status"] for task in tasks] == ["Accepted"]

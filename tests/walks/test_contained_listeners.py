@@ -71,9 +71,9 @@ def break_listeners(walk: Walk) -> dict[ContainedSubscription[Any], _FailsOnce]:
 async def test_each_listener_of_the_auxiliary_parts_fails_once_and_the_charge_goes_on(tmp_path: Path) -> None:
     async with walking(tmp_path, **LARGE) as walk, visiting(walk) as api:
         await walk.accepted()
-        for variable in walk.model:
+        for variable in walk.device_model:
             if variable.supports_monitoring:
-                walk.model.observe(variable)
+                walk.device_model.observe(variable)
         await walk.plug()
         await walk.present()
         await walk.charging()

@@ -11,7 +11,7 @@ import pytest
 
 from station.billing.transaction_log import TransactionQuery
 from station.core.model import TransactionEvent
-from tests.csms import NEVER, Csms
+from tests.csms import NO_ANSWER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import charge, event, listed, request_start, token, variables
 
@@ -190,7 +190,7 @@ async def test_what_is_not_delivered_is_cleared_when_it_is(tmp_path: Path) -> No
     csms = Csms()
     async with walking(tmp_path, csms) as walk:
         transaction = await charge(walk)
-        csms.answers["TransactionEvent"] = lambda _: NEVER
+        csms.answers["TransactionEvent"] = lambda _: NO_ANSWER
         await walk.present()
         await walk.until(lambda: not walk.board.locked)
         await walk.unplug()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.csms import NEVER, Answer, Csms, Refuse
+from tests.csms import NO_ANSWER, Answer, CallErrorAnswer, Csms
 from tests.walk import walking
 from tests.walks.visit import visiting
 
@@ -57,7 +57,7 @@ async def test_without_data_there_is_none(tmp_path: Path) -> None:
         assert walk.csms.received("DataTransfer") == [{"vendorId": "org.example"}]
 
 
-@pytest.mark.parametrize("answer", [Refuse("NotImplemented"), Refuse("NotSupported"), NEVER])
+@pytest.mark.parametrize("answer", [CallErrorAnswer("NotImplemented"), CallErrorAnswer("NotSupported"), NO_ANSWER])
 async def test_a_message_that_is_not_taken_is_not_sent_again(tmp_path: Path, answer: Answer) -> None:
     csms = Csms()
     csms.answers["DataTransfer"] = lambda _: answer
@@ -66,7 +66,7 @@ async def test_a_message_that_is_not_taken_is_not_sent_again(tmp_path: Path, ans
         walk.world.clock.set_rate(100.0)
         refusal = await api.post(PATH, {"vendor_id": "org.example"}, status=409)
         assert refusal["detail"].startswith(
-            "no response to DataTransfer" if answer is NEVER else str(getattr(answer, "code", ""))
+            "no response to DataTransfer" if answer is NO_ANSWER else str(getattr(answer, "code", ""))
         )
         walk.world.clock.set_rate(0.0)
         await walk.advance(600)

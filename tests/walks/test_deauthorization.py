@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from station.charging.tokens.admission import TokenOutcome
-from tests.csms import NEVER, Csms
+from tests.csms import NO_ANSWER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import (
     GROUP,
@@ -299,7 +299,7 @@ async def test_a_card_of_the_group_counts_while_the_csms_is_being_told_of_the_fi
     csms.answers["Authorize"] = answering("Accepted", GROUP)
     async with walking(tmp_path, csms, variable=tx_points("Authorized", "Authorized")) as walk:
         await walk.accepted()
-        csms.answers["TransactionEvent"] = lambda _: NEVER
+        csms.answers["TransactionEvent"] = lambda _: NO_ANSWER
         await walk.present()
         await walk.until(walk.events)
         second = walk.parts.station.present_token(OTHER_CARD, 1)
@@ -315,7 +315,7 @@ async def test_a_card_of_the_group_counts_while_the_csms_is_being_told_of_the_fi
 async def test_a_card_that_is_held_again_while_the_csms_thinks_does_not_stop_what_it_starts(tmp_path: Path) -> None:
     """C01.FR.03, E07.FR.01: only one that is presented during an authorized transaction ends it."""
     csms = Csms()
-    csms.answers["Authorize"] = lambda _: NEVER
+    csms.answers["Authorize"] = lambda _: NO_ANSWER
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         await walk.plug()

@@ -18,7 +18,7 @@ from station.core.model import Fault, TransactionEvent, TriggerReason
 from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.security_events import SecurityEventType
 from station.storage.unreadable_rows import RowAddress
-from tests.csms import NEVER, Answer, Csms, Refuse, Rule
+from tests.csms import NO_ANSWER, Answer, CallErrorAnswer, Csms, Rule
 from tests.full_disk import FullDisk
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, charge, transaction_id, tx_points, variables
@@ -63,7 +63,7 @@ async def plugged(walk: Walk, stubborn: Stubborn) -> None:
     await walk.plug()
 
 
-@pytest.mark.parametrize(("answer", "patience_s"), [(NEVER, TIMEOUT_S), (Refuse("InternalError"), 0.0)])
+@pytest.mark.parametrize(("answer", "patience_s"), [(NO_ANSWER, TIMEOUT_S), (CallErrorAnswer("InternalError"), 0.0)])
 async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answer: Answer, patience_s: float) -> None:
     """TC_E_41_CS, TC_E_50_CS, E13.FR.02, E13.FR.03, E13.FR.04: the interval grows, then the next one is sent."""
     csms = Csms()
@@ -88,7 +88,7 @@ async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attemp
 ) -> None:
     """E13.FR.03, E13.FR.04: a full disk does not let one event that the CSMS refuses block all others."""
     csms = Csms()
-    stubborn = Stubborn(csms, Refuse("InternalError"), refusals=100)
+    stubborn = Stubborn(csms, CallErrorAnswer("InternalError"), refusals=100)
     async with walking(tmp_path, csms, variable=rows()) as walk:
         with disk.refusing("SET attempts"):
             await plugged(walk, stubborn)
@@ -103,8 +103,8 @@ async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attemp
     ("answer", "consequence"),
     [
         ({"idTokenInfo": {}}, "the CSMS may have it, but its answer cannot be read"),
-        (Refuse("FormatViolation"), "the CSMS has refused it"),
-        (NEVER, "the CSMS may have it, but does not answer"),
+        (CallErrorAnswer("FormatViolation"), "the CSMS has refused it"),
+        (NO_ANSWER, "the CSMS may have it, but does not answer"),
     ],
 )
 async def test_the_log_says_what_follows_when_an_event_is_given_up(
@@ -123,7 +123,7 @@ async def test_the_log_says_what_follows_when_an_event_is_given_up(
         assert "stays in the transactions of the station" in given_up
 
 
-@pytest.mark.parametrize(("answer", "patience_s"), [(NEVER, TIMEOUT_S), (Refuse("GenericError"), 0.0)])
+@pytest.mark.parametrize(("answer", "patience_s"), [(NO_ANSWER, TIMEOUT_S), (CallErrorAnswer("GenericError"), 0.0)])
 async def test_an_event_that_is_taken_at_last_is_not_sent_again(
     tmp_path: Path, answer: Answer, patience_s: float
 ) -> None:
@@ -144,7 +144,7 @@ async def test_an_event_that_is_taken_at_last_is_not_sent_again(
 async def test_events_that_happen_meanwhile_wait_for_their_turn(tmp_path: Path) -> None:
     """E13.FR.04: the order stays, and what waited behind a refused event comes after it."""
     csms = Csms()
-    stubborn = Stubborn(csms, Refuse("InternalError"), refusals=1)
+    stubborn = Stubborn(csms, CallErrorAnswer("InternalError"), refusals=1)
     async with walking(tmp_path, csms, variable=rows()) as walk:
         await plugged(walk, stubborn)
         await walk.present()
@@ -188,7 +188,7 @@ class Terse(Csms):
     code: str = "NotImplemented"
 
     def _default(self, action: str) -> Rule:
-        return super()._default(action) if action in _ACCEPTED_ACTIONS else lambda _: Refuse(self.code)
+        return super()._default(action) if action in _ACCEPTED_ACTIONS else lambda _: CallErrorAnswer(self.code)
 
 
 @pytest.mark.parametrize(

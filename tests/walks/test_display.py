@@ -149,7 +149,7 @@ async def test_a_character_display_and_a_file_show_it_and_a_broken_one_stops_not
     async with walking(tmp_path, reader=READER, display={"output": outputs}) as walk:
         await walk.accepted()
         await walk.until(lambda: [line["text"] for line in json.loads(file.read_text())["lines"]] == texts(walk))
-        problem = walk.model.find(Component("Display"), "Problem")
+        problem = walk.device_model.find(Component("Display"), "Problem")
         assert isinstance(problem, Variable)
         assert problem.read() == "true", "nobody answers on the bus"
         chip = bus.devices[0x27] = Hd44780()
@@ -170,7 +170,7 @@ async def test_a_character_display_that_was_replaced_shows_the_screen_again_alth
     ready = ["Ready to charge", "Present your card.", "", ""]
     async with walking(tmp_path, reader=READER, display={"output": [{"type": "lcd", "device": str(device)}]}) as walk:
         await walk.accepted()
-        problem = walk.model.find(Component("Display"), "Problem")
+        problem = walk.device_model.find(Component("Display"), "Problem")
         assert isinstance(problem, Variable)
         await walk.until(lambda: old.text() == ready)
         await walk.advance(5)  # the whole screen is written

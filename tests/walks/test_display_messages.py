@@ -50,7 +50,7 @@ def messages_of(walk: Walk) -> DisplayMessages:
     return walk.application.parts.get(DisplayMessages)
 
 
-async def send(csms: Csms, wire: Payload) -> str:
+async def send_display_message(csms: Csms, wire: Payload) -> str:
     """Send SetDisplayMessage; returns the status."""
     return str((await csms.call("SetDisplayMessage", {"message": wire}))["status"])
 
@@ -82,7 +82,7 @@ class MessageSetter:
 
     async def _set(self, wire: Payload) -> None:
         self.in_flight = wire["id"], wire
-        assert await send(self.csms, wire) == "Accepted"
+        assert await send_display_message(self.csms, wire) == "Accepted"
         self._apply_response(wire["id"], wire)
 
     async def _clear(self, identity: int) -> None:
@@ -158,7 +158,7 @@ async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
 async def test_a_message_that_cannot_be_stored_is_refused_and_changes_nothing(tmp_path: Path, disk: FullDisk) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        assert await send(walk.csms, message(1, priority="AlwaysFront")) == "Accepted"
+        assert await send_display_message(walk.csms, message(1, priority="AlwaysFront")) == "Accepted"
         with disk.refusing("display_messages"):
             answer = await walk.csms.call("SetDisplayMessage", {"message": message(2, priority="AlwaysFront")})
         assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
@@ -168,7 +168,7 @@ async def test_a_message_that_cannot_be_stored_is_refused_and_changes_nothing(tm
 async def test_a_message_that_cannot_be_deleted_is_still_there(tmp_path: Path, disk: FullDisk) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        assert await send(walk.csms, message(1)) == "Accepted"
+        assert await send_display_message(walk.csms, message(1)) == "Accepted"
         with disk.refusing("display_messages"):
             answer = await walk.csms.request("ClearDisplayMessage", {"id": 1})
         assert answer[0] == 4
@@ -181,14 +181,14 @@ async def test_a_message_that_cannot_be_read_is_set_aside_and_the_others_are_sho
     async with walking(tmp_path) as walk:
         await walk.accepted()
         for identity in (1, 2):
-            assert await send(walk.csms, message(identity)) == "Accepted"
+            assert await send_display_message(walk.csms, message(identity)) == "Accepted"
     with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database, database:
         database.execute("UPDATE display_messages SET payload = json_set(payload, '$.priority', 'Loud') WHERE id = 1")
     async with walking(tmp_path) as walk:
         await walk.accepted()
         assert [stored.id for stored in messages_of(walk).all()] == [2]
         assert [str(row.address) for row in walk.parts.unreadable.all()] == ["display_messages 1"]
-        assert await send(walk.csms, message(1)) == "Accepted"
+        assert await send_display_message(walk.csms, message(1)) == "Accepted"
         assert walk.parts.unreadable.all() == []
 
 
@@ -254,10 +254,10 @@ async def test_messages_at_their_limits_do_not_disturb_a_charge(tmp_path: Path) 
     """O01.FR.11: the number is limited, a message is, and so are the reports that are under way"""
     async with charging(tmp_path) as (walk, csms):
         longest = "\N{ELECTRIC PLUG}" * 512
-        statuses = [await send(csms, message(number, longest)) for number in range(MAX_MESSAGES + 20)]
+        statuses = [await send_display_message(csms, message(number, longest)) for number in range(MAX_MESSAGES + 20)]
         assert statuses == ["Accepted"] * MAX_MESSAGES + ["Rejected"] * 20
         for _ in range(300):
-            assert await send(csms, message(0, longest, priority="AlwaysFront")) == "Accepted"
+            assert await send_display_message(csms, message(0, longest, priority="AlwaysFront")) == "Accepted"
         answer = await csms.request("SetDisplayMessage", {"message": message(1, longest + "!")})
         assert answer[:1] + answer[2:3] == [4, "PropertyConstraintViolation"]
         request = {"requestId": 1, "id": list(range(MAX_MESSAGES + 1))}

@@ -9,7 +9,7 @@ from typing import Any
 from energy.limit import LimitSource
 from simulator.vehicle import VehicleModel
 from station.core.model import Fault
-from tests.csms import NEVER, Csms
+from tests.csms import NO_ANSWER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import charge, event
 from tests.walks.visit import visiting
@@ -98,7 +98,7 @@ async def test_a_status_that_got_no_answer_is_told_again(tmp_path: Path) -> None
     csms = Csms()
     async with walking(tmp_path, csms, csms={"message_timeout_s": 5}) as walk:
         await walk.accepted()
-        csms.answers["StatusNotification"] = lambda _: NEVER
+        csms.answers["StatusNotification"] = lambda _: NO_ANSWER
         await walk.plug()
         await walk.until(lambda: len(csms.received("StatusNotification")) == 2)
         del csms.answers["StatusNotification"]
@@ -132,7 +132,7 @@ async def test_only_one_of_two_remote_starts_is_accepted(tmp_path: Path) -> None
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await walk.set_variable("AuthCtrlr", "AuthorizeRemoteStart", "true")
-        walk.csms.answers["Authorize"] = lambda _: NEVER
+        walk.csms.answers["Authorize"] = lambda _: NO_ANSWER
         first = await walk.csms.call("RequestStartTransaction", {"idToken": TOKEN, "remoteStartId": 1, "evseId": 1})
         other_token = {"idToken": OTHER_CARD.value, "type": OTHER_CARD.type}
         second = await walk.csms.call(

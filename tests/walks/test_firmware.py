@@ -13,7 +13,7 @@ import pytest
 from station.maintenance.firmware import firmware
 from tests.conformance.firmware import VERSION, FileServer, Signer, image, signer, update_request
 from tests.conformance.pki import Pki
-from tests.csms import NEVER, Csms, Payload, Refuse
+from tests.csms import NO_ANSWER, CallErrorAnswer, Csms, Payload
 from tests.walk import Walk, walking
 
 THE_WAY = [
@@ -196,7 +196,7 @@ async def test_no_installation_begins_that_a_restart_would_interrupt(tmp_path: P
         await walk.charging()
         assert await update(walk, maker.order(1, image())) == "Accepted"
         await walk.until(lambda: "InstallScheduled" in statuses(walk, 1))
-        csms.answers["TransactionEvent"] = lambda _: NEVER  # the end is not answered: the restart waits for that
+        csms.answers["TransactionEvent"] = lambda _: NO_ANSWER  # the end is not answered: the restart waits for that
         record = walk.parts.firmware.record
         assert (await csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
         await walk.until(lambda: len(csms.received("BootNotification")) == 2, within_s=120.0)
@@ -212,7 +212,7 @@ async def test_an_activation_cannot_be_cancelled_nor_reset(tmp_path: Path, maker
         await walk.accepted()
         await maker.is_trusted(walk)
         walk.csms.answers["FirmwareStatusNotification"] = lambda notification: (
-            NEVER if notification["status"] == "InstallRebooting" else {}
+            NO_ANSWER if notification["status"] == "InstallRebooting" else {}
         )
         assert await update(walk, maker.order(1, image())) == "Accepted"
         await walk.until(lambda: "InstallRebooting" in statuses(walk, 1))
@@ -372,7 +372,7 @@ async def test_a_csms_that_takes_no_statuses_does_not_stop_an_update(tmp_path: P
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
         await maker.is_trusted(walk)
-        walk.csms.answers["FirmwareStatusNotification"] = lambda _: Refuse("NotImplemented")
+        walk.csms.answers["FirmwareStatusNotification"] = lambda _: CallErrorAnswer("NotImplemented")
         assert await update(walk, maker.order(1, image())) == "Accepted"
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
         assert statuses(walk, 1) == THE_WAY

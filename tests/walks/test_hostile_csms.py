@@ -12,7 +12,7 @@ import pytest
 
 from station.charging.tokens.admission import TokenOutcome
 from station.core.csms import VendorAnswer
-from tests.csms import NEVER, Refuse
+from tests.csms import NO_ANSWER, CallErrorAnswer
 from tests.hostile import HostileCsms, charging, variable
 from tests.patience import PATIENCE_S
 from tests.walk import OTHER_CARD, walking
@@ -57,7 +57,7 @@ async def test_a_call_of_the_csms_is_answered_while_ours_is_open(tmp_path: Path)
 async def test_without_an_answer_the_next_call_goes_out_after_the_message_timeout(tmp_path: Path) -> None:
     async with charging(tmp_path) as (walk, csms):
         silent_since_s = walk.application.clock.monotonic()
-        csms.answers["Heartbeat"] = csms.answers["TransactionEvent"] = lambda _: NEVER
+        csms.answers["Heartbeat"] = csms.answers["TransactionEvent"] = lambda _: NO_ANSWER
         count = len(walk.events())
         await walk.until(lambda: len(walk.events()) >= count + 2, within_s=300)
         first, second = walk.events()[count : count + 2]
@@ -156,7 +156,7 @@ async def test_a_csms_that_refuses_everything_does_not_end_a_charge(tmp_path: Pa
     async with charging(tmp_path) as (walk, csms):
         refused = ("TransactionEvent", "Heartbeat", "StatusNotification", "Authorize", "MeterValues")
         for action in refused:
-            csms.answers[action] = lambda _: Refuse("InternalError", "no \ud800")
+            csms.answers[action] = lambda _: CallErrorAnswer("InternalError", "no \ud800")
         await walk.advance(900)
         assert walk.board.outputs.contactor
         for action in refused:
@@ -165,7 +165,7 @@ async def test_a_csms_that_refuses_everything_does_not_end_a_charge(tmp_path: Pa
 
 async def test_a_boot_that_is_answered_with_errors_is_asked_again_and_again(tmp_path: Path) -> None:
     csms = HostileCsms()
-    csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
+    csms.answers["BootNotification"] = lambda _: CallErrorAnswer("InternalError")
     async with walking(tmp_path, csms) as walk:
         await walk.until(lambda: len(csms.received("BootNotification")) >= 3)
         assert {received.action for received in csms.calls} == {"BootNotification"}  # B01.FR.08

@@ -10,8 +10,8 @@ from station.core.light_patterns import Colour, LightReason, Pattern
 from station.core.model import EvseRef, Fault
 from station.maintenance.commissioning.activation import ActivationStage
 from station.maintenance.commissioning.installer_session import LONGEST_S
-from tests.csms import NEVER, Csms, running_csms
-from tests.station.devices.test_leds import led, written
+from tests.csms import NO_ANSWER, Csms, running_csms
+from tests.station.devices.test_leds import create_led_folder, written
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.commissioned import commission
 from tests.walks.steps import answering, listed, request_start, token, variables
@@ -102,7 +102,7 @@ async def test_a_refusal_at_one_evse_is_shown_for_its_time_whatever_is_presented
 async def test_a_card_blinks_green_while_the_csms_thinks_and_orange_when_it_never_answers(tmp_path: Path) -> None:
     async with walking(tmp_path, csms={"message_timeout_s": 20.0}) as walk:
         await walk.accepted()
-        walk.csms.answers["Authorize"] = lambda _: NEVER
+        walk.csms.answers["Authorize"] = lambda _: NO_ANSWER
         outcome = walk.parts.station.present_token(OTHER_CARD, 1)
         await walk.until(lambda: walk.csms.received("Authorize"), step_s=0.0)
         await walk.advance(10)
@@ -237,7 +237,7 @@ async def test_the_page_is_told_colour_pattern_and_reason(tmp_path: Path) -> Non
 
 
 async def test_the_led_shows_what_the_page_shows_and_is_white_when_the_program_has_ended(tmp_path: Path) -> None:
-    path = led(tmp_path / "rgb:status")
+    path = create_led_folder(tmp_path / "rgb:status")
     async with walking(tmp_path, light={"type": "sysfs", "paths": [str(path)]}) as walk:
         await walk.accepted()
         await walk.until(lambda: written(path, "multi_intensity") == "0 255 0")
@@ -248,7 +248,7 @@ async def test_the_led_shows_what_the_page_shows_and_is_white_when_the_program_h
 
 
 async def test_each_evse_has_its_lamp_where_there_are_as_many(tmp_path: Path) -> None:
-    paths = [led(tmp_path / f"rgb:status-{number}") for number in (1, 2)]
+    paths = [create_led_folder(tmp_path / f"rgb:status-{number}") for number in (1, 2)]
     light = {"type": "sysfs", "paths": [str(path) for path in paths]}
     async with walking(tmp_path, light=light, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
@@ -265,7 +265,7 @@ async def test_a_lamp_that_fails_stops_no_charge_and_shines_once_it_is_mended(tm
         await walk.plug(phases=3)
         await walk.present()
         await walk.charging()
-        led(path)
+        create_led_folder(path)
         await walk.until(lambda: written(path, "multi_intensity") == "0 0 255")
 
 
@@ -274,7 +274,7 @@ async def test_a_lamp_that_fails_while_the_station_is_idle_is_tried_again_each_s
     async with walking(tmp_path, light={"type": "sysfs", "paths": [str(path)]}) as walk:
         await walk.accepted()
         await walk.advance(30)
-        led(path)
+        create_led_folder(path)
         await walk.until(lambda: written(path, "multi_intensity") == "0 255 0", within_s=3)
 
 

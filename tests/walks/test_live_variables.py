@@ -56,7 +56,7 @@ def _name(variable: Variable) -> str:
 async def test_a_charge_publishes_each_change_of_power_current_registers_and_states(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        watched = Watched(walk.model)
+        watched = Watched(walk.device_model)
         await charge(walk)
         for _ in range(10):
             await walk.advance(1.0)
@@ -87,7 +87,7 @@ async def test_a_charge_publishes_each_change_of_power_current_registers_and_sta
 async def test_faults_temperature_and_the_flap_are_published(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        watched = Watched(walk.model)
+        watched = Watched(walk.device_model)
         for fault in (
             Fault.LOCK,
             Fault.GROUND_FAULT,
@@ -107,7 +107,7 @@ async def test_faults_temperature_and_the_flap_are_published(tmp_path: Path) -> 
         assert watched.missed() == set()
         walk.world.fail_meter(1, True)
         await walk.advance(15.0)
-        assert walk.model.rows()
+        assert walk.device_model.rows()
         assert watched.missed() == set()
         assert {
             "CaseAccessSensor.Active",
@@ -129,7 +129,7 @@ async def test_faults_temperature_and_the_flap_are_published(tmp_path: Path) -> 
 async def test_the_link_and_what_waits_for_it_are_published(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        watched = Watched(walk.model)
+        watched = Watched(walk.device_model)
         walk.stack.cut_network()
         await walk.until(lambda: not walk.stack.connected)
         # A display may show its first screen meanwhile.
@@ -165,7 +165,7 @@ async def test_what_waits_is_counted_again_after_a_power_cut(tmp_path: Path) -> 
 async def test_the_grid_meter_is_published_with_its_values_and_when_it_falls_silent(tmp_path: Path) -> None:
     async with walking(tmp_path, grid=GRID) as walk:
         await walk.accepted()
-        watched, house = Watched(walk.model), House(walk)
+        watched, house = Watched(walk.device_model), House(walk)
         assert _values(walk)["ControlMetering.Problem"] == "true"
         await house.live(3)
         assert (_values(walk)["ControlMetering.Problem"], _values(walk)["ElectricalFeed.ACCurrent[L2]"]) == (
@@ -185,7 +185,7 @@ async def test_the_grid_meter_is_published_with_its_values_and_when_it_falls_sil
 
 async def test_the_free_space_and_the_offset_of_the_clock_are_known(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
-        watched = Watched(walk.model)
+        watched = Watched(walk.device_model)
         await walk.accepted()
         assert int(_values(walk)["Controller.StorageFree"]) > 0
         assert abs(float(_values(walk)["ClockCtrlr.Offset"])) < 60.0
@@ -194,13 +194,13 @@ async def test_the_free_space_and_the_offset_of_the_clock_are_known(tmp_path: Pa
 
 
 def _values(walk: Walk) -> dict[str, str]:
-    return {_name(variable): variable.read() for variable in walk.model}
+    return {_name(variable): variable.read() for variable in walk.device_model}
 
 
 async def test_the_state_of_a_firmware_update_is_published(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        watched, record = Watched(walk.model), walk.application.parts.get(FirmwareUpdates).record
+        watched, record = Watched(walk.device_model), walk.application.parts.get(FirmwareUpdates).record
         update = await record.begin(UpdateOrder(7, None, walk.application.clock.now()))
         await record.store_status(update, FirmwareStatus.DOWNLOADED)
         assert _values(walk)["FirmwareCtrlr.State"] == "Downloaded"
@@ -213,7 +213,7 @@ async def test_the_days_until_the_certificate_expires_are_published_as_they_pass
     issued = Pki(tmp_path / "pki").station("0001")
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
-        watched = Watched(walk.model)
+        watched = Watched(walk.device_model)
         assert _values(walk)["SecurityCtrlr.CertificateDaysLeft"] == ""
         store = walk.application.parts.get(CertificateStore)
         await store.install_unchecked(None, f"{issued.key_pem}{issued.pem}")
@@ -231,7 +231,7 @@ async def test_what_is_installed_is_counted_as_it_changes(tmp_path: Path) -> Non
     root = Pki(tmp_path / "pki").root
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
-        watched = Watched(walk.model)
+        watched = Watched(walk.device_model)
         installed = {"certificateType": "CSMSRootCertificate", "certificate": root.pem}
         assert (await walk.csms.call("InstallCertificate", installed))["status"] == "Accepted"
         assert (await walk.csms.call("SetChargingProfile", {"evseId": 1, "chargingProfile": PROFILE}))["status"] == (
@@ -249,9 +249,13 @@ async def test_each_variable_that_supports_monitoring_has_an_owner_that_publishe
     """B08.FR.07: supportsMonitoring is true only where it is so; two rarely change, and are sampled."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        names = {_name(variable) for variable in walk.model if variable.supports_monitoring and variable.is_sampled}
+        names = {
+            _name(variable) for variable in walk.device_model if variable.supports_monitoring and variable.is_sampled
+        }
         assert names == {"EVSE.AllowReset", "FiscalMetering.PublicKey"}
-        assert "ClockCtrlr.DateTime" not in {_name(variable) for variable in walk.model if variable.supports_monitoring}
+        assert "ClockCtrlr.DateTime" not in {
+            _name(variable) for variable in walk.device_model if variable.supports_monitoring
+        }
 
 
 async def test_each_order_of_the_csms_publishes_what_it_changes(tmp_path: Path) -> None:
@@ -262,7 +266,7 @@ async def test_each_order_of_the_csms_publishes_what_it_changes(tmp_path: Path) 
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await walk.advance(2.0)
-        watched = Watched(walk.model)
+        watched = Watched(walk.device_model)
         for action, payload, expected in (
             ("ReserveNow", {**reservation, "evseId": 1}, "Connector.AvailabilityState"),
             ("CancelReservation", {"reservationId": 1}, "EVSE.AvailabilityState"),
@@ -300,8 +304,8 @@ async def test_each_order_of_the_csms_publishes_what_it_changes(tmp_path: Path) 
 async def test_each_setting_that_is_written_publishes_its_change(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        watched, count = Watched(walk.model), 0
-        for variable in list(walk.model):
+        watched, count = Watched(walk.device_model), 0
+        for variable in list(walk.device_model):
             if variable.mutability is not Mutability.READ_WRITE or (value := _different_value(variable)) is None:
                 continue
             named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})

@@ -12,7 +12,7 @@ import pytest
 from energy.grid import MeterTariff
 from station.core.hardware.board import Outputs
 from station.core.model import ChargingState
-from tests.csms import Csms, Refuse
+from tests.csms import CallErrorAnswer, Csms
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 from tests.walks.visit import visiting
@@ -97,7 +97,7 @@ async def test_a_csms_that_implements_no_notification_of_limits_is_one_warning_h
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     csms = Csms()
-    csms.answers["NotifyChargingLimit"] = lambda _: Refuse("NotImplemented")
+    csms.answers["NotifyChargingLimit"] = lambda _: CallErrorAnswer("NotImplemented")
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
         await walk.accepted()
         for current_a in (10, 16, 8, 20):

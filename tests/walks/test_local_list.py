@@ -17,7 +17,7 @@ from station.charging.authorization.local_list import MAX_ENTRIES, LocalAuthoriz
 from station.charging.tokens.admission import TokenOutcome
 from station.core.identifiers import shorten_token
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
-from tests.csms import NEVER, Csms, Payload, running_csms
+from tests.csms import NO_ANSWER, Csms, Payload, running_csms
 from tests.hostile import charging
 from tests.patience import until
 from tests.programs import ProgramHost
@@ -43,7 +43,7 @@ async def accepted(csms: Csms, version: int, *items: Payload, full: bool = True)
     assert await csms.call("GetLocalListVersion", {}) == {"versionNumber": version}
 
 
-async def variable(csms: Csms, name: str) -> str:
+async def read_variable(csms: Csms, name: str) -> str:
     """Return the value of a variable of LocalAuthListCtrlr."""
     item = {"component": {"name": "LocalAuthListCtrlr"}, "variable": {"name": name}}
     answer = await csms.call("GetVariables", {"getVariableData": [item]})
@@ -175,7 +175,7 @@ async def test_what_the_installation_file_says_of_the_expiry_counts(tmp_path: Pa
     settings = variables(LocalAuthListCtrlr__SupportsExpiryDateTime=supported)
     async with walking(tmp_path, variable=settings) as walk:
         await walk.accepted()
-        assert await variable(walk.csms, "SupportsExpiryDateTime") == str(supported).lower()
+        assert await read_variable(walk.csms, "SupportsExpiryDateTime") == str(supported).lower()
         await accepted(walk.csms, 1, listed(token(), cacheExpiryDateTime="2020-01-01T00:00:00Z"))
         walk.stack.cut_network()
         await walk.until(lambda: not walk.stack.link.online)
@@ -186,7 +186,7 @@ async def test_what_the_installation_file_says_of_the_expiry_counts(tmp_path: Pa
 async def test_the_list_decides_while_the_csms_does_not_answer(tmp_path: Path) -> None:
     """C13; without LocalPreAuthorize the CSMS is asked first."""
     csms = Csms()
-    csms.answers["Authorize"] = lambda _: NEVER
+    csms.answers["Authorize"] = lambda _: NO_ANSWER
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         await accepted(csms, 1, listed(token()), listed(token(OTHER_CARD), "Blocked"))
@@ -204,13 +204,13 @@ async def test_an_empty_list_is_a_list_in_both_forms(tmp_path: Path) -> None:
         await walk.accepted()
         await accepted(walk.csms, 1, listed(token()))
         await accepted(walk.csms, 2, full=False)
-        assert await variable(walk.csms, "Entries") == "1"
+        assert await read_variable(walk.csms, "Entries") == "1"
         await accepted(walk.csms, 3)
-        assert await variable(walk.csms, "Entries") == "0"
+        assert await read_variable(walk.csms, "Entries") == "0"
         for version, kind in ((4, "Differential"), (5, "Full")):
             request = {"updateType": kind, "versionNumber": version}
             assert await walk.csms.call("SendLocalList", request) == {"status": "Accepted"}
-        assert await variable(walk.csms, "Storage") == "0"
+        assert await read_variable(walk.csms, "Storage") == "0"
 
 
 async def test_a_monitor_of_the_number_of_tokens_hears_of_each_update(tmp_path: Path) -> None:
@@ -218,12 +218,14 @@ async def test_a_monitor_of_the_number_of_tokens_hears_of_each_update(tmp_path: 
     async with walking(tmp_path) as walk:
         await walk.accepted()
         changes: list[tuple[str, str, str]] = []
-        walk.model.changed.subscribe(lambda change: changes.append((change.variable.name, change.before, change.value)))
-        for list_variable in walk.model:
+        walk.device_model.changed.subscribe(
+            lambda change: changes.append((change.variable.name, change.before, change.value))
+        )
+        for list_variable in walk.device_model:
             if list_variable.component.name == "LocalAuthListCtrlr":
-                walk.model.observe(list_variable)
+                walk.device_model.observe(list_variable)
         await accepted(walk.csms, 1, listed(token()), listed(token(OTHER_CARD)))
-        size = await variable(walk.csms, "Storage")
+        size = await read_variable(walk.csms, "Storage")
         assert changes == [("Entries", "0", "2"), ("Storage", "0", size)]
         await accepted(walk.csms, 2)
         assert changes[2:] == [("Entries", "2", "0"), ("Storage", size, "0")]
@@ -269,13 +271,13 @@ async def test_what_is_wrong_is_refused_with_its_reason_and_the_old_list_stays(
     limits = variables(LocalAuthListCtrlr__ItemsPerMessage=3, LocalAuthListCtrlr__BytesPerMessage=600)
     async with walking(tmp_path, variable=limits) as walk:
         await walk.accepted()
-        assert await variable(walk.csms, "ItemsPerMessage") == "3"
-        assert await variable(walk.csms, "BytesPerMessage") == "600"
+        assert await read_variable(walk.csms, "ItemsPerMessage") == "3"
+        assert await read_variable(walk.csms, "BytesPerMessage") == "600"
         await accepted(walk.csms, 1, listed(token(OTHER_CARD)))
         answer = await walk.csms.call("SendLocalList", request_)
         assert (answer["status"], answer["statusInfo"]["reasonCode"]) == (status, reason_code)
         assert await walk.csms.call("GetLocalListVersion", {}) == {"versionNumber": 1}
-        assert await variable(walk.csms, "Entries") == "1"
+        assert await read_variable(walk.csms, "Entries") == "1"
 
 
 async def test_a_disk_that_fails_leaves_the_old_list(tmp_path: Path) -> None:
@@ -342,8 +344,8 @@ async def test_a_hostile_csms_fills_the_list_to_its_bound_and_a_charge_goes_on(t
         info = IdTokenInfo(AuthorizationStatus.BLOCKED)
         cards = [IdToken(f"{number:014}", "ISO14443") for number in range(MAX_ENTRIES)]
         assert await local_list.seed(1, [LocalListEntry(card, info) for card in cards]) is None
-        assert await variable(csms, "Entries") == str(MAX_ENTRIES)
-        max_items = int(await variable(csms, "ItemsPerMessage"))
+        assert await read_variable(csms, "Entries") == str(MAX_ENTRIES)
+        max_items = int(await read_variable(csms, "ItemsPerMessage"))
         items = [listed(token(card)) for card in cards[:max_items]]
         strange = [listed(token(IdToken(f"{number:036}", "ISO14443"))) for number in range(max_items)]
         too_many = await send(csms, 2, listed(token()), full=False)
@@ -353,7 +355,7 @@ async def test_a_hostile_csms_fills_the_list_to_its_bound_and_a_charge_goes_on(t
             assert (await send(csms, version + 1, *strange, full=False))["status"] == "Failed"
             assert (await send(csms, version + 1, *items, full=False))["status"] == "Accepted"
             version += 1
-        assert await variable(csms, "Entries") == str(MAX_ENTRIES)
+        assert await read_variable(csms, "Entries") == str(MAX_ENTRIES)
         found_within_s: list[float] = []
         for card in cards[:: MAX_ENTRIES // 200]:
             began_s = time.perf_counter()
@@ -392,7 +394,7 @@ async def test_an_update_that_is_out_of_all_bounds_is_refused_and_changes_nothin
         answer = await csms.request("SendLocalList", payload)
         assert answer[0] == 4 or answer[2]["status"] == "Failed"
         assert await csms.call("GetLocalListVersion", {}) == {"versionNumber": 1}
-        assert await variable(csms, "Entries") == "1"
+        assert await read_variable(csms, "Entries") == "1"
 
 
 async def test_a_list_of_the_longest_entries_stays_within_what_is_stored_of_each(tmp_path: Path) -> None:
@@ -407,7 +409,7 @@ async def test_a_list_of_the_longest_entries_stays_within_what_is_stored_of_each
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await accepted(walk.csms, 1, entry)
-        assert int(await variable(walk.csms, "Storage")) < 3_000
+        assert int(await read_variable(walk.csms, "Storage")) < 3_000
 
 
 # Power cuts
@@ -471,7 +473,7 @@ async def test_a_power_cut_in_the_middle_of_an_update_keeps_what_was_accepted(
                 assert version >= expected.version, "accepted means kept"
                 expected.version = version
                 assert stored_list(station.storage) == (version, len(expected.lists[version]), expected.lists[version])
-                assert int(await variable(csms, "Entries")) == len(expected.lists[version])
+                assert int(await read_variable(csms, "Entries")) == len(expected.lists[version])
                 await update_until_cut(csms, station, expected, rng)
         finally:
             await station.aclose()

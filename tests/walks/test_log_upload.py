@@ -12,7 +12,7 @@ import pytest
 
 from ocpp_handlers.wire import timestamps
 from tests.conformance.pki import Pki
-from tests.csms import NEVER, Csms, Refuse
+from tests.csms import NO_ANSWER, CallErrorAnswer, Csms
 from tests.file_server import FileServer, serving
 from tests.transfer_servers import ftp_server, sftp_server
 from tests.walk import CARD, Walk, walking
@@ -202,7 +202,7 @@ async def test_a_triggered_status_says_what_goes_on(tmp_path: Path) -> None:
 
 async def test_a_csms_that_does_not_know_the_notification_gets_its_log_all_the_same(tmp_path: Path) -> None:
     csms = Csms()
-    csms.answers["LogStatusNotification"] = lambda _: Refuse("NotImplemented")
+    csms.answers["LogStatusNotification"] = lambda _: CallErrorAnswer("NotImplemented")
     async with serving() as server, walking(tmp_path, csms) as walk:
         await walk.accepted()
         await get_log(walk, f"{server.url}/")
@@ -259,8 +259,8 @@ async def test_https_believes_the_root_of_the_csms(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     issued = pki.server()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki.file("s.pem", issued.pem), pki.file("s.key", issued.key_pem))
-    root = pki.file("root.pem", pki.root.pem)
+    context.load_cert_chain(pki.write_pem("s.pem", issued.pem), pki.write_pem("s.key", issued.key_pem))
+    root = pki.write_pem("root.pem", pki.root.pem)
     async with serving(context) as server, walking(tmp_path / "1", csms={"ca_file": str(root)}) as walk:
         await walk.accepted()
         await get_log(walk, f"{server.url}/")
@@ -305,7 +305,7 @@ async def test_an_upload_that_a_restart_or_a_power_cut_ends_has_failed(tmp_path:
 async def test_a_csms_that_answers_no_status_gets_the_next_log_all_the_same(tmp_path: Path) -> None:
     """N01.FR.12."""
     csms = Csms()
-    csms.answers["LogStatusNotification"] = lambda _: NEVER
+    csms.answers["LogStatusNotification"] = lambda _: NO_ANSWER
     async with serving() as server, walking(tmp_path, csms) as walk:
         await walk.accepted()
         await get_log(walk, "http://127.0.0.1:1/", requestId=1, retries=0)

@@ -17,7 +17,7 @@ import pytest
 from station.core.model import Fault
 from station.maintenance.monitoring import event_queue
 from station.maintenance.monitoring.variable_monitoring import MAX_MONITORS
-from tests.csms import NEVER, Csms, Payload, running_csms
+from tests.csms import NO_ANSWER, Csms, Payload, running_csms
 from tests.hostile import charging
 from tests.patience import until
 from tests.programs import ProgramHost
@@ -168,7 +168,7 @@ async def test_dropped_events_are_reported_once_there_is_room(tmp_path: Path, mo
 async def test_events_that_are_not_answered_are_sent_until_they_are(tmp_path: Path) -> None:
     """N07.FR.04: also beyond MessageAttempts, and over a reboot of the CSMS; the other messages are not held up."""
     csms = Csms()
-    csms.answers["NotifyEvent"] = lambda _: NEVER
+    csms.answers["NotifyEvent"] = lambda _: NO_ANSWER
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         await walk.set_variable("OCPPCommCtrlr", "MessageAttempts", "2", "TransactionEvent")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.csms import Csms, Refuse
+from tests.csms import CallErrorAnswer, Csms
 from tests.walk import Walk, walking
 from tests.walks.nonsense import FRACTIONS, MOMENTS, NUMBERS, TEXTS, actions, random_payload
 
@@ -60,7 +60,7 @@ async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
         await walk.plug()
         await walk.present()
         for variable in [
-            candidate for candidate in walk.model if candidate.writable and candidate.name != "BasicAuthPassword"
+            candidate for candidate in walk.device_model if candidate.writable and candidate.name != "BasicAuthPassword"
         ]:
             value = rng.choice(VALUES)
             named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
@@ -82,7 +82,9 @@ async def test_any_answer_is_survived(tmp_path: Path, seed: int, caplog: pytest.
     rng = random.Random(seed)
 
     def nonsense(action: str) -> Callable[[dict[str, Any]], Any]:
-        return lambda _: random_payload(f"{action}Response", rng) if rng.random() < 0.8 else Refuse("GenericError")
+        return lambda _: (
+            random_payload(f"{action}Response", rng) if rng.random() < 0.8 else CallErrorAnswer("GenericError")
+        )
 
     csms = Csms()
     async with walking(tmp_path, csms) as walk:

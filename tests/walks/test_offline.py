@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from station.charging.tokens.admission import TokenOutcome
-from tests.csms import NEVER, Answer, Csms, Rule, running_csms
+from tests.csms import NO_ANSWER, Answer, Csms, Rule, running_csms
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.steps import Event, charge, event, request_stop, transaction_id, tx_points, variables
 
@@ -126,7 +126,7 @@ async def test_what_the_csms_had_not_taken_when_the_link_broke_becomes_offline(t
 async def test_what_the_csms_had_not_taken_when_the_power_failed_becomes_offline(tmp_path: Path) -> None:
     """E11.FR.07: without power there is no link either, and nobody has had the time to note that."""
     async with running_csms() as csms:
-        csms.answers["TransactionEvent"] = lambda _: NEVER
+        csms.answers["TransactionEvent"] = lambda _: NO_ANSWER
         config = configuration(tmp_path, csms.url)
         async with powered(config, csms) as walk:
             await walk.accepted()
@@ -182,7 +182,7 @@ async def test_status_with_messages_in_the_queue(tmp_path: Path) -> None:
         await cut_network(walk)
         await walk.advance(70)
         refusing = {"on": True}
-        walk.csms.answers["TransactionEvent"] = lambda _: NEVER if refusing["on"] else {}
+        walk.csms.answers["TransactionEvent"] = lambda _: NO_ANSWER if refusing["on"] else {}
         walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected and walk.stack.connected)
         assert await transaction_status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": True}
@@ -203,7 +203,7 @@ async def test_status_of_a_transaction_that_ended_offline(tmp_path: Path) -> Non
         await walk.advance(10)
         await walk.unplug()
         refusing = {"on": True}
-        walk.csms.answers["TransactionEvent"] = lambda _: NEVER if refusing["on"] else {}
+        walk.csms.answers["TransactionEvent"] = lambda _: NO_ANSWER if refusing["on"] else {}
         walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected and walk.stack.connected)
         assert await transaction_status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": True}
@@ -230,7 +230,7 @@ def rule_dropping_link(csms: Csms) -> Rule:
 
     def drop(_: Event) -> Answer:
         csms.drop()
-        return NEVER
+        return NO_ANSWER
 
     return drop
 

@@ -10,7 +10,7 @@ import pytest
 
 from station.core.model import Fault
 from station.security.network_profile import NetworkProfile
-from tests.csms import Csms, Refuse, running_csms
+from tests.csms import CallErrorAnswer, Csms, running_csms
 from tests.walk import Walk, walking
 from tests.walks.steps import charge, event, request_stop, statuses, tx_points
 
@@ -145,7 +145,7 @@ async def test_a_lock_that_fails_offline_is_told_afterwards_and_a_csms_that_take
     tmp_path: Path,
 ) -> None:
     csms = Csms()
-    csms.answers["NotifyEvent"] = lambda _: Refuse("NotImplemented")
+    csms.answers["NotifyEvent"] = lambda _: CallErrorAnswer("NotImplemented")
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         walk.stack.cut_network()

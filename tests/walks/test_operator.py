@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from station.core.model import Fault
-from tests.csms import NEVER, Csms, Refuse
+from tests.csms import NO_ANSWER, CallErrorAnswer, Csms
 from tests.walk import Walk, walking
 from tests.walks.steps import charge
 
@@ -113,7 +113,7 @@ async def test_what_a_report_is_not_asked_for_by_name_does_not_matter(
 async def test_a_report_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> None:
     """B07.FR.04: a CSMS that has no use for one part waits for the one whose tbc is false all the same."""
     csms = Csms()
-    csms.answers["NotifyReport"] = lambda part: {} if part["seqNo"] else Refuse("FormatViolation")
+    csms.answers["NotifyReport"] = lambda part: {} if part["seqNo"] else CallErrorAnswer("FormatViolation")
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         rows = await _report(walk, "GetBaseReport", {"requestId": 5, "reportBase": "FullInventory"})
@@ -123,7 +123,7 @@ async def test_a_report_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> 
 async def test_more_reports_at_once_than_can_be_are_rejected(tmp_path: Path) -> None:
     """B07.FR.13, B08.FR.16: a CSMS that asks on and on without taking what it gets fills no memory."""
     csms = Csms()
-    csms.answers["NotifyReport"] = lambda _: NEVER
+    csms.answers["NotifyReport"] = lambda _: NO_ANSWER
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         requested = [{"component": {"name": "TxCtrlr"}}]

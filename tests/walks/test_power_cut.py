@@ -24,7 +24,7 @@ from tests.csms import Csms, Payload, running_csms
 from tests.patience import until
 from tests.programs import Launch, ProgramHost
 from tests.walk import Walk, walking
-from tests.walks.station_process import IDENTITY, StationProcess, first_register_wh, open_transactions
+from tests.walks.station_process import IDENTITY, StationProcess, initial_register_wh, open_transactions
 
 REGISTER = "Energy.Active.Import.Register"
 SETTINGS = """
@@ -106,7 +106,7 @@ class InterruptingCsms(Csms):
         self.http_status = None
 
 
-def register_of(event: Payload) -> list[float]:
+def register_readings_wh(event: Payload) -> list[float]:
     """Return the readings of the import register in an event."""
     samples = [sample for value in event.get("meterValue", []) for sample in value["sampledValue"]]
     return [sample["value"] for sample in samples if sample["measurand"] == REGISTER]
@@ -131,11 +131,11 @@ def check_transaction(events: list[Payload]) -> tuple[float, float]:
     assert [event["seqNo"] for event in events] == list(range(len(events)))
     kinds = [event["eventType"] for event in events]
     assert kinds == ["Started", *["Updated"] * (len(events) - 2), "Ended"]
-    registers = [register_of(event) for event in events]
+    registers = [register_readings_wh(event) for event in events]
     assert all(values == sorted(values) for values in registers)  # the end tells the begin too
     readings = [values[-1] for values in registers if values]
     assert readings == sorted(readings)
-    (begin,), (*_, end) = register_of(events[0]), register_of(events[-1])
+    (begin,), (*_, end) = register_readings_wh(events[0]), register_readings_wh(events[-1])
     return begin, end
 
 
@@ -199,7 +199,7 @@ class Endurance:
         await until(lambda: self.csms.booted and all(self.csms.has_end(identity) for identity in self.known))
         received = transactions_of(self.csms)
         assert set(received) == self.known
-        counted_wh = first_register_wh(IDENTITY)
+        counted_wh = initial_register_wh(IDENTITY)
         for events in received.values():
             begin, end = check_transaction(events)
             assert begin == counted_wh, "energy between two transactions that nobody pays"
@@ -210,7 +210,7 @@ class Endurance:
             ended_by_power_loss = last["transactionInfo"]["stoppedReason"] == "PowerLoss"
             assert ended_by_power_loss is (identity in self.interrupted)
             if ended_by_power_loss:
-                assert register_of(last)[-1] == self.interrupted[identity]
+                assert register_readings_wh(last)[-1] == self.interrupted[identity]
 
     def _start(self) -> None:
         self.csms.booted = False
@@ -352,7 +352,7 @@ async def test_power_loss_opens_the_contactor_and_the_charge_ends_when_power_is_
         check_transaction(events)
         assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
         assert events[-1]["offline"] is True
-        assert register_of(events[-1]) == [0.0, register_wh]
+        assert register_readings_wh(events[-1]) == [0.0, register_wh]
         assert register_wh > 600.0
         assert walk.evse.transaction_id not in {None, interrupted}
         await walk.advance(60)

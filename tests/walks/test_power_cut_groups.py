@@ -19,11 +19,17 @@ from tests.programs import Launch, ProgramHost
 from tests.walks.station_process import (
     IDENTITY,
     StationProcess,
-    first_register_wh,
+    initial_register_wh,
     open_transactions,
     register_wh,
 )
-from tests.walks.test_power_cut import SETTINGS, InterruptingCsms, check_transaction, register_of, transactions_of
+from tests.walks.test_power_cut import (
+    SETTINGS,
+    InterruptingCsms,
+    check_transaction,
+    register_readings_wh,
+    transactions_of,
+)
 
 EVSES = range(1, 6)
 CONFIGURATION = (
@@ -130,13 +136,13 @@ class CrowdedStation:
         await until(lambda: self.csms.booted and all(map(self.csms.has_end, self.evse_of)))
         received = transactions_of(self.csms)
         assert set(received) == set(self.evse_of)
-        counted_wh = {evse_id: first_register_wh(IDENTITY, evse_id) for evse_id in EVSES}
+        counted_wh = {evse_id: initial_register_wh(IDENTITY, evse_id) for evse_id in EVSES}
         for identity, events in received.items():
             begin, end = check_transaction(events)
             assert begin == counted_wh[self.evse_of[identity]], "energy between two transactions that nobody pays"
             counted_wh[self.evse_of[identity]] = end
             assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
-            assert register_of(events[-1])[-1] == self.interrupted[identity]
+            assert register_readings_wh(events[-1])[-1] == self.interrupted[identity]
         assert counted_wh == {evse_id: self._reported_wh(evse_id) for evse_id in EVSES}
 
     async def _start(self, cut: str = "") -> None:

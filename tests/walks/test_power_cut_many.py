@@ -23,7 +23,7 @@ from tests.walk import CARD
 from tests.walks.station_process import (
     ROOT,
     ProgramWithApi,
-    first_register_wh,
+    initial_register_wh,
     open_transactions,
     records,
     register_wh,
@@ -164,7 +164,7 @@ class CheckedStation:
     def __init__(self, storage: Path, csms: InterruptingCsms) -> None:
         self.storage = storage
         self.csms = csms
-        self._first_wh = first_register_wh(storage.name)
+        self._first_wh = initial_register_wh(storage.name)
         self.known: set[str] = set()
         """the transactions that were on disk at a cut"""
         self.interrupted: dict[str, float] = {}

@@ -11,7 +11,7 @@ from simulator.vehicle import VehicleModel
 from station.charging.evse_state import WithholdReason
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
-from tests.csms import NEVER, Csms
+from tests.csms import NO_ANSWER, Csms
 from tests.walk import CARD, OTHER_CARD, configuration, powered, walking
 from tests.walks.reservations import ends, pending, request, reserve, statuses_now, used
 from tests.walks.steps import GROUP, answering, csms_of_one_group, present_at, request_start, variables
@@ -162,7 +162,7 @@ async def test_an_end_that_the_csms_was_not_told_is_not_told_of_a_new_reservatio
     """H01.FR.02: the CSMS would take the new reservation for ended."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        walk.csms.answers["ReservationStatusUpdate"] = lambda _: NEVER
+        walk.csms.answers["ReservationStatusUpdate"] = lambda _: NO_ANSWER
         await reserve(walk, evseId=1, for_s=60)
         await walk.advance(65)
         assert await reserve(walk, evseId=1) == "Accepted"

@@ -15,7 +15,7 @@ from simulator.vehicle import VehicleModel
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import ConnectorStatus, Fault
 from station.maintenance.logs.frame_log import FrameLog
-from tests.csms import NEVER, Csms
+from tests.csms import NO_ANSWER, Csms
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.steps import event, tx_points
 
@@ -175,7 +175,7 @@ async def test_what_has_begun_meanwhile_and_may_not_be_interrupted_delays_the_re
     async with walking(tmp_path, csms) as walk:
         await _charge(walk)
         walk.parts.station.restart.refuse_while(lambda: "FwUpdateInProgress" if installing else None)
-        csms.answers["TransactionEvent"] = lambda _: NEVER  # the restart waits a while for the answer to the end
+        csms.answers["TransactionEvent"] = lambda _: NO_ANSWER  # the restart waits a while for the answer to the end
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
         installing.append(True)
@@ -261,7 +261,7 @@ async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp
     csms = Csms()
     async with walking(tmp_path, csms) as walk:
         await _charge(walk)
-        csms.answers["TransactionEvent"] = lambda _: NEVER
+        csms.answers["TransactionEvent"] = lambda _: NO_ANSWER
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: len(csms.received("BootNotification")) == 2, within_s=120)
         del csms.answers["TransactionEvent"]

@@ -38,7 +38,7 @@ async def test_a_revoked_csms_is_not_believed(tmp_path: Path, case: str) -> None
     server = pki.server()
     revoked = () if case == "not revoked" else (server,)
     valid_for = -DAY if case == "an expired list" else DAY
-    roots = pki.file("roots.pem", pki.root.pem + _revocation_list(pki.root, *revoked, valid_for=valid_for))
+    roots = pki.write_pem("roots.pem", pki.root.pem + _revocation_list(pki.root, *revoked, valid_for=valid_for))
     async with running_csms(Csms(), ssl=pki.server_context(server)) as csms:
         url = f"wss://localhost:{csms.port}/ocpp"
         config = configuration(tmp_path / "records", url, csms={"password": PASSWORD, "ca_file": str(roots)})

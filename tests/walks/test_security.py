@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from station.security.security_events import SecurityEventType
-from tests.csms import NEVER, Answer, Csms, Refuse, running_csms
+from tests.csms import NO_ANSWER, Answer, CallErrorAnswer, Csms, running_csms
 from tests.full_disk import FullDisk
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.test_link import EXACT, comm
@@ -105,7 +105,7 @@ async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_
 @pytest.mark.parametrize("code", ["NotImplemented", "NotSupported"])
 async def test_a_csms_that_does_not_know_the_message_is_sent_each_event_once(tmp_path: Path, code: str) -> None:
     """Neither at the next connection again, nor after a power cut; and a later event does not wait behind it."""
-    csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse(code)})
+    csms = Csms(answers={"SecurityEventNotification": lambda _: CallErrorAnswer(code)})
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
         await report_security_events(walk, *CRITICAL)
@@ -127,7 +127,7 @@ async def test_a_csms_that_does_not_know_the_message_is_sent_each_event_once(tmp
 
 async def test_refusals_count_over_links_that_are_lost_in_between(tmp_path: Path) -> None:
     """Else a poor link would have the same event sent with each connection, and the next one wait for ever."""
-    csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse("InternalError")})
+    csms = Csms(answers={"SecurityEventNotification": lambda _: CallErrorAnswer("InternalError")})
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
         await walk.until(lambda: received_security_events(csms))
@@ -142,7 +142,7 @@ async def test_refusals_count_over_links_that_are_lost_in_between(tmp_path: Path
 
 async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(tmp_path: Path) -> None:
     def answer(event: dict[str, Any]) -> Answer:
-        return Refuse("InternalError") if event["type"] == CRITICAL[0] else {}
+        return CallErrorAnswer("InternalError") if event["type"] == CRITICAL[0] else {}
 
     csms = Csms(answers={"SecurityEventNotification": answer})
     rows = comm(RetryBackOffRandomRange=0)
@@ -156,7 +156,7 @@ async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(
 
 async def test_an_event_that_is_not_answered_is_sent_until_it_is(tmp_path: Path) -> None:
     """A04.FR.02: guaranteed delivery."""
-    silences = iter([NEVER] * 8)
+    silences = iter([NO_ANSWER] * 8)
 
     def answer(event: dict[str, Any]) -> Answer:
         del event

@@ -12,7 +12,7 @@ import pytest
 
 from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.model import EventType, StoppedReason
-from tests.csms import NEVER, Csms, running_csms
+from tests.csms import NO_ANSWER, Csms, running_csms
 from tests.patience import until
 from tests.walk import walking
 from tests.walks.station_process import ROOT, StationProcess
@@ -98,7 +98,7 @@ async def test_a_csms_that_does_not_answer_holds_nothing_up(tmp_path: Path) -> N
             station.start()
             await station.ready()
             await until(lambda: csms.connected)
-            csms.answers["TransactionEvent"] = lambda _: NEVER
+            csms.answers["TransactionEvent"] = lambda _: NO_ANSWER
             await station.charging()
             await until(lambda: csms.received("TransactionEvent"))
             await stop_while_charging(station, signal.SIGTERM)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.csms import NEVER, Csms
+from tests.csms import NO_ANSWER, Csms
 from tests.walk import configuration, powered, walking
 from tests.walks.steps import variables
 
@@ -21,7 +21,7 @@ async def test_samples_that_nobody_answers_leave_room_for_what_the_csms_orders(t
     rows = variables(AlignedDataCtrlr__Interval="5")
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
         await walk.accepted()
-        walk.csms.answers["MeterValues"] = lambda _: NEVER
+        walk.csms.answers["MeterValues"] = lambda _: NO_ANSWER
         await walk.advance(900)
         count_before = len(walk.csms.received("MeterValues"))
         assert count_before >= 25  # one by one, each in its time
@@ -35,7 +35,7 @@ async def test_more_reports_about_customers_than_can_be_told_are_rejected(tmp_pa
     """N09.FR.03, N10.FR.05: nothing is cleared that could not be told."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        walk.csms.answers["NotifyCustomerInformation"] = lambda _: NEVER
+        walk.csms.answers["NotifyCustomerInformation"] = lambda _: NO_ANSWER
         request: dict[str, Any] = {"report": True, "clear": True, "idToken": {"idToken": "A", "type": "Central"}}
         answers: list[str] = []
         for number in range(8):

@@ -16,7 +16,7 @@ from energy.profile_store import MAX_PROFILES
 from simulator.vehicle import VehicleModel
 from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.network_profile import NetworkProfile
-from tests.csms import NEVER, Refuse, running_csms
+from tests.csms import NO_ANSWER, CallErrorAnswer, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import charge, request_start, tx_points, variables
 from tests.walks.test_profiles import clear, drawn_a, install, profile
@@ -283,7 +283,9 @@ async def test_a_report_of_profiles_goes_on_after_a_part_that_is_refused(tmp_pat
         await walk.accepted()
         for evse_id in (1, 2):
             assert (await install(walk, profile(10.0, id=evse_id), evse_id))["status"] == "Accepted"
-        walk.csms.answers["ReportChargingProfiles"] = lambda part: Refuse("FormatViolation") if part["tbc"] else {}
+        walk.csms.answers["ReportChargingProfiles"] = lambda part: (
+            CallErrorAnswer("FormatViolation") if part["tbc"] else {}
+        )
         await walk.csms.call("GetChargingProfiles", {"requestId": 3, "chargingProfile": {}})
         await walk.until(lambda: len(walk.csms.received("ReportChargingProfiles")) == 2)
         assert [report["tbc"] for report in walk.csms.received("ReportChargingProfiles")] == [True, False]
@@ -652,7 +654,7 @@ async def test_a_unit_that_is_not_offered_is_refused(tmp_path: Path, offered: st
 
 async def test_a_csms_that_takes_no_such_news_is_not_asked_again(tmp_path: Path) -> None:
     async with running_csms() as csms:
-        csms.answers["NotifyChargingLimit"] = lambda _: Refuse("NotImplemented")
+        csms.answers["NotifyChargingLimit"] = lambda _: CallErrorAnswer("NotImplemented")
         async with powered(configuration(tmp_path, csms.url), csms) as walk:
             await walk.accepted()
             impose_limit(walk, 9.0)
@@ -665,7 +667,7 @@ async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely
     """K12.FR.02, K13.FR.02: a CSMS that is silent about it has perhaps not heard of it."""
     rows = variables(OCPPCommCtrlr__OfflineThreshold=60)
     async with running_csms() as csms:
-        csms.answers["NotifyChargingLimit"] = csms.answers["ClearedChargingLimit"] = lambda _: NEVER
+        csms.answers["NotifyChargingLimit"] = csms.answers["ClearedChargingLimit"] = lambda _: NO_ANSWER
         async with powered(configuration(tmp_path, csms.url, variable=rows), csms) as walk:
             await walk.accepted()
             impose_limit(walk, 9.0)
@@ -696,7 +698,7 @@ async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have
     ):
         await walk.accepted()
         if not answered:
-            csms.answers["NotifyChargingLimit"] = lambda _: NEVER
+            csms.answers["NotifyChargingLimit"] = lambda _: NO_ANSWER
         await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
         await walk.until(lambda: csms.received("NotifyChargingLimit"))
         await walk.application.cut_power()

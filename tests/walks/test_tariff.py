@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S
-from tests.csms import NEVER, Csms
+from tests.csms import NO_ANSWER, Csms
 from tests.walk import CARD, configuration, powered, walking
 from tests.walks.house import GRID, House
 from tests.walks.steps import event, request_start, transaction_id, tx_points, variables
@@ -353,7 +353,7 @@ async def test_the_owners_bill_is_no_total_while_the_one_of_the_csms_may_come(tm
     csms = csms_adding()
     async with walking(tmp_path, csms, prices=PRICES) as walk, visiting(walk) as api:
         await start_charge(api)
-        csms.answers["TransactionEvent"] = lambda _: NEVER
+        csms.answers["TransactionEvent"] = lambda _: NO_ANSWER
         await api.post("/api/evses/1/stop")
         await api.advance(10)
         assert (await api.evse())["cost"]["final"] is False

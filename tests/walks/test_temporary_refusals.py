@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from station.core.model import Fault
-from tests.csms import Answer, Csms, Payload, Refuse
+from tests.csms import Answer, CallErrorAnswer, Csms, Payload
 from tests.walk import Walk, walking
 from tests.walks.reservations import ends, pending, reserve
 from tests.walks.steps import statuses, variables
@@ -33,7 +33,7 @@ class Refusals:
             return {}
         self._left -= 1
         self.refused.append(payload)
-        return Refuse(self._code)
+        return CallErrorAnswer(self._code)
 
 
 @PASSING

@@ -27,7 +27,7 @@ def set_clock(walk: Walk, moment: datetime) -> None:
     clock.adjust(moment - clock.now())
 
 
-async def variable(walk: Walk, name: str) -> str:
+async def read_variable(walk: Walk, name: str) -> str:
     """Return a variable of ClockCtrlr, as the CSMS reads it."""
     item = {"component": {"name": "ClockCtrlr"}, "variable": {"name": name}}
     answer = await walk.csms.call("GetVariables", {"getVariableData": [item]})
@@ -51,10 +51,10 @@ async def test_the_zone_of_the_installation_file_holds_until_owner_or_csms_set_a
     async with walking(tmp_path, station=PARIS) as walk, visiting(walk) as api:
         await walk.accepted()
         set_clock(walk, datetime(2026, 7, 1, 12, tzinfo=UTC))
-        assert await variable(walk, "TimeZone") == "Europe/Paris"
+        assert await read_variable(walk, "TimeZone") == "Europe/Paris"
         assert await offset(api) == "+02:00"
         await api.put("/api/time-zone", {"time_zone": "America/St_Johns"})
-        assert await variable(walk, "TimeZone") == "America/St_Johns"
+        assert await read_variable(walk, "TimeZone") == "America/St_Johns"
         assert await offset(api) == "-02:30"
         await walk.application.cut_power()
         await walk.application.restore_power()
@@ -100,9 +100,9 @@ async def test_an_offset_that_the_csms_sets_takes_the_place_of_a_zone_that_shows
         await walk.accepted()
         set_clock(walk, datetime(2026, 7, 1, 12, tzinfo=UTC))
         await walk.set_variable("ClockCtrlr", "TimeOffset", "+02:00")
-        assert await variable(walk, "TimeZone") == "Europe/Paris"
+        assert await read_variable(walk, "TimeZone") == "Europe/Paris"
         await walk.set_variable("ClockCtrlr", "TimeOffset", "-05:00")
-        assert await variable(walk, "TimeZone") == ""
+        assert await read_variable(walk, "TimeZone") == ""
         assert await offset(api) == "-05:00"
         await walk.application.cut_power()
         await walk.application.restore_power()

@@ -52,9 +52,9 @@ class Authority:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _named(name)
+        self._name = _common_name(name)
         self._certificate = (
-            _begun(self._name, self._name, self._key.public_key(), DAY)
+            _certificate_builder(self._name, self._name, self._key.public_key(), DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .add_extension(_usage(signs_certificates=True), critical=True)
@@ -70,7 +70,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
-            _begun(_named(name), self._name, key.public_key(), valid_for)
+            _certificate_builder(_common_name(name), self._name, key.public_key(), valid_for)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(identifier, critical=False)
             .add_extension(_usage(signs_certificates=False), critical=True)
@@ -88,11 +88,11 @@ class Authority:
         return files
 
 
-def _named(name: str) -> x509.Name:
+def _common_name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _begun(
+def _certificate_builder(
     subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, valid_for: timedelta
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)  # the TLS library reads the machine's clock

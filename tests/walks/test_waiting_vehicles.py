@@ -10,7 +10,7 @@ import pytest
 from simulator.vehicle import VehicleModel
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
-from tests.csms import NEVER, Csms
+from tests.csms import NO_ANSWER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import csms_of_one_group, event, present_at, request_start, tx_points, variables
 
@@ -112,7 +112,7 @@ async def test_while_a_reset_waits_for_the_charge_a_card_of_the_group_may_end_it
 async def test_a_second_remote_start_takes_the_evse_that_the_first_has_left(tmp_path: Path) -> None:
     """F01.FR.20, F02.FR.22: while the CSMS is asked about the first one."""
     csms = Csms()
-    csms.answers["Authorize"] = lambda _: NEVER
+    csms.answers["Authorize"] = lambda _: NO_ANSWER
     async with walking(tmp_path, csms, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True), **TWO_EVSES) as walk:
         await walk.accepted()
         answers = [await request_start(walk, evse_id=None, remote_start_id=number) for number in (1, 2, 3)]

@@ -18,7 +18,7 @@ UPLOADED = UploadProgress(7, UploadStatus.UPLOADED)
 HOUR_S = 3_600.0
 
 
-class Uploads:
+class LogUploadHarness:
     """A block with a recording link and scripted uploads."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Uploads:
 
 
 async def test_each_status_is_sent_once_in_order_and_settled() -> None:
-    uploads, uploading = Uploads(), UploadProgress(7, UploadStatus.UPLOADING)
+    uploads, uploading = LogUploadHarness(), UploadProgress(7, UploadStatus.UPLOADING)
     async with uploads.reporting(uploading, UPLOADED):
         await uploads.clock.advance(HOUR_S)
     assert uploads.sent == [{"status": "Uploading", "requestId": 7}, {"status": "Uploaded", "requestId": 7}]
@@ -67,7 +67,7 @@ async def test_each_status_is_sent_once_in_order_and_settled() -> None:
 
 
 async def test_the_end_of_an_upload_is_sent_when_the_csms_is_there_again() -> None:
-    uploads = Uploads()
+    uploads = LogUploadHarness()
     uploads.error = LinkLostError("not connected to the CSMS")
     async with uploads.reporting(UPLOADED):
         await uploads.clock.advance(HOUR_S / 2)
@@ -78,7 +78,7 @@ async def test_the_end_of_an_upload_is_sent_when_the_csms_is_there_again() -> No
 
 
 async def test_after_an_hour_without_an_answer_it_is_given_up() -> None:
-    uploads = Uploads()
+    uploads = LogUploadHarness()
     uploads.error = LinkLostError("not connected to the CSMS")
     async with uploads.reporting(UPLOADED):
         await uploads.clock.advance(HOUR_S - 10.0)
@@ -88,7 +88,7 @@ async def test_after_an_hour_without_an_answer_it_is_given_up() -> None:
 
 
 async def test_what_the_csms_refuses_is_not_sent_again() -> None:
-    uploads = Uploads()
+    uploads = LogUploadHarness()
     uploads.error = CallRefusedError("NotSupported", "")
     async with uploads.reporting(UPLOADED):
         await uploads.clock.advance(HOUR_S)

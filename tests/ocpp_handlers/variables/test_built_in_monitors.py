@@ -21,7 +21,7 @@ async def test_each_is_on_a_variable_that_changes_and_has_an_id_of_its_own(tmp_p
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], grid=GRID) as walk:
         built_in = built_in_monitors(walk.parts.station.evses.values())
         all_monitors = [*built_in.monitors, *(notification.monitor for notification in built_in.notifications)]
-        model = MonitoredModel(walk.model, walk.application.auxiliary)
+        model = MonitoredModel(walk.device_model, walk.application.auxiliary)
         for monitor in all_monitors:
             found = model.find(monitor.address)
             if monitor.address.component in NOT_FITTED:

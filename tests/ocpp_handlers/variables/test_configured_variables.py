@@ -223,7 +223,7 @@ async def test_a_bound_that_the_program_enforces_cannot_be_overridden(
     ]
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
-        model = walk.model
+        model = walk.device_model
         for component, name, instance in places:
             assert f"variable {component}.{name} is fixed by the program" in caplog.text
             variable = model.find(Component(component), name, instance)
@@ -241,7 +241,7 @@ async def test_a_variable_that_equals_its_maximum_is_fixed_or_enforced(tmp_path:
         await walk.accepted()
         bounds = [
             variable
-            for variable in walk.model
+            for variable in walk.device_model
             if variable.description.maximum is not None and variable.read() == str(variable.description.maximum)
         ]
         assert len(bounds) > 10

@@ -39,7 +39,7 @@ async def model(tmp_path: Path) -> AsyncGenerator[DeviceModel]:
     """The model of a station with two EVSEs, connected to a CSMS."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
-        yield walk.model
+        yield walk.device_model
 
 
 def _required(rows: list[Published]) -> list[Published]:

@@ -29,7 +29,7 @@ def report(*variables: dict[str, Any]) -> dict[str, Any]:
     return {"requestId": 1, "generatedAt": "2026-05-01T10:00:00Z", "seqNo": 0, "reportData": list(variables)}
 
 
-class Outgoing:
+class OutgoingHarness:
     """Frames that are written, and what is reported."""
 
     def __init__(self) -> None:
@@ -53,14 +53,14 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_valid_message_is_written_and_nothing_reported(caplog: pytest.LogCaptureFixture) -> None:
-    outgoing = Outgoing()
+    outgoing = OutgoingHarness()
     assert outgoing.call("NotifyReport", report(VARIABLE)) == [2, "1", "NotifyReport", report(VARIABLE)]
     assert outgoing.result("ClearCache", {"status": "Accepted"}) == [3, "1", {"status": "Accepted"}]
     assert (outgoing.reported, lines(caplog)) == ([], [])
 
 
 def test_fields_that_the_schema_does_not_have_are_cut_wherever_they_are(caplog: pytest.LogCaptureFixture) -> None:
-    outgoing, request = Outgoing(), report(VARIABLE, copy.deepcopy(VARIABLE))
+    outgoing, request = OutgoingHarness(), report(VARIABLE, copy.deepcopy(VARIABLE))
     request["colour"] = SECRET
     request["reportData"][1]["component"]["evse"]["phase"] = {"idToken": SECRET}
     request["reportData"][1]["variableAttribute"][0]["hint"] = [SECRET]
@@ -76,7 +76,7 @@ def test_fields_that_the_schema_does_not_have_are_cut_wherever_they_are(caplog: 
 
 
 def test_a_field_too_many_of_a_response_is_cut(caplog: pytest.LogCaptureFixture) -> None:
-    outgoing, info = Outgoing(), {"reasonCode": "x", "detail": SECRET}
+    outgoing, info = OutgoingHarness(), {"reasonCode": "x", "detail": SECRET}
     assert outgoing.result("ClearCache", {"status": "Rejected", "statusInfo": info})[2] == {
         "status": "Rejected", "statusInfo": {"reasonCode": "x"},
     }  # fmt: skip
@@ -86,7 +86,7 @@ def test_a_field_too_many_of_a_response_is_cut(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_flood_of_fields_too_many_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    outgoing = Outgoing()
+    outgoing = OutgoingHarness()
     rows = [{**VARIABLE, "hint": number} for number in range(500)]
     assert outgoing.call("NotifyReport", report(*rows[:90]))[3] == report(*[VARIABLE] * 90)
     assert len(lines(caplog)) == 11
@@ -110,7 +110,7 @@ def test_a_flood_of_fields_too_many_does_not_flood_the_log(caplog: pytest.LogCap
 def test_a_request_that_is_invalid_otherwise_is_not_sent(
     caplog: pytest.LogCaptureFixture, request_: Any, problem: str
 ) -> None:
-    outgoing = Outgoing()
+    outgoing = OutgoingHarness()
     with pytest.raises(InvalidRequestError, match="NotifyReport was not sent") as refused:
         outgoing.call("NotifyReport", request_)
     assert SECRET not in str(refused.value)
@@ -120,7 +120,7 @@ def test_a_request_that_is_invalid_otherwise_is_not_sent(
 
 
 def test_an_action_that_the_edition_does_not_have_is_not_sent() -> None:
-    outgoing = Outgoing()
+    outgoing = OutgoingHarness()
     with pytest.raises(InvalidRequestError, match=r"OCPP 2\.0\.1 has no such action"):
         outgoing.call("NotifyPriorityCharging", {"transactionId": "1", "activated": True})
     assert outgoing.reported == [InvalidMessage("NotifyPriorityCharging", sent=False)]
@@ -129,7 +129,7 @@ def test_an_action_that_the_edition_does_not_have_is_not_sent() -> None:
 def test_an_invalid_request_is_refused_for_good() -> None:
     """So that its sender sees 'no answer' and does not send it again."""
     with pytest.raises(CallRefusedError) as refused:
-        Outgoing().call("Heartbeat", None)
+        OutgoingHarness().call("Heartbeat", None)
     assert not refused.value.temporary
 
 
@@ -137,7 +137,7 @@ def test_an_invalid_request_is_refused_for_good() -> None:
 def test_a_response_that_is_invalid_otherwise_becomes_an_internal_error(
     caplog: pytest.LogCaptureFixture, response: object
 ) -> None:
-    outgoing = Outgoing()
+    outgoing = OutgoingHarness()
     assert outgoing.result("ClearCache", response) == CallError(
         "1", "InternalError", "ClearCache failed with an internal error"
     )

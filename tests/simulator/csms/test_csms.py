@@ -23,7 +23,7 @@ NOW = "2026-03-01T12:00:00Z"
 
 
 @asynccontextmanager
-async def station(csms: DemoCsms, identity: str = "S-1") -> AsyncGenerator[ClientConnection]:
+async def station_connection(csms: DemoCsms, identity: str = "S-1") -> AsyncGenerator[ClientConnection]:
     """A station's end of a websocket."""
     async with connect(f"{csms.url}/{identity}", subprotocols=[Subprotocol("ocpp2.0.1")]) as websocket:
         assert websocket.subprotocol == "ocpp2.0.1"
@@ -61,7 +61,7 @@ def event(kind: str, seq_no: int, context: str | None = None, **sample: object) 
 @pytest.mark.parametrize(("card", "status"), [*REFUSED_CARDS.items(), ("04A3B2C1D5E680", "Accepted")])
 async def test_cards_are_accepted_but_for_the_refused_ones_in_any_spelling(card: str, status: str) -> None:
     id_token = {"idToken": card.lower(), "type": "ISO14443"}
-    async with running_csms() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station_connection(csms) as websocket:
         answer = await send_frame(websocket, [2, "a", "Authorize", {"idToken": id_token}])
         assert answer == [3, "a", {"idTokenInfo": {"status": status}}]
         begun = event("Started", 0)
@@ -91,7 +91,7 @@ async def test_a_wrong_frame_is_answered_with_an_error_and_the_next_one_is_serve
     text: str | bytes, message_id: str, code: str
 ) -> None:
     """Part 4 §4.2.3."""
-    async with running_csms() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station_connection(csms) as websocket:
         assert (await send_frame(websocket, text))[:3] == [4, message_id, code]
         assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
@@ -100,13 +100,13 @@ async def test_a_wrong_frame_is_answered_with_an_error_and_the_next_one_is_serve
     "text", ['[3, "x"]', '[3, "nobody asked", {}]', '[4, "x", "GenericError", "", {}]', '[4, "x"]']
 )
 async def test_an_answer_that_nobody_waits_for_is_let_pass(text: str) -> None:
-    async with running_csms() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station_connection(csms) as websocket:
         await websocket.send(text)
         assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
 
 async def test_a_transaction_costs_what_lies_between_its_registers_and_a_repetition_adds_nothing() -> None:
-    async with running_csms() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station_connection(csms) as websocket:
         await send_frame(websocket, event("Started", 0, "Transaction.Begin", value=1500.0))
         for _ in range(2):
             await send_frame(websocket, event("Updated", 2, "Sample.Periodic", value=9999.0))
@@ -122,7 +122,7 @@ async def test_a_transaction_costs_what_lies_between_its_registers_and_a_repetit
 
 async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended() -> None:
     async with running_csms() as csms:
-        async with station(csms) as websocket:
+        async with station_connection(csms) as websocket:
             await send_frame(websocket, [2, "h", "Heartbeat", {}])
             assert csms.stations == ["S-1"]
             csms.cut_network()
@@ -131,12 +131,12 @@ async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended
         with pytest.raises(InvalidStatus):
             await connect(csms.url, subprotocols=[Subprotocol("ocpp2.0.1")])
         csms.restore_network()
-        async with station(csms) as websocket:
+        async with station_connection(csms) as websocket:
             assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
 
 async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
-    async with running_csms() as csms, station(csms) as websocket:
+    async with running_csms() as csms, station_connection(csms) as websocket:
         await send_frame(websocket, [2, "h", "Heartbeat", {}])
         for status in ("Accepted", "Rejected"):
             asking = asyncio.create_task(csms.set_current_limit("S-1", "t", 10.0))
@@ -158,7 +158,7 @@ async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
 # The time of the station
 
 
-def status(at: str) -> list[Any]:
+def status_notification_frame(at: str) -> list[Any]:
     """A StatusNotification of this moment."""
     notification = {"timestamp": at, "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
     return [2, "s", "StatusNotification", notification]
@@ -190,22 +190,22 @@ CLOSE = timedelta(seconds=60)
 
 
 async def test_stations_are_told_real_time_unless_their_own_is_wanted() -> None:
-    async with running_csms() as csms, station(csms) as websocket:
-        await send_frame(websocket, status("2031-05-01T08:00:00Z"))
+    async with running_csms() as csms, station_connection(csms) as websocket:
+        await send_frame(websocket, status_notification_frame("2031-05-01T08:00:00Z"))
         assert abs(await csms_time(websocket, HEARTBEAT) - machine_time()) < CLOSE
 
 
 async def test_each_station_is_told_the_newest_of_its_own_timestamps_and_what_has_passed_since() -> None:
     may = datetime(2031, 5, 1, 8, tzinfo=UTC)
     async with DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms:
-        async with station(csms) as websocket, station(csms, "S-2") as other_station:
+        async with station_connection(csms) as websocket, station_connection(csms, "S-2") as other_station:
             assert abs(await csms_time(websocket, BOOT) - machine_time()) < CLOSE, "nothing was heard yet"
             await answer_clock_request(websocket, None)
-            await send_frame(websocket, status("2031-05-01T08:00:00Z"))
+            await send_frame(websocket, status_notification_frame("2031-05-01T08:00:00Z"))
             first = await csms_time(websocket, HEARTBEAT)
             await answer_clock_request(websocket, None)
             assert may <= first < may + CLOSE
-            await send_frame(websocket, status("2031-05-01T06:00:00Z"))
+            await send_frame(websocket, status_notification_frame("2031-05-01T06:00:00Z"))
             assert first <= await csms_time(websocket, HEARTBEAT) < may + CLOSE, "an old status sets nothing back"
             await answer_clock_request(websocket, None)
             sample = event("Updated", 1, "Sample.Periodic", value=1.0)
@@ -214,7 +214,7 @@ async def test_each_station_is_told_the_newest_of_its_own_timestamps_and_what_ha
             assert await csms_time(websocket, HEARTBEAT) >= may + timedelta(hours=2)
             await answer_clock_request(websocket, None)
             assert abs(await csms_time(other_station, HEARTBEAT) - machine_time()) < CLOSE
-        async with station(csms) as again:
+        async with station_connection(csms) as again:
             assert await csms_time(again, HEARTBEAT) >= may + timedelta(hours=2), "a new connection changes nothing"
 
 
@@ -222,9 +222,9 @@ async def test_after_a_boot_the_station_may_have_another_clock() -> None:
     """What was queued without a link comes before it, and is old."""
     async with (
         DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms,
-        station(csms) as websocket,
+        station_connection(csms) as websocket,
     ):
-        await send_frame(websocket, status("2031-05-01T08:00:00Z"))
+        await send_frame(websocket, status_notification_frame("2031-05-01T08:00:00Z"))
         await csms_time(websocket, BOOT)
         await answer_clock_request(websocket, None)
         queued = event("Ended", 1)
@@ -232,7 +232,7 @@ async def test_after_a_boot_the_station_may_have_another_clock() -> None:
         await send_frame(websocket, queued)
         assert (await csms_time(websocket, HEARTBEAT)).year == 2031
         await answer_clock_request(websocket, None)
-        await send_frame(websocket, status("2030-01-01T00:00:00Z"))
+        await send_frame(websocket, status_notification_frame("2030-01-01T00:00:00Z"))
         assert (await csms_time(websocket, HEARTBEAT)).year == 2030
 
 
@@ -240,7 +240,7 @@ async def test_a_station_without_anything_to_tell_is_asked_for_its_time_after_ea
     """ClockCtrlr.DateTime; simulated time may pass by hours between two heartbeats."""
     async with (
         DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms,
-        station(csms) as websocket,
+        station_connection(csms) as websocket,
     ):
         await csms_time(websocket, HEARTBEAT)
         for shows in ("2031-05-01T08:00:00Z", "2031-05-01T16:00:00Z", "2031-05-01T07:00:00Z"):

@@ -33,7 +33,7 @@ DAY_S = 86_400.0
 YEARS = timedelta(days=14 * 365)
 
 
-class Records:
+class RetentionHarness:
     """A transaction log that is pruned to its retention time."""
 
     def __init__(self, outbox: Outbox, log: TransactionLog, time: TimeQualityMonitor, clock: VirtualClock) -> None:
@@ -59,7 +59,9 @@ class Records:
 
 
 @contextlib.asynccontextmanager
-async def running_retention(path: Path, clock: VirtualClock, source: TimeSource | None) -> AsyncGenerator[Records]:
+async def running_retention(
+    path: Path, clock: VirtualClock, source: TimeSource | None
+) -> AsyncGenerator[RetentionHarness]:
     """One run of the station; `source` sets its clock, None: nothing does."""
     settings = RecordSettings()
     settings.override(RecordSettings.recorded_transactions_days, RETENTION_DAYS)
@@ -75,7 +77,7 @@ async def running_retention(path: Path, clock: VirtualClock, source: TimeSource 
         running = asyncio.create_task(prune(outbox, retention, cache, settings, clock))
         await clock.advance(1.0)
         try:
-            yield Records(outbox, log, time, clock)
+            yield RetentionHarness(outbox, log, time, clock)
         finally:
             running.cancel()
             await asyncio.wait({running})
@@ -88,13 +90,13 @@ async def running_retention(path: Path, clock: VirtualClock, source: TimeSource 
 async def test_records_older_than_the_retention_time_are_deleted_where_a_time_service_holds_the_clock(
     tmp_path: Path, source: TimeSource | None, expected_ids: set[str]
 ) -> None:
-    async with running_retention(tmp_path, fakes.clock(), source) as records:
-        await records.pass_days(2)
-        await records.charge("one")
-        await records.pass_days(RETENTION_DAYS - 1)
-        assert await records.stored_ids() == {"one"}
-        await records.pass_days(3)
-        assert await records.stored_ids() == expected_ids
+    async with running_retention(tmp_path, fakes.clock(), source) as harness:
+        await harness.pass_days(2)
+        await harness.charge("one")
+        await harness.pass_days(RETENTION_DAYS - 1)
+        assert await harness.stored_ids() == {"one"}
+        await harness.pass_days(3)
+        assert await harness.stored_ids() == expected_ids
 
 
 @pytest.mark.parametrize("spoilt", ["x{", "null", "7", '["x", "y", 1]'])
@@ -102,17 +104,17 @@ async def test_where_it_cannot_be_read_when_the_time_was_looked_at_records_are_k
     tmp_path: Path, spoilt: str
 ) -> None:
     clock = fakes.clock()
-    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
-        await records.pass_days(2)
-        await records.charge("one")
-        await records.pass_days(RETENTION_DAYS - 1)
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as harness:
+        await harness.pass_days(2)
+        await harness.charge("one")
+        await harness.pass_days(RETENTION_DAYS - 1)
     async with open_database(tmp_path / "db", clock) as database:
         await save_fact(database, "retention/time", spoilt)
-    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
-        await records.pass_days(RETENTION_DAYS - 1)
-        assert await records.stored_ids() == {"one"}
-        await records.pass_days(3)
-        assert await records.stored_ids() == set()
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as harness:
+        await harness.pass_days(RETENTION_DAYS - 1)
+        assert await harness.stored_ids() == {"one"}
+        await harness.pass_days(3)
+        assert await harness.stored_ids() == set()
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -121,44 +123,44 @@ async def test_a_clock_that_jumps_by_years_deletes_nothing_whoever_vouches_for_i
 ) -> None:
     """Records of then are kept for a whole retention time again, also when the clock is right again."""
     clock = fakes.clock()
-    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
-        await records.pass_days(2)
-        await records.charge("before")
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as harness:
+        await harness.pass_days(2)
+        await harness.charge("before")
         if not restarted:
             clock.adjust(YEARS)
-            records.time.note_time_set(TimeSource.NTP, YEARS)
-            await records.charge("in 2040")
-            await records.pass_days(RETENTION_DAYS - 1)
-            assert await records.stored_ids() == {"before", "in 2040"}
+            harness.time.note_time_set(TimeSource.NTP, YEARS)
+            await harness.charge("in 2040")
+            await harness.pass_days(RETENTION_DAYS - 1)
+            assert await harness.stored_ids() == {"before", "in 2040"}
     if restarted:
         clock.adjust(YEARS)
-    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
-        await records.charge("later")
-        await records.pass_days(1)
-        assert {"before", "later"} <= await records.stored_ids()
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as harness:
+        await harness.charge("later")
+        await harness.pass_days(1)
+        assert {"before", "later"} <= await harness.stored_ids()
         clock.adjust(-YEARS)
-        records.time.note_time_set(TimeSource.NTP, -YEARS)
-        await records.pass_days(RETENTION_DAYS - 1)
-        assert {"before", "later"} <= await records.stored_ids()
+        harness.time.note_time_set(TimeSource.NTP, -YEARS)
+        await harness.pass_days(RETENTION_DAYS - 1)
+        assert {"before", "later"} <= await harness.stored_ids()
 
 
 async def test_after_a_jump_what_is_on_record_goes_once_its_time_has_passed_again(tmp_path: Path) -> None:
     clock = fakes.clock()
-    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
-        await records.pass_days(2)
-        await records.charge("before")
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as harness:
+        await harness.pass_days(2)
+        await harness.charge("before")
         clock.adjust(timedelta(days=60))
-        await records.pass_days(RETENTION_DAYS + 3)
-        assert await records.stored_ids() == set()
-        assert await records.log.newest() == 1
+        await harness.pass_days(RETENTION_DAYS + 3)
+        assert await harness.stored_ids() == set()
+        assert await harness.log.newest() == 1
 
 
 async def test_a_log_from_before_anybody_looked_at_the_time_counts_as_new(tmp_path: Path) -> None:
     """The clock may be years ahead at the first pruning."""
     clock = fakes.clock()
-    async with running_retention(tmp_path, clock, None) as records:
-        await records.charge("old")
+    async with running_retention(tmp_path, clock, None) as harness:
+        await harness.charge("old")
     clock.adjust(YEARS)
-    async with running_retention(tmp_path, clock, TimeSource.NTP) as records:
-        await records.pass_days(RETENTION_DAYS - 1)
-        assert await records.stored_ids() == {"old"}
+    async with running_retention(tmp_path, clock, TimeSource.NTP) as harness:
+        await harness.pass_days(RETENTION_DAYS - 1)
+        assert await harness.stored_ids() == {"old"}

@@ -73,7 +73,7 @@ class LogFixture:
         ]
 
 
-async def correct(
+async def correct_times(
     fixture: LogFixture, transaction_id: str, correction: timedelta, until: datetime, *, begin_is_wrong: bool
 ) -> None:
     """Correct those times of the transaction that the wrong clock gave up to `until`."""
@@ -283,7 +283,7 @@ async def test_a_register_between_two_periods_that_flash_memory_has_spoilt_is_on
             await fixture.log.begin_period("tx", PeriodReading(period, fakes.NOON, register_wh))
         await fixture.database.write(f"UPDATE tariff_readings SET {column} = {spoilt} WHERE period = 'HC'")
         assert [transaction.energy_wh for transaction in await fixture.log.periods("tx")] == [1000.0, None]
-        await correct(fixture, "tx", HOUR, fakes.NOON, begin_is_wrong=True)
+        await correct_times(fixture, "tx", HOUR, fakes.NOON, begin_is_wrong=True)
         assert (await fixture.log.periods("tx"))[0].at == fakes.NOON + HOUR
 
 
@@ -303,7 +303,7 @@ async def test_what_was_recorded_with_a_wrong_clock_is_moved_and_nothing_else(tm
         await fixture.begin("begun")
         await fixture.log.begin_period("begun", PeriodReading("HC", fakes.NOON, 1000.0))
         await fixture.end("begun", fakes.NOON + 30 * HOUR)
-        await correct(fixture, "begun", 24 * HOUR, fakes.NOON + HOUR, begin_is_wrong=True)
+        await correct_times(fixture, "begun", 24 * HOUR, fakes.NOON + HOUR, begin_is_wrong=True)
         found = await fixture.log.get("begun")
         assert found is not None
         assert (found.began_at, found.ended_at) == (fakes.NOON + 24 * HOUR, fakes.NOON + 30 * HOUR)
@@ -312,11 +312,11 @@ async def test_what_was_recorded_with_a_wrong_clock_is_moved_and_nothing_else(tm
         assert [transaction.at for transaction in await fixture.log.periods("begun")] == [fakes.NOON + 24 * HOUR]
         await fixture.begin("ended")
         await fixture.end("ended", fakes.NOON - 99 * HOUR)
-        await correct(fixture, "ended", 200 * HOUR, fakes.NOON, begin_is_wrong=False)
+        await correct_times(fixture, "ended", 200 * HOUR, fakes.NOON, begin_is_wrong=False)
         found = await fixture.log.get("ended")
         assert found is not None
         assert (found.began_at, found.ended_at) == (fakes.NOON, fakes.NOON + 101 * HOUR)
-        await correct(fixture, "never", HOUR, fakes.NOON, begin_is_wrong=True)
+        await correct_times(fixture, "never", HOUR, fakes.NOON, begin_is_wrong=True)
 
 
 async def test_what_is_older_than_it_is_kept_goes_with_its_periods_and_what_goes_on_stays(tmp_path: Path) -> None:

@@ -92,14 +92,14 @@ def test_settings_that_contradict_each_other_are_refused_by_name(
 def test_an_installer_is_refused_what_the_file_is_refused(
     tmp_path: Path, patch: dict[str, object], sentence: str
 ) -> None:
-    site = SiteSettings(installed(tmp_path), {})
+    site = SiteSettings(configuration_with_grid(tmp_path), {})
     with pytest.raises(SettingsRefusedError) as error:
         site.apply_patch(patch)
     assert sentence in str(error.value)
     assert site.to_json == {}
 
 
-def installed(tmp_path: Path) -> Configuration:
+def configuration_with_grid(tmp_path: Path) -> Configuration:
     source = {"type": "p1", "device": "/dev/p1"}
     order = {"type": "dry-contact", "polarity": "open-dims", "line": 1}
     return Configuration.from_tree(
@@ -114,7 +114,7 @@ def installed(tmp_path: Path) -> Configuration:
 def test_a_safe_current_that_an_earlier_version_has_stored_is_lowered_and_the_rest_stays_in_force(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    configuration = installed(tmp_path)
+    configuration = configuration_with_grid(tmp_path)
     configuration.station.storage.mkdir()
     stored = {"grid": {"safe_current_a": 32.0, "max_current_a": 16.0}, "csms": {"url": "ws://csms.example/"}}
     (configuration.station.storage / "site-settings.json").write_text(json.dumps(stored), encoding="utf-8")

@@ -21,7 +21,7 @@ def boot(folder: Path) -> SimulatedUpdater:
     return SimulatedUpdater(folder, SystemClock(), install_s=0.0)
 
 
-def written(path: Path, content: bytes) -> Path:
+def write_file(path: Path, content: bytes) -> Path:
     """A file of that content."""
     path.write_bytes(content)
     return path
@@ -31,7 +31,7 @@ async def test_what_is_installed_runs_from_the_next_boot_on(tmp_path: Path) -> N
     folder = tmp_path / "slots"
     updater = boot(folder)
     assert updater.version is None
-    await updater.install(written(tmp_path / "image", image("1.1")))
+    await updater.install(write_file(tmp_path / "image", image("1.1")))
     assert boot(folder).version is None  # a boot before the activation
     assert await updater.activation() is ActivationResult.NOT_YET
     await updater.activate()
@@ -45,7 +45,7 @@ async def test_the_running_slot_is_never_written(tmp_path: Path) -> None:
     for version in ("1.1", "1.2", "1.3"):
         before = boot(folder)
         running = {path: path.read_bytes() for path in folder.glob("slot-*.bin")}
-        await before.install(written(tmp_path / "image", image(version)))
+        await before.install(write_file(tmp_path / "image", image(version)))
         changed = {path for path in folder.glob("slot-*.bin") if running.get(path) != path.read_bytes()}
         assert len(changed) == 1
         await before.activate()
@@ -56,10 +56,10 @@ async def test_the_running_slot_is_never_written(tmp_path: Path) -> None:
 async def test_a_trial_that_fails_leaves_what_ran_before(tmp_path: Path, boots: int) -> None:
     folder = tmp_path / "slots"
     good = boot(folder)
-    await good.install(written(tmp_path / "image", image("1.1")))
+    await good.install(write_file(tmp_path / "image", image("1.1")))
     await good.activate()
     running = boot(folder)
-    await running.install(written(tmp_path / "image", image("1.2", boots=False)))
+    await running.install(write_file(tmp_path / "image", image("1.2", boots=False)))
     await running.activate()
     for _ in range(boots):
         booted = boot(folder)
@@ -69,7 +69,7 @@ async def test_a_trial_that_fails_leaves_what_ran_before(tmp_path: Path, boots: 
 async def test_a_slot_that_went_bad_is_not_booted(tmp_path: Path) -> None:
     folder = tmp_path / "slots"
     updater = boot(folder)
-    await updater.install(written(tmp_path / "image", image("1.1")))
+    await updater.install(write_file(tmp_path / "image", image("1.1")))
     await updater.activate()
     (slot,) = folder.glob("slot-*.bin")
     slot.write_bytes(slot.read_bytes()[:-1])
@@ -95,7 +95,7 @@ async def test_a_slot_that_went_bad_is_not_booted(tmp_path: Path) -> None:
 async def test_what_is_no_intact_image_is_not_installed(tmp_path: Path, content: bytes) -> None:
     updater = boot(tmp_path / "slots")
     with pytest.raises(ImageError):
-        await updater.install(written(tmp_path / "image", content))
+        await updater.install(write_file(tmp_path / "image", content))
     with pytest.raises(InstallError):
         await updater.activate()
 
@@ -106,31 +106,33 @@ async def test_an_image_that_is_gone_is_not_installed(tmp_path: Path) -> None:
         await updater.install(tmp_path / "image")
 
 
-def python(text: str) -> tuple[str, ...]:
+def python_command(text: str) -> tuple[str, ...]:
     """A command that runs a line of Python."""
     return (sys.executable, "-c", text)
 
 
 async def test_the_command_gets_the_image_and_its_failure_is_told(tmp_path: Path) -> None:
     copied = tmp_path / "copied"
-    source = written(tmp_path / "image", b"firmware")
-    copy = python(f"import shutil, sys; shutil.copy(sys.argv[1], {str(copied)!r})")
+    source = write_file(tmp_path / "image", b"firmware")
+    copy = python_command(f"import shutil, sys; shutil.copy(sys.argv[1], {str(copied)!r})")
     await CommandUpdater(UpdaterCommands(copy), tmp_path, SystemClock()).install(source)
     assert copied.read_bytes() == b"firmware"
-    refuse = python("import sys; print('not for this station', file=sys.stderr); sys.exit(65)")
+    refuse = python_command("import sys; print('not for this station', file=sys.stderr); sys.exit(65)")
     with pytest.raises(ImageError, match="not for this station"):
         await CommandUpdater(UpdaterCommands(refuse), tmp_path, SystemClock()).install(source)
     with pytest.raises(InstallError, match="status 3"):
-        await CommandUpdater(UpdaterCommands(python("raise SystemExit(3)")), tmp_path, SystemClock()).install(source)
+        await CommandUpdater(UpdaterCommands(python_command("raise SystemExit(3)")), tmp_path, SystemClock()).install(
+            source
+        )
     with pytest.raises(InstallError, match="cannot be started"):
         await CommandUpdater(UpdaterCommands(("/nowhere",)), tmp_path, SystemClock()).install(source)
-    slow = UpdaterCommands(python("import signal; signal.pause()"), timeout_s=0.2)
+    slow = UpdaterCommands(python_command("import signal; signal.pause()"), timeout_s=0.2)
     with pytest.raises(InstallError, match="longer than"):
         await CommandUpdater(slow, tmp_path, SystemClock()).install(source)
 
 
 async def test_a_command_that_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
-    source = written(tmp_path / "image", b"firmware")
+    source = write_file(tmp_path / "image", b"firmware")
     slow = UpdaterCommands(("/bin/sh", "-c", "sleep 300; true"), timeout_s=0.2)
     async with asyncio.timeout(PATIENCE_S):  # sooner than the sleep ends
         with pytest.raises(InstallError, match="longer than"):
@@ -139,7 +141,7 @@ async def test_a_command_that_takes_too_long_ends_with_all_that_it_started(tmp_p
 
 async def test_a_command_has_ended_although_what_it_started_lives_on(tmp_path: Path) -> None:
     """As one that lets the machine reboot a moment later."""
-    source = written(tmp_path / "image", b"firmware")
+    source = write_file(tmp_path / "image", b"firmware")
     leaving = ("/bin/sh", "-c", "sleep 60 & echo said >&2; exit $0")
     await CommandUpdater(UpdaterCommands((*leaving, "0"), timeout_s=30.0), tmp_path, SystemClock()).install(source)
     with pytest.raises(InstallError, match="status 3: said"):
@@ -148,8 +150,8 @@ async def test_a_command_has_ended_although_what_it_started_lives_on(tmp_path: P
 
 async def test_commands_tell_whether_the_new_firmware_runs(tmp_path: Path) -> None:
     """Each start of the program has an installer of its own; the mark on disk goes from one to the next."""
-    clock, source = SystemClock(), written(tmp_path / "image", b"firmware")
-    fine, bad = python(""), python("raise SystemExit(1)")
+    clock, source = SystemClock(), write_file(tmp_path / "image", b"firmware")
+    fine, bad = python_command(""), python_command("raise SystemExit(1)")
     for confirm, outcome in (
         ((), ActivationResult.RUNNING),
         (fine, ActivationResult.RUNNING),

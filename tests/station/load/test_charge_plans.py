@@ -21,7 +21,7 @@ NIGHT = ChargePlan(TariffMode.OFF_PEAK, time(7, 30), 20_000.0)
 NO_PEAKS = ChargePlan(TariffMode.AVOID_PEAKS)
 
 
-async def loaded(database: Database) -> ChargePlans:
+async def load_charge_plans(database: Database) -> ChargePlans:
     """The plans of two EVSEs, as after a restart."""
     settings = ChargePlanSettings(SettingsTable(database))
     await SettingGroups((settings,)).load(SettingsTable(database))
@@ -32,20 +32,20 @@ async def loaded(database: Database) -> ChargePlans:
 
 async def test_an_evse_has_its_own_plan_or_that_of_all_also_after_a_restart(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        plans = await loaded(database)
+        plans = await load_charge_plans(database)
         assert plans.of(1) == plans.of(2) == ChargePlan()
         await plans.change(None, NO_PEAKS)
         await plans.change(2, NIGHT)
-        for known in (plans, await loaded(database)):
+        for known in (plans, await load_charge_plans(database)):
             assert (known.of(1), known.of(2), known.of_all) == (NO_PEAKS, NIGHT, NO_PEAKS)
 
 
 async def test_a_plan_for_all_ends_those_of_single_evses(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        plans = await loaded(database)
+        plans = await load_charge_plans(database)
         await plans.change(2, NIGHT)
         await plans.change(None, NO_PEAKS)
-        for known in (plans, await loaded(database)):
+        for known in (plans, await load_charge_plans(database)):
             assert (known.of(1), known.of(2)) == (NO_PEAKS, NO_PEAKS)
 
 
@@ -67,7 +67,7 @@ async def test_a_plan_for_all_ends_those_of_single_evses(tmp_path: Path) -> None
 async def test_a_plan_that_cannot_be_read_does_not_apply_and_is_listed(tmp_path: Path, text: str) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         await FactStore(database, "charge-plan").save("1", text)
-        plans = await loaded(database)
+        plans = await load_charge_plans(database)
         assert plans.of(1) == ChargePlan()
         assert [str(row.address) for row in database.unreadable.all()] == ["facts charge-plan/1"]
 
@@ -75,9 +75,9 @@ async def test_a_plan_that_cannot_be_read_does_not_apply_and_is_listed(tmp_path:
 async def test_a_plan_for_all_also_ends_those_of_evses_that_are_not_installed_now(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         facts = FactStore(database, "charge-plan")
-        await (await loaded(database)).change(2, NIGHT)
+        await (await load_charge_plans(database)).change(2, NIGHT)
         await facts.save("7", '{"mode": "off-peak"}')
-        plans = await loaded(database)
+        plans = await load_charge_plans(database)
         assert database.unreadable.all() == [], "it is no damaged row"
         await plans.forget_own()
         assert await facts.load() == {}
@@ -87,7 +87,7 @@ async def test_a_plan_that_cannot_be_stored_does_not_apply_and_one_that_cannot_b
     tmp_path: Path,
 ) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        plans = await loaded(database)
+        plans = await load_charge_plans(database)
         await plans.change(2, NIGHT)
         await database.rows("PRAGMA query_only=1")
         with pytest.raises(StorageError):
@@ -97,4 +97,4 @@ async def test_a_plan_that_cannot_be_stored_does_not_apply_and_one_that_cannot_b
         assert (plans.of(1), plans.of(2)) == (ChargePlan(), NIGHT)
         await database.rows("PRAGMA query_only=0")
         await plans.forget_own()
-        assert (await loaded(database)).of(2) == plans.of(2) == ChargePlan()
+        assert (await load_charge_plans(database)).of(2) == plans.of(2) == ChargePlan()

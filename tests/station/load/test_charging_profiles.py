@@ -105,7 +105,7 @@ async def test_what_came_with_a_start_counts_before_its_transaction_begins(tmp_p
         assert profiles.transaction_of(1, None) is None
 
 
-def of_day(day: int) -> ChargingProfile:
+def profile_of_day(day: int) -> ChargingProfile:
     """A profile of a past day; of odd days it ends by its duration, of even days by its validity."""
     at = fakes.NOON - timedelta(days=MAX_PROFILES - day)
     hour, periods = timedelta(hours=1), (SchedulePeriod(0, 6_900.0),)
@@ -123,18 +123,18 @@ NEW = ChargingProfile(
 async def test_what_is_over_is_replaced_at_its_place_in_the_stack_when_the_new_one_is_installed(tmp_path: Path) -> None:
     """A CSMS that sends a profile each day and clears none is not refused some day."""
     async with opened(tmp_path) as (profiles, database):
-        await profiles.install(of_day(7))
-        await profiles.install(of_day(9))
+        await profiles.install(profile_of_day(7))
+        await profiles.install(profile_of_day(9))
         assert profiles.refusal(NEW, None) is None
         assert len(profiles.store.all()) == 2, "a question takes nothing away"
         await profiles.install(NEW)
-        assert profiles.store.all() == (of_day(9), NEW)
+        assert profiles.store.all() == (profile_of_day(9), NEW)
         assert await database.rows("SELECT id FROM charging_profiles ORDER BY id") == [(9,), (NEW.id,)]
 
 
 async def test_what_gives_way_and_what_takes_its_place_are_on_disk_together(tmp_path: Path) -> None:
     """After a power cut between the two the old one, which limits nothing, would take the place of the new one."""
-    old = replace(of_day(7), id=NEW.id + 1)
+    old = replace(profile_of_day(7), id=NEW.id + 1)
     async with opened(tmp_path) as (profiles, database):
         await profiles.install(old)
         await database.rows(
@@ -151,7 +151,7 @@ async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_e
     """K01.FR.10: one without validTo stays until it is replaced, however long its schedule has been over."""
     async with opened(tmp_path) as (profiles, database):
         for day in range(1, MAX_PROFILES + 1):
-            await profiles.install(of_day(day))
+            await profiles.install(profile_of_day(day))
         newcomer = replace(NEW, stack_level=0)
         assert profiles.refusal(newcomer, None) is None
         await profiles.install(newcomer)
@@ -160,7 +160,7 @@ async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_e
         assert {identity for (identity,) in await database.rows("SELECT id FROM charging_profiles")} == left
         for day in range(4, MAX_PROFILES + 1, 2):
             await profiles.clear(ProfileCriteria(profile_ids=[day]))
-            await profiles.install(replace(of_day(day), valid_to=None))
+            await profiles.install(replace(profile_of_day(day), valid_to=None))
         refusal = profiles.refusal(replace(NEW, id=1001, evse_id=1, stack_level=2), None)
         assert refusal is not None
         assert refusal.reason_code == "TooManyElements"
@@ -169,7 +169,7 @@ async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_e
 async def test_a_profile_that_is_refused_as_a_duplicate_takes_nothing_away(tmp_path: Path) -> None:
     """K01.FR.52, K09.FR.06: what is over stays installed, and is reported."""
     async with opened(tmp_path) as (profiles, database):
-        installed = [of_day(7), of_day(8), replace(of_day(9), evse_id=1)]
+        installed = [profile_of_day(7), profile_of_day(8), replace(profile_of_day(9), evse_id=1)]
         for profile in installed:
             await profiles.install(profile)
         for newcomer in (replace(NEW, evse_id=1), replace(NEW, stack_level=9)):
@@ -183,9 +183,9 @@ async def test_a_profile_that_is_refused_as_a_duplicate_takes_nothing_away(tmp_p
 
 async def test_what_may_still_limit_makes_no_room(tmp_path: Path) -> None:
     async with opened(tmp_path) as (profiles, _):
-        begins = replace(of_day(1), schedule=replace(NEW.schedule, duration_s=3600))
-        daily = replace(of_day(3), kind=Kind.RECURRING, recurrency=Recurrency.DAILY)
-        relative = replace(of_day(5), kind=Kind.RELATIVE, schedule=replace(SCHEDULE, starts_at=None))
+        begins = replace(profile_of_day(1), schedule=replace(NEW.schedule, duration_s=3600))
+        daily = replace(profile_of_day(3), kind=Kind.RECURRING, recurrency=Recurrency.DAILY)
+        relative = replace(profile_of_day(5), kind=Kind.RELATIVE, schedule=replace(SCHEDULE, starts_at=None))
         for profile in (begins, daily, relative):
             await profiles.install(profile)
             refusal = profiles.refusal(replace(NEW, stack_level=profile.stack_level), None)

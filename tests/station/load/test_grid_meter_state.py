@@ -44,8 +44,8 @@ class Run:
         self.left = StoredMeterState()
         """the state that the previous run stored"""
 
-    async def receive(self, seconds: int, sample: GridSample | None = None) -> None:
-        """Run for some seconds and receive a copy of `sample` each second; None: the meter is silent."""
+    async def run_for(self, seconds: int, sample: GridSample | None = None) -> None:
+        """Run from the stored state, receiving a copy of `sample` each second; None: the meter is silent."""
         self.left = await self.store.load()
         monitor = ConnectionMonitor(self.clock, GridConnection(3, 16.0, 32.0), self.left)
         writing = asyncio.create_task(self.store.run())
@@ -86,21 +86,21 @@ async def test_a_first_start_remembers_nothing(tmp_path: Path) -> None:
 
 async def test_a_fuse_and_a_cut_off_power_are_known_after_a_start(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).receive(2, sample_with_limits(10.0, 9000.0))
+        await Run(clock, facts).run_for(2, sample_with_limits(10.0, 9000.0))
         assert await stored_state(clock, facts) == StoredMeterState(ReportedLimits(fuse_a=10.0, cut_off_va=9000.0))
 
 
 async def test_what_a_meter_of_another_type_has_left_does_not_limit(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).receive(20, sample_with_limits(10.0))
-        await Run(clock, facts).receive(20)
+        await Run(clock, facts).run_for(20, sample_with_limits(10.0))
+        await Run(clock, facts).run_for(20)
         assert await stored_state(clock, facts, "linky") == StoredMeterState()
 
 
 async def test_a_meter_that_reports_until_the_end_is_not_silent_at_the_next_start(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).receive(20)
-        await Run(clock, facts).receive(70, sample_with_limits())
+        await Run(clock, facts).run_for(20)
+        await Run(clock, facts).run_for(70, sample_with_limits())
         await clock.advance(36_000)
         assert (await stored_state(clock, facts)).silent_s == 0.0
 
@@ -108,7 +108,7 @@ async def test_a_meter_that_reports_until_the_end_is_not_silent_at_the_next_star
 async def test_repeated_starts_beside_a_silent_meter_add_up(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
         for _ in range(40):
-            await Run(clock, facts).receive(20)
+            await Run(clock, facts).run_for(20)
             await clock.advance(5)
         assert (await stored_state(clock, facts)).silent_s >= 40 * 25 - 10
 
@@ -116,7 +116,7 @@ async def test_repeated_starts_beside_a_silent_meter_add_up(tmp_path: Path) -> N
 async def test_repeated_starts_add_up_also_with_a_clock_that_starts_at_the_same_time_again(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
         for _ in range(150):
-            await Run(clock, facts).receive(8)
+            await Run(clock, facts).run_for(8)
             clock.adjust(fakes.NOON - clock.now())
         assert (await stored_state(clock, facts)).silent_s >= 600.0
 
@@ -126,19 +126,19 @@ async def test_a_correction_of_the_clock_neither_ends_a_silence_nor_makes_it_lon
     tmp_path: Path, correction: timedelta
 ) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).receive(100)
+        await Run(clock, facts).run_for(100)
         clock.adjust(correction)
         assert 60.0 <= (await stored_state(clock, facts)).silent_s <= 110.0
 
 
 async def test_a_day_of_silence_and_a_meter_that_comes_and_goes_are_written_seldom(tmp_path: Path) -> None:
     async with stored(tmp_path) as (clock, facts):
-        await Run(clock, facts).receive(20_000)
+        await Run(clock, facts).run_for(20_000)
         assert facts.writes <= 60
         assert (await stored_state(clock, facts)).silent_s >= 18_000.0
         facts.writes = 0
         for second in range(300):
-            await Run(clock, facts).receive(1, sample_with_limits(10.0 if second % 2 else None))
+            await Run(clock, facts).run_for(1, sample_with_limits(10.0 if second % 2 else None))
         assert facts.writes <= 700
     assert LONGEST_S >= 20_000.0
 

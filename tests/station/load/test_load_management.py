@@ -180,7 +180,7 @@ async def test_another_source_of_the_same_limit_is_logged_as_the_reason_at_once(
             assert caplog.messages[-1] == f"EVSE 1 may draw 10.0 A: user, the owner's limit ({by})"
 
 
-def default(limit_a: float) -> ChargingProfile:
+def tx_default_profile(limit_a: float) -> ChargingProfile:
     """The TxDefaultProfile of the station."""
     schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, limit_a),), starts_at=fakes.clock().now() - timedelta(days=1))
     return ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
@@ -208,7 +208,7 @@ async def decisions_without_meter(path: Path) -> AsyncGenerator[tuple[EvseFixtur
 
 async def install(fixture: EvseFixture, load: LoadManagement, limit_a: float) -> None:
     """Install a TxDefaultProfile as the CSMS does, and let the station react at once."""
-    load.profiles.store.install(default(limit_a))
+    load.profiles.store.install(tx_default_profile(limit_a))
     load.decisions.note_profiles_changed()
     await fixture.clock.advance(0)
 

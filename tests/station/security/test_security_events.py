@@ -23,28 +23,28 @@ _PAGE_BYTES = 4096
 """of the database file"""
 
 
-class FullDisk(Database):
-    """Refuses writes while it is full."""
+class FullDiskDatabase(Database):
+    """A database whose writes fail while `full` is set."""
 
     full = False
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
-        """Refuse, or write."""
+        """Raise while the disk is full, else write."""
         if self.full:
             raise StorageError("disk full")
         return await super().write(sql, values)
 
     async def write_together(self, *writes: Statement) -> None:
-        """Refuse, or write."""
+        """Raise while the disk is full, else write."""
         if self.full:
             raise StorageError("disk full")
         await super().write_together(*writes)
 
 
-def full_disk(database: Database, clock: Clock) -> FullDisk:
+def full_disk_database(database: Database, clock: Clock) -> FullDiskDatabase:
     """The same file, on a disk that can be full."""
     connection, reads = database._connection, database._read_connections  # pyright: ignore[reportPrivateUsage]
-    return FullDisk(connection, clock, reads)
+    return FullDiskDatabase(connection, clock, reads)
 
 
 async def test_every_event_is_logged_and_only_critical_ones_wait_for_the_csms(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ async def test_events_are_stored_while_old_ones_cannot_be_deleted(tmp_path: Path
 async def test_a_report_never_fails_and_what_the_disk_refuses_is_saved_later(tmp_path: Path) -> None:
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as opened:
-        database = full_disk(opened, clock)
+        database = full_disk_database(opened, clock)
         events = SecurityEvents(database, clock)
         database.full = True
         await events.report(CRITICAL, "while full")
@@ -114,7 +114,7 @@ async def test_a_report_never_fails_and_what_the_disk_refuses_is_saved_later(tmp
         assert (await events.entries())[0].occurred_at == fakes.NOON
 
 
-async def fill(database: Database, count: int) -> None:
+async def store_events(database: Database, count: int) -> None:
     """Store so many events that are not critical, without the deletion of old ones that a report makes."""
     values = (NOT_CRITICAL.value, fakes.NOON.isoformat(timespec="microseconds"), "stored", 0)
     insert = "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES (?, ?, ?, ?)"
@@ -126,12 +126,12 @@ async def test_the_log_rolls_and_what_waits_stays_longer(tmp_path: Path) -> None
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         events = SecurityEvents(database, fakes.clock())
         await events.report(CRITICAL)
-        await fill(database, MAX_LOG_ENTRIES)
+        await store_events(database, MAX_LOG_ENTRIES)
         for number in range(10):
             await events.report(NOT_CRITICAL, str(number))
         stored = [event.info for event in await events.entries(max_count=2 * MAX_LOG_ENTRIES)]
         assert stored == ["", *["stored"] * (MAX_LOG_ENTRIES - 10), *map(str, range(10))]
-        await fill(database, MAX_UNSENT - MAX_LOG_ENTRIES - 12)
+        await store_events(database, MAX_UNSENT - MAX_LOG_ENTRIES - 12)
         await events.report(NOT_CRITICAL)
         assert await events.oldest() is not None
         await events.report(NOT_CRITICAL)
@@ -166,7 +166,7 @@ async def test_an_event_whose_answer_the_disk_does_not_note_keeps_no_other_waiti
     """Nor is it sent again; it is noted with the next one."""
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
-        disk = full_disk(database, clock)
+        disk = full_disk_database(database, clock)
         events = SecurityEvents(disk, clock)
         for kind in (CRITICAL, SecurityEventType.TAMPER_DETECTION_ACTIVATED):
             await events.report(kind)

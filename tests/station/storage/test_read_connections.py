@@ -26,7 +26,7 @@ ENDLESS = "WITH RECURSIVE endless (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM e
 _MIB = 2**20
 
 
-class Stations:
+class StationDatabases:
     """The databases of several stations of one process."""
 
     def __init__(self, clock: VirtualClock, read_connections: ReadConnections, databases: dict[str, Database]) -> None:
@@ -41,7 +41,9 @@ class Stations:
 
 
 @contextlib.asynccontextmanager
-async def stations(folder: Path, names: str = "a", *, most: int = MAX_CONNECTIONS) -> AsyncGenerator[Stations]:
+async def open_station_databases(
+    folder: Path, names: str = "a", *, most: int = MAX_CONNECTIONS
+) -> AsyncGenerator[StationDatabases]:
     """Open a database for each name, in a folder of its own; each has its name as a fact."""
     clock = fakes.clock()
     read_connections = ReadConnections(clock, most=most)
@@ -55,7 +57,7 @@ async def stations(folder: Path, names: str = "a", *, most: int = MAX_CONNECTION
             }
             for name, database in databases.items():
                 await database.write(WRITE, (name, "x"))
-            yield Stations(clock, read_connections, databases)
+            yield StationDatabases(clock, read_connections, databases)
 
 
 def reading_threads() -> int:
@@ -80,7 +82,11 @@ async def endless_query(database: Database) -> AsyncGenerator[asyncio.Task[objec
 
 
 async def test_events_are_committed_while_a_long_query_runs(tmp_path: Path) -> None:
-    async with stations(tmp_path) as fixture, asyncio.timeout(PATIENCE_S), endless_query(fixture.database) as running:
+    async with (
+        open_station_databases(tmp_path) as fixture,
+        asyncio.timeout(PATIENCE_S),
+        endless_query(fixture.database) as running,
+    ):
         for number in range(20):
             await fixture.database.write(WRITE, (f"fact {number}", "x"))
         assert len(await fixture.database.rows(NAMES)) == 21
@@ -88,7 +94,7 @@ async def test_events_are_committed_while_a_long_query_runs(tmp_path: Path) -> N
 
 
 async def test_a_long_query_sees_what_was_written_or_requested_before_it(tmp_path: Path) -> None:
-    async with stations(tmp_path) as fixture:
+    async with open_station_databases(tmp_path) as fixture:
         assert await fixture.database.long_query(NAMES) == [("a",)]
         async with asyncio.TaskGroup() as group:
             for name in "bcdef":
@@ -107,27 +113,27 @@ async def test_a_new_database_is_read_as_it_is(tmp_path: Path) -> None:
 
 
 async def test_a_read_connection_cannot_write(tmp_path: Path) -> None:
-    async with stations(tmp_path) as fixture:
+    async with open_station_databases(tmp_path) as fixture:
         with pytest.raises(StorageError, match="readonly"):
             await fixture.database.long_query("DELETE FROM facts RETURNING name")
         assert await fixture.database.rows(NAMES) == [("a",)]
 
 
 async def test_a_text_with_invalid_bytes_does_not_fail_the_query(tmp_path: Path) -> None:
-    async with stations(tmp_path) as fixture:
+    async with open_station_databases(tmp_path) as fixture:
         await fixture.database.write("UPDATE facts SET value = CAST(x'61ff' AS TEXT)")
         assert await fixture.database.long_query("SELECT value FROM facts") == [("a\N{REPLACEMENT CHARACTER}",)]
 
 
 async def test_a_query_that_fails_is_a_storage_error_and_the_next_one_succeeds(tmp_path: Path) -> None:
-    async with stations(tmp_path, most=1) as fixture:
+    async with open_station_databases(tmp_path, most=1) as fixture:
         with pytest.raises(StorageError, match="no such table"):
             await fixture.database.long_query("SELECT * FROM nowhere")
         assert await fixture.database.long_query(NAMES) == [("a",)]
 
 
 async def test_a_file_that_cannot_be_opened_is_a_storage_error(tmp_path: Path) -> None:
-    async with stations(tmp_path) as fixture:
+    async with open_station_databases(tmp_path) as fixture:
         folder = tmp_path / "a"
         folder.rename(tmp_path / "moved")
         with pytest.raises(StorageError, match="unable to open"):
@@ -148,7 +154,7 @@ async def test_a_path_is_no_uri_to_be_parsed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("turns", [0, 1, 3, 30])
 async def test_a_query_whose_caller_is_cancelled_makes_room_for_the_next_one(tmp_path: Path, turns: int) -> None:
     """Whether it waits, is opening the file, or is executed."""
-    async with stations(tmp_path, most=1) as fixture, asyncio.timeout(PATIENCE_S):
+    async with open_station_databases(tmp_path, most=1) as fixture, asyncio.timeout(PATIENCE_S):
         for _ in range(3):
             running = asyncio.create_task(fixture.database.long_query(ENDLESS))
             for _ in range(turns):
@@ -161,7 +167,7 @@ async def test_a_query_whose_caller_is_cancelled_makes_room_for_the_next_one(tmp
 
 async def test_stations_share_two_connections_and_take_turns(tmp_path: Path) -> None:
     names = "abcdef"
-    async with stations(tmp_path, names) as fixture, asyncio.timeout(PATIENCE_S):
+    async with open_station_databases(tmp_path, names) as fixture, asyncio.timeout(PATIENCE_S):
         ended: list[str] = []
 
         async def query(name: str) -> None:
@@ -180,14 +186,18 @@ async def test_stations_share_two_connections_and_take_turns(tmp_path: Path) -> 
 
 
 async def test_a_long_query_of_one_station_leaves_the_other_connection_to_all_others(tmp_path: Path) -> None:
-    async with stations(tmp_path, "abc") as fixture, asyncio.timeout(PATIENCE_S), endless_query(fixture.database):
+    async with (
+        open_station_databases(tmp_path, "abc") as fixture,
+        asyncio.timeout(PATIENCE_S),
+        endless_query(fixture.database),
+    ):
         for name in "bcabc":
             assert await fixture.databases[name].long_query(NAMES) == [(name,)]
         await until(lambda: reading_threads() == MAX_CONNECTIONS)
 
 
 async def test_a_third_long_query_waits_until_one_of_two_has_ended(tmp_path: Path) -> None:
-    async with stations(tmp_path, "abc") as fixture, asyncio.timeout(PATIENCE_S):
+    async with open_station_databases(tmp_path, "abc") as fixture, asyncio.timeout(PATIENCE_S):
         async with endless_query(fixture.databases["a"]), endless_query(fixture.databases["b"]):
             waiting = asyncio.create_task(fixture.databases["c"].long_query(NAMES))
             for number in range(20):
@@ -200,7 +210,7 @@ async def test_a_third_long_query_waits_until_one_of_two_has_ended(tmp_path: Pat
 async def test_a_connection_is_opened_for_the_first_query_and_closed_some_seconds_after_the_last(
     tmp_path: Path,
 ) -> None:
-    async with stations(tmp_path) as fixture:
+    async with open_station_databases(tmp_path) as fixture:
         assert reading_threads() == 0
         await fixture.database.long_query(NAMES)
         await fixture.clock.advance(CLOSE_AFTER_S - 1.0)
@@ -214,7 +224,7 @@ async def test_a_connection_is_opened_for_the_first_query_and_closed_some_second
 
 
 async def test_a_query_that_comes_when_the_connection_is_about_to_close_is_answered(tmp_path: Path) -> None:
-    async with stations(tmp_path, most=1) as fixture, asyncio.timeout(PATIENCE_S):
+    async with open_station_databases(tmp_path, most=1) as fixture, asyncio.timeout(PATIENCE_S):
         for turns in range(8):
             await fixture.database.long_query(NAMES)
             closing = asyncio.create_task(fixture.clock.advance(CLOSE_AFTER_S))
@@ -225,7 +235,7 @@ async def test_a_query_that_comes_when_the_connection_is_about_to_close_is_answe
 
 
 async def test_a_database_is_closed_after_its_readers_whose_queries_raise_an_error(tmp_path: Path) -> None:
-    async with stations(tmp_path, "ab", most=1) as fixture, asyncio.timeout(PATIENCE_S):
+    async with open_station_databases(tmp_path, "ab", most=1) as fixture, asyncio.timeout(PATIENCE_S):
         async with contextlib.AsyncExitStack() as stack:
             with DatabaseThread() as thread:
                 database = await stack.enter_async_context(
@@ -267,7 +277,7 @@ async def test_the_log_of_the_database_is_restarted_between_the_pages_of_an_expo
     """A query holds the log only while it reads, so commits beside an export do not make it grow without bound."""
     sample = "INSERT INTO ended_samples (transaction_id, payload) VALUES ('tx', ?)"
     page = "SELECT id, payload FROM ended_samples WHERE id > ? ORDER BY id LIMIT 50"
-    async with stations(tmp_path) as fixture:
+    async with open_station_databases(tmp_path) as fixture:
         after, longest = 0, 0
         for _ in range(60):
             await fixture.database.write_many(sample, [("x" * 4_000,)] * 100)

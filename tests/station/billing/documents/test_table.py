@@ -21,13 +21,13 @@ from tests.fakes import CARD
 from tests.station.billing.documents.documents_data import BILL, transaction
 
 
-def read(text: str) -> list[dict[str, str]]:
+def parse_csv(text: str) -> list[dict[str, str]]:
     """The lines of a table, as a program reads them."""
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def test_a_line_tells_registers_times_and_cost() -> None:
-    (row,) = read(table.csv_heading() + table.csv_rows([transaction()], ZoneInfo("Europe/Paris"), {}))
+    (row,) = parse_csv(table.csv_heading() + table.csv_rows([transaction()], ZoneInfo("Europe/Paris"), {}))
     assert row == {
         "transaction_id": "0d9ad6e6-79f4-4b4b-9d0b-0a3f7a3a8d11",
         "evse": "1",
@@ -57,7 +57,7 @@ def test_a_card_that_the_owner_has_named_is_named() -> None:
     """The number of its holder's card may differ in case."""
     same = transaction(token=CARD.value.lower())
     other = transaction(token="04FFFFFFFFFF80")
-    found = read(table.csv_heading() + table.csv_rows([same, other], UTC, {CARD.key: "=Anna"}))
+    found = parse_csv(table.csv_heading() + table.csv_rows([same, other], UTC, {CARD.key: "=Anna"}))
     assert [row["card_label"] for row in found] == ["'=Anna", ""]
 
 
@@ -65,7 +65,7 @@ def test_what_the_csms_said_that_it_costs_outweighs_the_owners_bill_and_what_spe
     objected = replace(BILL, objection="the register went back")
     charge = transaction(bill=objected, corrected_s=-3600.0)
     stated = transaction(bill=objected, stated_cost=StatedCost(Decimal("9.9"), "CHF"))
-    rows = read(table.csv_heading() + table.csv_rows([charge, stated], UTC, {}))
+    rows = parse_csv(table.csv_heading() + table.csv_rows([charge, stated], UTC, {}))
     assert [(row["cost"], row["cost_told_by"], row["objection"]) for row in rows] == [
         ("", "", "the register went back"),
         ("9.90", "csms", ""),
@@ -77,7 +77,7 @@ def test_what_is_not_known_is_empty() -> None:
     bare = transaction(
         token=None, token_type=None, ended_at=None, stopped_reason=None, charging_s=None, meter_serial=None, bill=None
     )
-    (row,) = read(table.csv_heading() + table.csv_rows([bare], UTC, {}))
+    (row,) = parse_csv(table.csv_heading() + table.csv_rows([bare], UTC, {}))
     for name in ("token", "ended_at", "stopped_reason", "charging_s", "meter_serial", "cost", "cost_told_by"):
         assert row[name] == ""
 
@@ -85,28 +85,28 @@ def test_what_is_not_known_is_empty() -> None:
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
 def test_no_cell_is_a_formula(begins: str) -> None:
     text = table.csv_rows([transaction(meter_serial=f'{begins}HYPERLINK("x")')], UTC, {})
-    (row,) = read(table.csv_heading() + text)
+    (row,) = parse_csv(table.csv_heading() + text)
     assert row["meter_serial"] == f'\'{begins}HYPERLINK("x")'
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_whatever_the_texts_are_a_transaction_is_one_line_and_no_formula(serial: str, reason: str) -> None:
     text = table.csv_heading() + table.csv_rows([transaction(meter_serial=serial, stopped_reason=reason)], UTC, {})
-    (row,) = read(text)
+    (row,) = parse_csv(text)
     assert row["meter_serial"] in {serial, f"'{serial}"}
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row.values())
     assert CARD.value not in text
 
 
 def test_a_key_code_is_not_shown() -> None:
-    (row,) = read(table.csv_heading() + table.csv_rows([transaction(token="1234", token_type="KeyCode")], UTC, {}))
+    (row,) = parse_csv(table.csv_heading() + table.csv_rows([transaction(token="1234", token_type="KeyCode")], UTC, {}))
     assert row["token"] == "…"
 
 
 def test_the_hour_that_the_end_of_summer_time_shows_twice_is_told_apart_by_its_offset() -> None:
     began, ended = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
     charge = transaction(began_at=began, ended_at=ended)
-    (row,) = read(table.csv_heading() + table.csv_rows([charge], ZoneInfo("Europe/Paris"), {}))
+    (row,) = parse_csv(table.csv_heading() + table.csv_rows([charge], ZoneInfo("Europe/Paris"), {}))
     assert (row["began_at"], row["ended_at"]) == ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00")
 
 
@@ -143,6 +143,6 @@ def test_every_column_and_every_word_of_the_table_has_a_text_in_each_language(la
 def test_a_test_session_and_a_charge_without_energy_are_labelled() -> None:
     charge = transaction()
     empty = replace(charge, end=replace(charge.end, energy_wh=charge.begin.energy_wh))
-    rows = read(table.csv_heading() + table.csv_rows([charge, empty, replace(empty, test_session=True)], UTC, {}))
+    rows = parse_csv(table.csv_heading() + table.csv_rows([charge, empty, replace(empty, test_session=True)], UTC, {}))
     assert [row["kind"] for row in rows] == ["charge", "no-energy", "test"]
     assert rows[1]["energy_kwh"] == "0.000"

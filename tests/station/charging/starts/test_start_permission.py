@@ -26,7 +26,7 @@ class StartPermissionFixture:
 
 
 @pytest.fixture
-async def station(tmp_path: Path) -> AsyncGenerator[StartPermissionFixture]:
+async def harness(tmp_path: Path) -> AsyncGenerator[StartPermissionFixture]:
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
         yield StartPermissionFixture(Outbox(database, clock))
@@ -35,31 +35,31 @@ async def station(tmp_path: Path) -> AsyncGenerator[StartPermissionFixture]:
 AT_THE_STATION = (StartSource.CARD, StartSource.BUTTON, StartSource.PLUG_IN)
 
 
-async def test_nobody_begins_while_the_station_is_about_to_restart(station: StartPermissionFixture) -> None:
-    assert station.permission.refusal(StartSource.CARD) is None
-    station.restart.schedule_restart()
-    assert {station.permission.refusal(source) for source in StartSource} == {"the station is about to restart"}
+async def test_nobody_begins_while_the_station_is_about_to_restart(harness: StartPermissionFixture) -> None:
+    assert harness.permission.refusal(StartSource.CARD) is None
+    harness.restart.schedule_restart()
+    assert {harness.permission.refusal(source) for source in StartSource} == {"the station is about to restart"}
 
 
-async def test_before_the_activation_only_an_installer_may_test(station: StartPermissionFixture) -> None:
-    station.activated = False
-    assert station.permission.refusal(StartSource.INSTALLER) is None
+async def test_before_the_activation_only_an_installer_may_test(harness: StartPermissionFixture) -> None:
+    harness.activated = False
+    assert harness.permission.refusal(StartSource.INSTALLER) is None
     for source in (*AT_THE_STATION, StartSource.REMOTE):
-        assert station.permission.refusal(source) == "the station is not activated yet"
+        assert harness.permission.refusal(source) == "the station is not activated yet"
 
 
-async def test_at_an_activated_station_no_installer_tests(station: StartPermissionFixture) -> None:
-    assert station.permission.refusal(StartSource.INSTALLER) == "the station is activated already"
+async def test_at_an_activated_station_no_installer_tests(harness: StartPermissionFixture) -> None:
+    assert harness.permission.refusal(StartSource.INSTALLER) == "the station is activated already"
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 async def test_before_the_csms_accepts_the_station_the_setting_decides(
-    station: StartPermissionFixture, enabled: bool
+    harness: StartPermissionFixture, enabled: bool
 ) -> None:
     """B02.FR.03, B03.FR.01: of whoever presents a card; a remote start comes from the CSMS itself."""
-    station.csms.accepted = False
-    station.settings.override(TransactionSettings.tx_before_accepted_enabled, enabled)
+    harness.csms.accepted = False
+    harness.settings.override(TransactionSettings.tx_before_accepted_enabled, enabled)
     for source in AT_THE_STATION:
-        refusal = station.permission.refusal(source)
+        refusal = harness.permission.refusal(source)
         assert refusal == (None if enabled else "the CSMS has not accepted the station")
-    assert station.permission.refusal(StartSource.REMOTE) is None
+    assert harness.permission.refusal(StartSource.REMOTE) is None

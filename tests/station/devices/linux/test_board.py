@@ -155,14 +155,14 @@ async def test_a_channel_that_udev_hands_over_a_moment_after_its_export_is_no_fa
 async def test_the_contactor_closes_last_and_opens_first(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         duties: list[tuple[bool, float]] = []
-        follow = rig.bench.chips.on_output
+        previous_on_output = rig.bench.chips.on_output
 
-        def note(line: int, active: bool) -> None:
-            follow(line, active)
+        def record_duty(line: int, active: bool) -> None:
+            previous_on_output(line, active)
             if line == CONTACTOR:
                 duties.append((active, rig.bench.duty))
 
-        rig.bench.chips.on_output = note
+        rig.bench.chips.on_output = record_duty
         await rig.board.apply(CHARGING)
         await rig.board.apply(SAFE_OUTPUTS)
         assert duties == [(True, pytest.approx(0.26667, abs=1e-5)), (False, pytest.approx(0.26667, abs=1e-5))]
@@ -210,7 +210,7 @@ async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
         rig.bench.pilot(9.0, -12.0 if first else 9.0)
         await rig.board.apply(Outputs(pilot_a=first))
         await rig.until(lambda: rig.observation.pilot is PilotState.B)
-        with rig.bench.held(1) as negative_half:
+        with rig.bench.hold_channel(1) as negative_half:
             moved = asyncio.create_task(rig.clock.advance(0.05))
             await until(lambda: negative_half.readers)
             await rig.board.apply(Outputs(pilot_a=then))
@@ -327,7 +327,7 @@ async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it
     bench.chips.on_output = lambda line, active: bench.set_input(TRIPPED, True) if line == TEST and active else None
     testing = asyncio.create_task(board.test_residual_monitor())
     await clock.settle()
-    with bench.held(0) as converter:
+    with bench.hold_channel(0) as converter:
         looking = asyncio.create_task(anext(board.observations()))
         await until(lambda: converter.readers)
         bench.set_input(TRIPPED, False)
@@ -498,7 +498,7 @@ async def first_answer(board: LinuxBoard) -> Observation:
 async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     board = board_of(bench, fakes.clock(), converter_timeout_s=0.05)
-    with bench.held(0) as converter:
+    with bench.hold_channel(0) as converter:
         with pytest.raises(BoardError, match="do not answer"):
             await anext(board.observations())
         await until(lambda: converter.readers)
@@ -513,7 +513,7 @@ async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(tmp_
 async def test_a_look_that_never_ends_is_overdue(tmp_path: Path) -> None:
     clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
     board = board_of(bench, clock)
-    with bench.held(0) as converter:
+    with bench.hold_channel(0) as converter:
         looking = asyncio.create_task(anext(board.observations()))
         await until(lambda: converter.readers)
         assert not board.observation_task.overdue

@@ -39,12 +39,12 @@ class FakeController:
         self.writes: list[tuple[int, int, int]] = []
         """function code, address, value"""
         self.refuses = False
-        self.disturbed = 0
-        """the number of the next accesses that fail"""
+        self.failing_accesses = 0
+        """how many of the next accesses fail"""
         for block in self.table.blocks:
             self.words |= dict.fromkeys(range(block.address, block.address + block.count), 0)
 
-    async def act(
+    async def handle_access(
         self,
         function: int,
         start: int,
@@ -56,8 +56,8 @@ class FakeController:
         """Handle one access; called by pymodbus."""
         if self.refuses:
             return ExcCodes.DEVICE_FAILURE
-        if self.disturbed:
-            self.disturbed -= 1
+        if self.failing_accesses:
+            self.failing_accesses -= 1
             return ExcCodes.DEVICE_BUSY
         if written is not None:
             self.writes += [(function, address + at, int(value)) for at, value in enumerate(written)]
@@ -73,11 +73,11 @@ class FakeController:
         table = self.table
         inputs = [SimData(b.address, count=b.count, datatype=DataType.REGISTERS) for b in table.blocks]
         if table.enable_coil is None:
-            return SimDevice(table.unit, simdata=inputs, action=self.act)
+            return SimDevice(table.unit, simdata=inputs, action=self.handle_access)
         coils = [SimData(table.enable_coil, values=False, datatype=DataType.BITS)]
         holding = [SimData(table.current_at, datatype=DataType.REGISTERS)]
         unused = [SimData(0, count=1, values=False, datatype=DataType.BITS)]
-        return SimDevice(table.unit, simdata=(coils, unused, holding, inputs), action=self.act)
+        return SimDevice(table.unit, simdata=(coils, unused, holding, inputs), action=self.handle_access)
 
     def state(self, letter: str) -> None:
         """Set the state of the vehicle."""
@@ -214,13 +214,13 @@ async def test_an_exchange_that_goes_wrong_once_is_repeated_and_no_silence(model
     """A frame in an hour is disturbed on the best of serial lines; no charge ends for it."""
     async with on_tcp(model) as (device, board):
         device.state("A")
-        device.disturbed = 1
+        device.failing_accesses = 1
         await board.apply(CHARGING)
         assert device.words[device.table.current_at] == 16
-        device.disturbed = 1
+        device.failing_accesses = 1
         assert (await first_observation(board)).pilot is PilotState.A
         for fails in (board.apply(SAFE_OUTPUTS), first_observation(board)):
-            device.disturbed = 2
+            device.failing_accesses = 2
             with pytest.raises(BoardError, match="busy"):
                 await fails
 

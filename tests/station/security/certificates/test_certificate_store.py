@@ -324,13 +324,13 @@ async def test_where_only_the_replaced_root_is_left_it_is_believed(storage: Stor
 
 async def test_the_roots_of_the_installation_file_are_taken_over_once(storage: Storage) -> None:
     first, second, third = (storage.pki.make_root(name) for name in ("first", "second", "third"))
-    file = storage.pki.file("roots.pem", first.pem + second.pem)
+    file = storage.pki.write_pem("roots.pem", first.pem + second.pem)
     store = await storage.reopen(ConfiguredFiles(ca_file=file))
     assert await storage.serial_numbers() == {_serial(first), _serial(second)}
     assert await store.delete(_hash(first, first), link_needs_root=False) is None
     await storage.reopen(ConfiguredFiles(ca_file=file))
     assert await storage.serial_numbers() == {_serial(second)}  # what the CSMS deletes stays deleted
-    storage.pki.file("roots.pem", first.pem + third.pem)  # the installer replaces one
+    storage.pki.write_pem("roots.pem", first.pem + third.pem)  # the installer replaces one
     await storage.store.tls_material(client_certificate=False)
     assert await storage.serial_numbers() == {_serial(third)}
 
@@ -346,7 +346,7 @@ async def test_the_system_s_roots_are_believed_unless_the_installer_chose_others
     assert (await storage.store.tls_material(client_certificate=False)).system_roots
     storage.check_roots()  # M05.FR.09: one root, and no other
     assert not (await storage.store.tls_material(client_certificate=False)).system_roots
-    store = await storage.reopen(ConfiguredFiles(ca_file=storage.pki.file("roots.pem", storage.pki.root.pem)))
+    store = await storage.reopen(ConfiguredFiles(ca_file=storage.pki.write_pem("roots.pem", storage.pki.root.pem)))
     assert not (await store.tls_material(client_certificate=False)).system_roots
     await store.remove_unchecked(CSMS)
     with pytest.raises(OSError, match="no CSMS root certificate"):
@@ -362,7 +362,7 @@ async def test_a_spoilt_revocation_list_is_taken_from_the_installation_file_agai
     builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
     builder = builder.last_update(storage.clock.now()).next_update(storage.clock.now() + timedelta(days=1))
     crl = builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-    seed = ConfiguredFiles(ca_file=storage.pki.file("roots.pem", root.pem + crl))
+    seed = ConfiguredFiles(ca_file=storage.pki.write_pem("roots.pem", root.pem + crl))
     await storage.reopen(seed)
     file = storage.folder / "revocations.pem"
     content = file.read_bytes()
@@ -377,7 +377,7 @@ async def test_a_revocation_list_counts_until_it_expires(storage: Storage) -> No
     builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
     builder = builder.last_update(now - timedelta(days=1)).next_update(now + timedelta(days=1))
     crl = builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-    store = await storage.reopen(ConfiguredFiles(ca_file=storage.pki.file("roots.pem", root.pem + crl)))
+    store = await storage.reopen(ConfiguredFiles(ca_file=storage.pki.write_pem("roots.pem", root.pem + crl)))
     revocations = (await store.tls_material(client_certificate=False)).revocations
     assert revocations is not None
     assert revocations.read_text().strip() == crl.strip()
@@ -389,8 +389,8 @@ async def test_the_certificate_of_the_installation_file_is_taken_over_and_its_ke
     own_certificate = storage.pki.station("0000001")
     seed = ConfiguredFiles(
         None,
-        storage.pki.file("own_certificate.pem", own_certificate.pem),
-        storage.pki.file("own_certificate.key", own_certificate.key_pem),
+        storage.pki.write_pem("own_certificate.pem", own_certificate.pem),
+        storage.pki.write_pem("own_certificate.key", own_certificate.key_pem),
     )
     store = await storage.reopen(seed)
     file = (await store.tls_material(client_certificate=True)).station
@@ -488,7 +488,7 @@ async def test_an_invalid_signed_certificate_is_refused_and_reported(storage: St
             signed = pki.sign_csr(csr, issuer=pki.make_root("stranger"))
         case "other subject":
             await storage.store.new_signing_request(OWNER)
-            csr = _same_key_another_subject(storage.folder / "station" / "pending.pem")
+            csr = _csr_with_other_subject(storage.folder / "station" / "pending.pem")
             signed = pki.sign_csr(csr)
         case "no authority":  # RFC 5280 §6.1.4 k: it does not say that it is one
             between = storage.no_authority()
@@ -506,7 +506,8 @@ async def test_an_invalid_signed_certificate_is_refused_and_reported(storage: St
     assert own_certificate.pem in file.read_text()
 
 
-def _same_key_another_subject(pending: Path) -> str:
+def _csr_with_other_subject(pending: Path) -> str:
+    """A CSR by the key of the pending one, for another subject."""
     text = pending.read_text()
     key = serialization.load_pem_private_key(text.encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -662,7 +663,7 @@ async def test_a_root_with_a_spoilt_line_keeps_no_other_from_being_believed(stor
 async def test_a_spoilt_root_of_the_installation_file_is_taken_from_it_again(storage: Storage) -> None:
     """Otherwise no CSMS would be trusted any more; roots that the CSMS has deleted stay deleted all the same."""
     first, second = storage.pki.root, storage.pki.make_root("second")
-    seed = ConfiguredFiles(ca_file=storage.pki.file("roots.pem", first.pem + second.pem))
+    seed = ConfiguredFiles(ca_file=storage.pki.write_pem("roots.pem", first.pem + second.pem))
     await storage.reopen(seed)
     assert await storage.store.delete(_hash(second, second), link_needs_root=False) is None
     (file,) = (storage.folder / "csms-roots").iterdir()

@@ -53,14 +53,14 @@ async def fetch(url: str, target: Path, *, most_bytes: int = MOST) -> None:
     await download(url, target, max_bytes=most_bytes, clock=VirtualClock(rate=1000.0), tls=plain)
 
 
-async def bring(source: Path, url: str) -> None:
+async def upload_log(source: Path, url: str) -> None:
     """Upload as log.gz."""
     await upload(source, url, name="log.gz", clock=VirtualClock(rate=1000.0), tls=plain)
 
 
 @contextlib.asynccontextmanager
-async def saying(greeting: bytes, reached: asyncio.Event | None = None) -> AsyncGenerator[int]:
-    """The port of a server that says this and nothing more; `reached` is set when somebody connects."""
+async def server_sending(greeting: bytes, reached: asyncio.Event | None = None) -> AsyncGenerator[int]:
+    """The port of a server that sends this and nothing more; `reached` is set when a client connects."""
     connections: list[asyncio.StreamWriter] = []
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,7 +128,7 @@ async def test_a_file_that_is_too_large_is_not_fetched(server: FileServer, tmp_p
 async def test_a_refusal_has_its_kind(server: FileServer, source: Path, status: int, failure: TransferFailure) -> None:
     server.refusals = {"PUT": status, "POST": status}
     with pytest.raises(TransferError, match=str(status)) as caught:
-        await bring(source, f"{server.url}/log.gz")
+        await upload_log(source, f"{server.url}/log.gz")
     assert caught.value.failure is failure
 
 
@@ -149,14 +149,14 @@ async def test_a_refusal_has_its_kind(server: FileServer, source: Path, status: 
 )
 async def test_what_is_no_url_of_ours_is_said_so(source: Path, url: str) -> None:
     with pytest.raises(TransferError) as caught:
-        await bring(source, url)
+        await upload_log(source, url)
     assert caught.value.failure is TransferFailure.BAD_LOCATION
 
 
 async def test_a_log_goes_into_the_directory_or_to_the_name_of_the_url(server: FileServer, source: Path) -> None:
-    await bring(source, f"{server.url}/logs/?key=1")
-    await bring(source, f"{server.url}/logs/mine")
-    await bring(source, server.url)
+    await upload_log(source, f"{server.url}/logs/?key=1")
+    await upload_log(source, f"{server.url}/logs/mine")
+    await upload_log(source, server.url)
     assert [request.path for request in server.requests] == ["/logs/log.gz?key=1", "/logs/mine", "/log.gz"]
     assert server.files["/logs/log.gz"] == CONTENT
     assert server.requests[0].headers["content-disposition"] == 'attachment; filename="log.gz"'
@@ -165,7 +165,7 @@ async def test_a_log_goes_into_the_directory_or_to_the_name_of_the_url(server: F
 async def test_a_server_without_put_gets_a_form(server: FileServer, source: Path) -> None:
     """N01.FR.18, N01.FR.19."""
     server.refusals["PUT"] = 405
-    await bring(source, f"{server.url}/upload.php")
+    await upload_log(source, f"{server.url}/upload.php")
     assert server.requests[-1].method == "POST"
     head, _, rest = server.requests[-1].body.partition(b"\r\n\r\n")
     assert b'Content-Disposition: form-data; name="file"; filename="log.gz"' in head
@@ -179,7 +179,7 @@ async def test_the_password_is_given_to_its_host_and_never_logged(
     caplog.set_level(logging.INFO)
     async with serving() as other_server:
         server.redirects["/here"] = f"{other_server.url}/there"
-        await bring(source, f"http://user:se%40cret@127.0.0.1:{server.port}/here?signature=abc")
+        await upload_log(source, f"http://user:se%40cret@127.0.0.1:{server.port}/here?signature=abc")
         assert other_server.files["/there"] == CONTENT
         assert "authorization" not in other_server.requests[0].headers
     assert server.requests[0].headers["authorization"] == "Basic dXNlcjpzZUBjcmV0"
@@ -199,10 +199,10 @@ async def test_https_is_checked_against_the_roots(tmp_path: Path, source: Path) 
     pki = Pki(tmp_path)
     issued = pki.server()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki.file("s.pem", issued.pem), pki.file("s.key", issued.key_pem))
+    context.load_cert_chain(pki.write_pem("s.pem", issued.pem), pki.write_pem("s.key", issued.key_pem))
     async with serving(context) as server:
         with pytest.raises(TransferError, match=r"(?i)certificate"):
-            await bring(source, f"{server.url}/log.gz")
+            await upload_log(source, f"{server.url}/log.gz")
         trust = ssl.create_default_context(cadata=pki.root.pem)
         clock = VirtualClock(rate=1000.0)
         await upload(source, f"{server.url}/log.gz", name="x", clock=clock, tls=lambda: trust)
@@ -213,7 +213,7 @@ async def test_a_redirect_may_not_lead_out_of_tls(tmp_path: Path, source: Path, 
     pki = Pki(tmp_path)
     issued = pki.server()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki.file("s.pem", issued.pem), pki.file("s.key", issued.key_pem))
+    context.load_cert_chain(pki.write_pem("s.pem", issued.pem), pki.write_pem("s.key", issued.key_pem))
     async with serving(context) as secure:
         secure.redirects["/log.gz"] = f"{server.url}/log.gz"
         trust = ssl.create_default_context(cadata=pki.root.pem)
@@ -227,7 +227,7 @@ async def test_a_redirect_may_not_lead_out_of_tls(tmp_path: Path, source: Path, 
 async def test_a_redirect_to_no_url_is_a_failure(source: Path, server: FileServer, where: str) -> None:
     server.redirects["/log.gz"] = where
     with pytest.raises(TransferError) as caught:
-        await bring(source, f"{server.url}/log.gz")
+        await upload_log(source, f"{server.url}/log.gz")
     assert caught.value.failure is TransferFailure.BAD_LOCATION
 
 
@@ -236,7 +236,7 @@ async def test_ftp_brings_a_file_to_where_the_url_says(tmp_path: Path, source: P
     folder = tmp_path / "ftp"
     (folder / "sub").mkdir(parents=True)
     with ftp_server(folder) as served:
-        await bring(source, served.url(path, "ftp"))
+        await upload_log(source, served.url(path, "ftp"))
     where = folder / "sub" / "log.gz" if path.startswith("sub") else folder / "log.gz"
     assert where.read_bytes() == CONTENT
 
@@ -262,14 +262,14 @@ async def test_ftp_resumes_both_ways(tmp_path: Path, source: Path) -> None:
         assert (tmp_path / "fw").read_bytes() == CONTENT
         assert served.commands.count("REST") == 2
         served.break_after = [400_000]
-        await bring(source, served.url("up.gz", "ftp"))
+        await upload_log(source, served.url("up.gz", "ftp"))
         assert (tmp_path / "up.gz").read_bytes() == CONTENT
         assert served.commands.count("REST") == 3
 
 
 async def test_ftp_says_who_may_not(tmp_path: Path, source: Path) -> None:
     with ftp_server(tmp_path) as served, pytest.raises(TransferError) as caught:
-        await bring(source, f"ftp://station:wrong@127.0.0.1:{served.port}/x")
+        await upload_log(source, f"ftp://station:wrong@127.0.0.1:{served.port}/x")
     assert caught.value.failure is TransferFailure.PERMISSION_DENIED
 
 
@@ -279,13 +279,13 @@ async def test_ftps_protects_both_connections(tmp_path: Path, source: Path) -> N
     folder = tmp_path / "ftp"
     folder.mkdir()
     trust = ssl.create_default_context(cadata=pki.root.pem)
-    with ftp_server(folder, certificate=pki.file("both.pem", issued.key_pem + issued.pem)) as served:
+    with ftp_server(folder, certificate=pki.write_pem("both.pem", issued.key_pem + issued.pem)) as served:
         clock = VirtualClock(rate=1000.0)
         await upload(source, served.url("log.gz", "ftps"), name="x", clock=clock, tls=lambda: trust)
         assert (folder / "log.gz").read_bytes() == CONTENT
         assert {"AUTH", "PROT"} <= set(served.commands)
         with pytest.raises(TransferError, match=r"(?i)certificate"):
-            await bring(source, served.url("log.gz", "ftps"))
+            await upload_log(source, served.url("log.gz", "ftps"))
         await download(served.url("log.gz", "ftps"), tmp_path / "fw", max_bytes=MOST, clock=clock, tls=lambda: trust)
     assert (tmp_path / "fw").read_bytes() == CONTENT
 
@@ -295,7 +295,7 @@ def test_a_file_is_whole_on_the_event_loop_of_stations_in_real_time(tmp_path: Pa
     """The TLS of uvloop drops what it has received and nobody has read yet when the server ends TCP."""
     pki = Pki(tmp_path)
     issued = pki.server()
-    both = pki.file("both.pem", issued.key_pem + issued.pem)
+    both = pki.write_pem("both.pem", issued.key_pem + issued.pem)
     trust = ssl.create_default_context(cadata=pki.root.pem)
     content = 4 * CONTENT
 
@@ -379,7 +379,7 @@ async def test_sftp_brings_a_file_to_where_the_url_says(tmp_path: Path, source: 
     folder = tmp_path / "sftp"
     (folder / "sub").mkdir(parents=True)
     async with sftp_server(folder) as served:
-        await bring(source, served.url(path, "sftp"))
+        await upload_log(source, served.url(path, "sftp"))
     where = folder / "sub" / "log.gz" if path.startswith("sub") else folder / "log.gz"
     assert where.read_bytes() == CONTENT
 
@@ -391,7 +391,7 @@ async def test_sftp_resumes_both_ways(tmp_path: Path, source: Path) -> None:
         await fetch(served.url("fw.bin", "sftp"), tmp_path / "fw")
         assert (tmp_path / "fw").read_bytes() == CONTENT
         served.break_after = [600_000]
-        await bring(source, served.url("up.gz", "sftp"))
+        await upload_log(source, served.url("up.gz", "sftp"))
         assert (tmp_path / "up.gz").read_bytes() == CONTENT
         assert served.break_after == []
 
@@ -399,17 +399,17 @@ async def test_sftp_resumes_both_ways(tmp_path: Path, source: Path) -> None:
 async def test_sftp_says_who_may_not_and_what_is_not_there(tmp_path: Path, source: Path) -> None:
     async with sftp_server(tmp_path) as served:
         with pytest.raises(TransferError) as caught:
-            await bring(source, f"sftp://station:wrong@127.0.0.1:{served.port}/x")
+            await upload_log(source, f"sftp://station:wrong@127.0.0.1:{served.port}/x")
         assert caught.value.failure is TransferFailure.PERMISSION_DENIED
         with pytest.raises(TransferError) as caught:
-            await bring(source, served.url("nowhere/x", "sftp"))
+            await upload_log(source, served.url("nowhere/x", "sftp"))
         assert caught.value.failure is TransferFailure.FAILED
 
 
 @pytest.mark.parametrize("scheme", ["http", "ftp", "sftp"])
 async def test_nobody_there_is_a_failure(source: Path, scheme: str) -> None:
     with pytest.raises(TransferError) as caught:
-        await bring(source, f"{scheme}://127.0.0.1:1/x")
+        await upload_log(source, f"{scheme}://127.0.0.1:1/x")
     assert caught.value.failure is TransferFailure.FAILED
 
 
@@ -417,8 +417,8 @@ async def test_nobody_there_is_a_failure(source: Path, scheme: str) -> None:
 async def test_a_transfer_is_cancelled_at_once(source: Path, scheme: str) -> None:
     """A server that accepts the connection and never says a word."""
     reached = asyncio.Event()
-    async with saying(b"", reached) as port:
-        bringing = asyncio.create_task(bring(source, f"{scheme}://127.0.0.1:{port}/x"))
+    async with server_sending(b"", reached) as port:
+        bringing = asyncio.create_task(upload_log(source, f"{scheme}://127.0.0.1:{port}/x"))
         async with asyncio.timeout(PATIENCE_S):
             await reached.wait()
         began_s = time.monotonic()
@@ -460,9 +460,9 @@ async def test_a_transfer_that_drips_has_a_time_limit_as_a_whole(tmp_path: Path,
 
 
 async def test_a_server_that_speaks_nonsense_is_a_bad_message(source: Path) -> None:
-    async with saying(b"hello, who are you?\r\n") as port:
+    async with server_sending(b"hello, who are you?\r\n") as port:
         with pytest.raises(TransferError) as caught:
-            await bring(source, f"ftp://127.0.0.1:{port}/x")
+            await upload_log(source, f"ftp://127.0.0.1:{port}/x")
     assert caught.value.failure is TransferFailure.BAD_MESSAGE
 
 
@@ -484,7 +484,7 @@ async def test_a_download_leaves_room_for_the_records(
 @pytest.mark.parametrize("passive", ["229 here (|||99999|)", "227 here (127,0,0,1,999,9)", "229 here (|||0|)"])
 async def test_an_ftp_server_that_names_an_impossible_port_is_a_bad_message(source: Path, passive: str) -> None:
     replies = ["220 hello", "230 in", "200 binary", passive, passive]
-    async with saying("".join(f"{reply}\r\n" for reply in replies).encode()) as port:
+    async with server_sending("".join(f"{reply}\r\n" for reply in replies).encode()) as port:
         with pytest.raises(TransferError) as caught:
-            await bring(source, f"ftp://127.0.0.1:{port}/log.gz")
+            await upload_log(source, f"ftp://127.0.0.1:{port}/log.gz")
         assert caught.value.failure is TransferFailure.BAD_MESSAGE
