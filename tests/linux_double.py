@@ -120,15 +120,15 @@ class Bench:
             (self.pwm / "pwm0" / name).write_text("0\n")
         (root / "temperature").write_text("21300\n")
         self.set_selector(1)
-        self.pilot(12.0)
-        self.cable(float("inf"))
+        self.set_pilot_voltages(12.0)
+        self.set_cable_resistance(float("inf"))
 
-    def pilot(self, high_v: float, low_v: float = -12.0) -> None:
+    def set_pilot_voltages(self, high_v: float, low_v: float = -12.0) -> None:
         """Set the voltages of the control pilot."""
         self._convert(0, high_v / GAIN)
         self._convert(1, low_v / GAIN)
 
-    def cable(self, resistance_ohm: float) -> None:
+    def set_cable_resistance(self, resistance_ohm: float) -> None:
         """Set the resistance of the cable in the socket; infinite: no cable."""
         share = 1.0 if resistance_ohm == float("inf") else resistance_ohm / (resistance_ohm + PULL_UP_OHM)
         self._convert(2, REFERENCE_V * share)

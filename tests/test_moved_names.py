@@ -53,7 +53,7 @@ def _text(file: str) -> str:
     return (ROOT / file).read_text(encoding="utf-8")
 
 
-def _constants(node: ast.AST) -> list[str]:
+def _string_constants(node: ast.AST) -> list[str]:
     """The texts in an expression, in their order."""
     return [child.value for child in ast.walk(node) if isinstance(child, ast.Constant) and isinstance(child.value, str)]
 
@@ -195,7 +195,7 @@ def test_pyright_lets_routes_be_unused_where_routes_are_and_nowhere_else() -> No
         if isinstance(decorator, ast.Call)
         and isinstance(decorator.func, ast.Attribute)
         and decorator.func.attr in _VERBS
-        and _constants(decorator)[:1] != []
+        and _string_constants(decorator)[:1] != []
     }
     assert len(with_routes) > 20
     assert {file for file in with_routes if not any(file.is_relative_to(folder) for folder in folders)} == set()
@@ -367,13 +367,16 @@ def test_every_logger_that_somebody_listens_to_exists() -> None:
 def _listened_to(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         if node.func.attr in {"set_level", "at_level"}:
-            return [text for argument in node.args[1:] for text in _constants(argument)] + [
-                text for keyword in node.keywords if keyword.arg == "logger" for text in _constants(keyword.value)
+            return [text for argument in node.args[1:] for text in _string_constants(argument)] + [
+                text
+                for keyword in node.keywords
+                if keyword.arg == "logger"
+                for text in _string_constants(keyword.value)
             ]
         if ast.unparse(node.func) == "record.name.startswith":
-            return [text for argument in node.args for text in _constants(argument)]
+            return [text for argument in node.args for text in _string_constants(argument)]
     if isinstance(node, ast.Compare) and ast.unparse(node.left) == "record.name":
-        return [text for comparator in node.comparators for text in _constants(comparator)]
+        return [text for comparator in node.comparators for text in _string_constants(comparator)]
     return []
 
 

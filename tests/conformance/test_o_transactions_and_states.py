@@ -33,7 +33,7 @@ from tests.conformance.frames import Payload
 
 
 @pytest.fixture(autouse=True)
-async def no_message_remains(bench: Bench) -> None:
+async def remove_earlier_messages(bench: Bench) -> None:
     """A station that was used before may still have messages."""
     await clear_all_messages(bench)
 

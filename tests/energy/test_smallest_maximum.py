@@ -72,7 +72,9 @@ steps = st.lists(
 )
 
 
-async def play(site: Site, steps: list[Step]) -> list[tuple[Step, float | None, dict[int, float], list[bool]]]:
+async def run_controller(
+    site: Site, steps: list[Step]
+) -> list[tuple[Step, float | None, dict[int, float], list[bool]]]:
     """Each decision of a run: step, reported limit, the offer of each EVSE, and which of them want energy."""
     clock, meter_state = fakes.clock(), StoredMeterState()
     profiles = ProfileStore({1: 3, 2: 3, 3: 3}, no_selectable_phases)
@@ -119,7 +121,7 @@ def test_the_offers_never_exceed_the_smallest_of_selector_connection_fuse_rating
     site: Site, planned_steps: list[Step]
 ) -> None:
     fuse_a: float | None = None
-    for step, fixed_limit_a, offered_a, wants_energy in asyncio.run(play(site, planned_steps)):
+    for step, fixed_limit_a, offered_a, wants_energy in asyncio.run(run_controller(site, planned_steps)):
         fuse_a = step.fuse_a if step.house_a is not None else fuse_a
         known = (step.selector_a, site.connection.max_current_a, fuse_a)
         most_a = min(limit_a for limit_a in known if limit_a is not None)

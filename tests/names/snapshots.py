@@ -244,8 +244,8 @@ def _usage(*command: str) -> str:
 
 def home_assistant() -> Lines:
     """The message by which Home Assistant knows the station."""
-    shown = DiscoveryDevice("ID", "vendor", "model", "serial", "version", [1, 2], 32.0)
-    message = json.dumps(discovery_message(shown, "root/ID"), indent=1, sort_keys=True, ensure_ascii=False)
+    device = DiscoveryDevice("ID", "vendor", "model", "serial", "version", [1, 2], 32.0)
+    message = json.dumps(discovery_message(device, "root/ID"), indent=1, sort_keys=True, ensure_ascii=False)
     return [discovery_topic("homeassistant", "ID"), *message.splitlines()]
 
 

@@ -93,13 +93,13 @@ async def charge(program: StationRuntime, bench: Bench) -> None:
     """Run one charge, from plugging in to unplugging."""
     evse = program.parts.get(ChargingStation).evses[1]
     await until(lambda: evse.state.metered)
-    bench.cable(680.0)
-    bench.pilot(9.0)
+    bench.set_cable_resistance(680.0)
+    bench.set_pilot_voltages(9.0)
     await until(lambda: evse.transaction_id is not None)
-    bench.pilot(6.0)
+    bench.set_pilot_voltages(6.0)
     await until(lambda: bench.chips.active[CONTACTOR])
-    bench.pilot(12.0)
-    bench.cable(float("inf"))
+    bench.set_pilot_voltages(12.0)
+    bench.set_cable_resistance(float("inf"))
     await until(lambda: not bench.chips.active[CONTACTOR] and evse.transaction_id is None)
 
 

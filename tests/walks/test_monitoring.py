@@ -67,7 +67,7 @@ def is_complete(csms: Csms, request_id: int) -> bool:
     return bool(parts) and not parts[-1].get("tbc", False)
 
 
-def rows(storage: Path, table: str) -> int:
+def row_count(storage: Path, table: str) -> int:
     """How many rows a table on disk has."""
     with contextlib.closing(sqlite3.connect(storage / "borne.sqlite")) as database:
         ((count,),) = database.execute(f"SELECT COUNT(*) FROM {table}")
@@ -135,8 +135,8 @@ async def test_offline_events_arrive_in_order_and_those_of_no_weight_are_not_que
         assert [event["actualValue"] for event in received] == ["Occupied", "Available"] * 3
         times = [event["timestamp"] for event in received]
         assert times == sorted(times)
-        await walk.until(lambda: rows(tmp_path, "monitoring_events") == 0)
-        await walk.until(lambda: rows(tmp_path, "monitor_states") >= 1)
+        await walk.until(lambda: row_count(tmp_path, "monitoring_events") == 0)
+        await walk.until(lambda: row_count(tmp_path, "monitor_states") >= 1)
 
 
 async def test_dropped_events_are_reported_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

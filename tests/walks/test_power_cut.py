@@ -139,7 +139,7 @@ def check_transaction(events: list[Payload]) -> tuple[float, float]:
     return begin, end
 
 
-def check_books(storage: Path, transactions: set[str]) -> None:
+def check_billing_records(storage: Path, transactions: set[str]) -> None:
     """The journal is whole and has each begin and each end once; what was signed has no page missing or twice."""
     assert check_journal_file(storage).intact, check_journal_file(storage).lines
     entries = [json.loads(line) for line in export_entries(storage)]
@@ -191,7 +191,7 @@ class Endurance:
         await self.check_recovery()
         self.station.signal(signal.SIGTERM)
         assert await self.station.ended() == 0
-        check_books(self.station.storage, self.known)
+        check_billing_records(self.station.storage, self.known)
 
     async def check_recovery(self) -> None:
         """Check that the CSMS has received every transaction, and that the energy adds up."""

@@ -31,7 +31,7 @@ from tests.walks.station_process import (
 from tests.walks.test_power_cut import (
     SETTINGS,
     InterruptingCsms,
-    check_books,
+    check_billing_records,
     check_transaction,
     transactions_of,
     without_offline,
@@ -257,7 +257,7 @@ class Endurance:
         self.process.process.send_signal(signal.SIGTERM)
         assert await self.process.ended() == 0
         for station in self.stations:
-            check_books(station.storage, station.known)
+            check_billing_records(station.storage, station.known)
 
     async def _start(self, window: str, count: int) -> None:
         for station in self.stations:

@@ -79,17 +79,17 @@ async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, ben
     bench.set_selector(2)  # 25 A
     async with powered(tmp_path, bench) as station:
         await station.until(lambda: station.evse.state.metered)
-        bench.cable(680.0)  # 20 A
-        bench.pilot(9.0)
+        bench.set_cable_resistance(680.0)  # 20 A
+        bench.set_pilot_voltages(9.0)
         await station.until(lambda: bench.chips.active[LOCKED] and bench.duty == pytest.approx(20 / 60, abs=1e-4))
         assert not bench.chips.active[CONTACTOR]
-        bench.pilot(6.0)
+        bench.set_pilot_voltages(6.0)
         await station.until(lambda: bench.chips.active[CONTACTOR])
         bench.set_selector(4)  # 16 A, while it charges
         await station.until(lambda: bench.duty == pytest.approx(16 / 60, abs=1e-4))
         bench.set_selector(12)  # no position at all
         await station.until(lambda: bench.duty == pytest.approx(8 / 60, abs=1e-4))
-        bench.pilot(12.0)
+        bench.set_pilot_voltages(12.0)
         await station.until(lambda: not bench.chips.active[CONTACTOR])
     assert bench.duty == 1.0
     assert bench.chips.settings == {}  # every line was let go
@@ -163,8 +163,8 @@ async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(t
         hardware = station.program.hardware
         assert isinstance(hardware, RealHardware)
         await station.until(lambda: not hardware.back_plate.view.flap_open)
-        bench.cable(220.0)
-        bench.pilot(6.0)
+        bench.set_cable_resistance(220.0)
+        bench.set_pilot_voltages(6.0)
         await station.until(lambda: station.evse.state.observation.cable_plugged)
         assert station.program.parts.get(TamperAlarm).alarm
         assert not bench.chips.active[CONTACTOR]

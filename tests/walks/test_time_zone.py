@@ -34,7 +34,7 @@ async def read_variable(walk: Walk, name: str) -> str:
     return answer["getVariableResult"][0]["attributeValue"]
 
 
-async def offset(api: Api) -> str:
+async def local_utc_offset(api: Api) -> str:
     """Return the offset of local time from UTC, as the status shows it."""
     return (await api.get("/api/status"))["local_time"][-6:]
 
@@ -52,17 +52,17 @@ async def test_the_zone_of_the_installation_file_holds_until_owner_or_csms_set_a
         await walk.accepted()
         set_clock(walk, datetime(2026, 7, 1, 12, tzinfo=UTC))
         assert await read_variable(walk, "TimeZone") == "Europe/Paris"
-        assert await offset(api) == "+02:00"
+        assert await local_utc_offset(api) == "+02:00"
         await api.put("/api/time-zone", {"time_zone": "America/St_Johns"})
         assert await read_variable(walk, "TimeZone") == "America/St_Johns"
-        assert await offset(api) == "-02:30"
+        assert await local_utc_offset(api) == "-02:30"
         await walk.application.cut_power()
         await walk.application.restore_power()
         assert (await api.get("/api/time-zone"))["time_zone"] == "America/St_Johns"
         await walk.until(lambda: walk.parts.link is not None and walk.parts.link.connected)
         await walk.set_variable("ClockCtrlr", "TimeZone", "Asia/Tokyo")
         assert (await api.get("/api/status"))["time_zone"] == "Asia/Tokyo"
-        assert await offset(api) == "+09:00"
+        assert await local_utc_offset(api) == "+09:00"
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ async def test_an_offset_that_the_csms_sets_takes_the_place_of_a_zone_that_shows
         assert await read_variable(walk, "TimeZone") == "Europe/Paris"
         await walk.set_variable("ClockCtrlr", "TimeOffset", "-05:00")
         assert await read_variable(walk, "TimeZone") == ""
-        assert await offset(api) == "-05:00"
+        assert await local_utc_offset(api) == "-05:00"
         await walk.application.cut_power()
         await walk.application.restore_power()
-        assert await offset(api) == "-05:00", "the zone of the installation file does not come back"
+        assert await local_utc_offset(api) == "-05:00", "the zone of the installation file does not come back"
         await api.put("/api/time-zone", {"time_zone": "Europe/Paris"})
         set_clock(walk, datetime(2026, 12, 1, 12, tzinfo=UTC))
-        assert await offset(api) == "+01:00"
+        assert await local_utc_offset(api) == "+01:00"
 
 
 NIGHTS = ["2026-03-28", "2026-03-29", "2026-10-24", "2026-10-25"]

@@ -106,7 +106,7 @@ def fixture() -> SigningFixture:
     return SigningFixture()
 
 
-def _raises(error: Exception) -> Callable[[], str]:
+def _raising_reply(error: Exception) -> Callable[[], str]:
     def reply() -> str:
         raise error
 
@@ -150,7 +150,7 @@ async def test_without_increments_it_asks_again_once(fixture: SigningFixture) ->
     assert fixture.sent == [0.0, 10.0]
 
 
-@pytest.mark.parametrize("reply", [lambda: "Rejected", _raises(CallRefusedError("InternalError", ""))])
+@pytest.mark.parametrize("reply", [lambda: "Rejected", _raising_reply(CallRefusedError("InternalError", ""))])
 async def test_a_refused_request_is_not_repeated(fixture: SigningFixture, reply: Callable[[], str]) -> None:
     fixture.reply = reply
     async with fixture.running():
@@ -161,7 +161,7 @@ async def test_a_refused_request_is_not_repeated(fixture: SigningFixture, reply:
 
 @pytest.mark.parametrize("error", [LinkLostError("gone"), CallTimeoutError("late")])
 async def test_a_request_that_nobody_answered_is_repeated(fixture: SigningFixture, error: Exception) -> None:
-    fixture.reply = _raises(error)
+    fixture.reply = _raising_reply(error)
     async with fixture.running():
         await fixture.trigger()
         fixture.reply = lambda: "Accepted"
@@ -247,7 +247,7 @@ async def test_a_long_time_without_a_link_does_not_end_the_asking(fixture: Signi
     """A02.FR.19 is about a CSMS that accepts; with nobody there the certificate would expire."""
     fixture.due = True
     async with fixture.running():
-        fixture.reply = _raises(error)
+        fixture.reply = _raising_reply(error)
         fixture.online = False
         await fixture.clock.advance(3 * DAY_S)
         tried = len(fixture.sent)

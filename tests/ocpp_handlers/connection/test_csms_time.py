@@ -14,8 +14,8 @@ from station.core.clock_settings import ClockSettings
 from tests.fakes import NOON
 
 
-class SynchronizedClock:
-    """A clock that follows, and the corrections that it publishes."""
+class TimeHarness:
+    """A clock with its time quality monitor, and the corrections that this publishes."""
 
     def __init__(self, *, synchronized: bool = True) -> None:
         self.clock = VirtualClock(start=NOON, synchronized=synchronized)
@@ -33,31 +33,31 @@ class SynchronizedClock:
 @pytest.mark.parametrize("ahead_s", [1.0, -1.0, 3_600.0])
 def test_a_clock_that_is_wrong_by_a_second_is_corrected_and_says_so(ahead_s: float) -> None:
     """B01.FR.06."""
-    followed = SynchronizedClock()
-    followed.receive_time(ahead_s)
-    assert followed.clock.now() == NOON + timedelta(seconds=ahead_s)
-    assert followed.corrections == [timedelta(seconds=ahead_s)]
-    assert followed.time.quality.source is TimeSource.CSMS
+    harness = TimeHarness()
+    harness.receive_time(ahead_s)
+    assert harness.clock.now() == NOON + timedelta(seconds=ahead_s)
+    assert harness.corrections == [timedelta(seconds=ahead_s)]
+    assert harness.time.quality.source is TimeSource.CSMS
 
 
 def test_a_smaller_difference_is_the_delay_of_the_network_and_confirms_the_clock() -> None:
-    followed = SynchronizedClock()
-    followed.receive_time(0.9)
-    assert followed.clock.now() == NOON
-    assert followed.corrections == []
-    assert followed.time.quality.source is TimeSource.CSMS
+    harness = TimeHarness()
+    harness.receive_time(0.9)
+    assert harness.clock.now() == NOON
+    assert harness.corrections == []
+    assert harness.time.quality.source is TimeSource.CSMS
 
 
 def test_without_heartbeat_among_the_time_sources_the_clock_stays() -> None:
-    followed = SynchronizedClock()
-    followed.settings.override(ClockSettings.time_source, ("NTP",))
-    followed.receive_time(3_600.0)
-    assert followed.clock.now() == NOON
-    assert followed.corrections == []
+    harness = TimeHarness()
+    harness.settings.override(ClockSettings.time_source, ("NTP",))
+    harness.receive_time(3_600.0)
+    assert harness.clock.now() == NOON
+    assert harness.corrections == []
 
 
 def test_a_simulated_clock_that_departs_from_real_time_does_not_follow() -> None:
-    followed = SynchronizedClock(synchronized=False)
-    followed.receive_time(3_600.0)
-    assert followed.clock.now() == NOON
-    assert followed.corrections == []
+    harness = TimeHarness(synchronized=False)
+    harness.receive_time(3_600.0)
+    assert harness.clock.now() == NOON
+    assert harness.corrections == []

@@ -37,8 +37,8 @@ from tests.editions import LATER
 OLD, MIXED, NEW = Component("Old"), Component("Mixed"), Component("New")
 
 
-class CsmsOf:
-    """The blocks of a station whose CSMS speaks an edition, and what they have reported."""
+class CsmsOfEdition:
+    """The blocks of a station whose CSMS uses an edition, and what they have reported."""
 
     edition = V201
     """of the session"""
@@ -53,7 +53,7 @@ class CsmsOf:
         self.written = written
         """the values that the CSMS has written"""
 
-    def speak(self, edition: Edition) -> None:
+    def open_session(self, edition: Edition) -> None:
         self.edition = edition
         self._link.open(cast("Any", self))
 
@@ -103,7 +103,7 @@ def variables(written: list[str]) -> list[Variable]:
 
 
 @pytest.fixture
-async def csms(tmp_path: Path) -> AsyncGenerator[CsmsOf]:
+async def csms(tmp_path: Path) -> AsyncGenerator[CsmsOfEdition]:
     clock, settings = SystemClock(), VariableRequestSettings()
     async with open_database(tmp_path / "records.sqlite", clock) as database:
         restart = RestartController({}, Outbox(database, clock), NoCsms(), TransactionSettings(), clock, lambda _: None)
@@ -111,22 +111,22 @@ async def csms(tmp_path: Path) -> AsyncGenerator[CsmsOf]:
         model = DeviceModel(variables(written), fakes.RaisingCalls())
         link = Link(BootMessageFilter(), CsmsLinkSettings(), clock)
         provisioning = Provisioning(link, model, restart, settings)
-        yield CsmsOf(link, provisioning, DeviceModelReports(link, model, settings, clock), written)
+        yield CsmsOfEdition(link, provisioning, DeviceModelReports(link, model, settings, clock), written)
 
 
-async def test_reports_leave_out_what_came_with_a_later_edition_than_that_of_the_session(csms: CsmsOf) -> None:
+async def test_reports_leave_out_what_came_with_a_later_edition_than_that_of_the_session(csms: CsmsOfEdition) -> None:
     original, later = [("Mixed", "Plain"), ("Old", "Plain")], [("Mixed", "Later"), ("New", "Enabled")]
     full: Any = {"reportBase": "FullInventory"}
-    csms.speak(V201)
+    csms.open_session(V201)
     assert sorted(await csms.report("get_base_report", full)) == original
     assert csms.attributes["Mixed", "Plain"] == ["Actual"]
     assert sorted(await csms.report("get_base_report", {"reportBase": "ConfigurationInventory"})) == original
     assert await csms.report("get_base_report", {"reportBase": "SummaryInventory"}) == []
-    csms.speak(LATER)
+    csms.open_session(LATER)
     assert sorted(await csms.report("get_base_report", full)) == sorted(original + later)
     assert csms.attributes["Mixed", "Plain"] == ["Actual", "MaxSet"]
     assert await csms.report("get_base_report", {"reportBase": "SummaryInventory"}) == [("New", "Enabled")]
-    csms.speak(V201)
+    csms.open_session(V201)
     assert sorted(await csms.report("get_base_report", full)) == original, "resolved for each report"
 
 
@@ -138,15 +138,15 @@ async def test_reports_leave_out_what_came_with_a_later_edition_than_that_of_the
         {"componentCriteria": ["Enabled"]},
     ],
 )
-async def test_a_report_of_what_came_later_is_empty(csms: CsmsOf, criteria: Any) -> None:
-    csms.speak(V201)
+async def test_a_report_of_what_came_later_is_empty(csms: CsmsOfEdition, criteria: Any) -> None:
+    csms.open_session(V201)
     assert await csms.report("get_report", criteria) == []
-    csms.speak(LATER)
+    csms.open_session(LATER)
     assert len(await csms.report("get_report", criteria)) == 1
 
 
-async def test_components_and_variables_that_came_later_are_unknown_and_not_written(csms: CsmsOf) -> None:
-    csms.speak(V201)
+async def test_components_and_variables_that_came_later_are_unknown_and_not_written(csms: CsmsOfEdition) -> None:
+    csms.open_session(V201)
     assert await csms.status("New", "Enabled") == ("UnknownComponent", "UnknownComponent")
     assert await csms.status("New", "Other") == ("UnknownComponent", "UnknownComponent")
     assert await csms.status("Mixed", "Later") == ("UnknownVariable", "UnknownVariable")
@@ -154,7 +154,7 @@ async def test_components_and_variables_that_came_later_are_unknown_and_not_writ
     assert await csms.status("Mixed", "Plain", "MaxSet") == ("NotSupportedAttributeType", "NotSupportedAttributeType")
     assert csms.written == []
     assert await csms.status("Mixed", "Plain") == ("Accepted", "Accepted")
-    csms.speak(LATER)
+    csms.open_session(LATER)
     assert await csms.status("New", "Enabled") == ("Accepted", "Rejected")
     assert await csms.status("New", "Other") == ("UnknownVariable", "UnknownVariable")
     assert await csms.status("Mixed", "Later") == ("Accepted", "Accepted")

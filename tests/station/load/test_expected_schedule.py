@@ -44,7 +44,7 @@ def demand(evse_id: int, phases: int = 3, rating_a: float = 32.0, **changed: obj
     return Demand(ProfileTarget(evse_id), phases, own_limits=limits, **given)  # type: ignore[arg-type]
 
 
-class Station:
+class LoadHarness:
     """A load controller with its demands and profiles, as the station assembles it."""
 
     def __init__(self, demands: list[Demand], policy: Policy = Policy.FAIR, selected_a: float | None = None) -> None:
@@ -111,58 +111,58 @@ def test_the_schedule_begins_with_what_each_evse_is_allocated_now(
     user_a: int | None,
 ) -> None:
     """K04.FR.05, K08.FR.02, K08.FR.04"""
-    station = Station(wanting, policy, selected_a)
+    harness = LoadHarness(wanting, policy, selected_a)
     if most is not None:
-        station.store.install(station_profile(most[0] * (690.0 if most[1] is RateUnit.W else 1.0), most[1]))
+        harness.store.install(station_profile(most[0] * (690.0 if most[1] is RateUnit.W else 1.0), most[1]))
     if operator_a is not None:
-        station.limit(LimitSource.OPERATOR, current_a=float(operator_a))
+        harness.limit(LimitSource.OPERATOR, current_a=float(operator_a))
     if user_a is not None:
-        station.limit(LimitSource.USER, power_w=230.0 * user_a)
-    decided_a, forecast_a = station.allocated_a(), station.forecast()
+        harness.limit(LimitSource.USER, power_w=230.0 * user_a)
+    decided_a, forecast_a = harness.allocated_a(), harness.forecast()
     for evse_id, current_a in decided_a.items():
         assert abs(forecast_a[evse_id] - current_a) <= FLOORED_A, (decided_a, forecast_a)
 
 
 def test_the_first_who_came_has_all_it_can_use_where_the_station_says_so() -> None:
-    station = Station([demand(1), demand(2)], Policy.FIRST_COME)
-    station.store.install(station_profile(30.0, RateUnit.A))
-    assert station.allocated_a() == station.forecast() == {1: 24.0, 2: 6.0}
+    harness = LoadHarness([demand(1), demand(2)], Policy.FIRST_COME)
+    harness.store.install(station_profile(30.0, RateUnit.A))
+    assert harness.allocated_a() == harness.forecast() == {1: 24.0, 2: 6.0}
 
 
 def test_the_higher_priority_is_served_first() -> None:
-    station = Station([demand(1), demand(2, priority=1)])
-    station.store.install(station_profile(10.0, RateUnit.A))
-    assert station.allocated_a() == station.forecast() == {1: 0.0, 2: 10.0}
+    harness = LoadHarness([demand(1), demand(2, priority=1)])
+    harness.store.install(station_profile(10.0, RateUnit.A))
+    assert harness.allocated_a() == harness.forecast() == {1: 0.0, 2: 10.0}
 
 
 def test_one_phase_evses_on_conductors_of_their_own_share_none() -> None:
     first, second = (
         demand(number, 1, rotation=PhaseMap.from_rotation(name)) for number, name in ((1, "RST"), (2, "STR"))
     )
-    station = Station([first, second])
-    station.store.install(station_profile(16.0, RateUnit.A))
-    assert station.allocated_a() == station.forecast() == {1: 16.0, 2: 16.0}
+    harness = LoadHarness([first, second])
+    harness.store.install(station_profile(16.0, RateUnit.A))
+    assert harness.allocated_a() == harness.forecast() == {1: 16.0, 2: 16.0}
 
 
 def test_the_grid_operators_watts_are_divided_as_watts() -> None:
     """Three phases go on at 6 A, one at what is left of the watts."""
-    station = Station([demand(1), demand(2, 1)])
-    station.limit(LimitSource.GRID_ORDER, power_w=7560.0)
-    assert station.allocated_a() == {1: 8.2, 2: 8.2}
-    assert station.forecast(RateUnit.W) == {1: 5670.0, 2: 1890.0}
+    harness = LoadHarness([demand(1), demand(2, 1)])
+    harness.limit(LimitSource.GRID_ORDER, power_w=7560.0)
+    assert harness.allocated_a() == {1: 8.2, 2: 8.2}
+    assert harness.forecast(RateUnit.W) == {1: 5670.0, 2: 1890.0}
 
 
 def test_an_arriving_vehicle_is_forecast_as_if_it_requested_energy_now() -> None:
     """K08.FR.06"""
-    station = Station([demand(1), demand(2, may_charge=False)])
-    station.store.install(station_profile(20.0, RateUnit.A))
-    assert station.allocated_a()[1] == 20.0
-    assert station.forecast() == {1: 20.0, 2: 10.0}
+    harness = LoadHarness([demand(1), demand(2, may_charge=False)])
+    harness.store.install(station_profile(20.0, RateUnit.A))
+    assert harness.allocated_a()[1] == 20.0
+    assert harness.forecast() == {1: 20.0, 2: 10.0}
 
 
 async def test_what_a_vehicle_does_not_use_is_forecast_for_the_others() -> None:
-    station = Station([demand(1, draw_a=Phases[float | None].all(8.0), offered_a=16.0), demand(2)])
-    station.store.install(station_profile(32.0, RateUnit.A))
-    assert station.allocated_a() == station.forecast() == {1: 16.0, 2: 16.0}
-    await station.clock.advance(31.0)
-    assert station.allocated_a() == station.forecast() == {1: 10.0, 2: 22.0}
+    harness = LoadHarness([demand(1, draw_a=Phases[float | None].all(8.0), offered_a=16.0), demand(2)])
+    harness.store.install(station_profile(32.0, RateUnit.A))
+    assert harness.allocated_a() == harness.forecast() == {1: 16.0, 2: 16.0}
+    await harness.clock.advance(31.0)
+    assert harness.allocated_a() == harness.forecast() == {1: 10.0, 2: 22.0}

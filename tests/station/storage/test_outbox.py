@@ -35,7 +35,7 @@ VALUE = MeterValue(
 
 
 @contextlib.asynccontextmanager
-async def opened(path: Path) -> AsyncGenerator[tuple[Outbox, Database]]:
+async def open_outbox(path: Path) -> AsyncGenerator[tuple[Outbox, Database]]:
     """An outbox on a disk."""
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
@@ -77,9 +77,9 @@ async def test_every_field_of_an_event_comes_back_as_it_was(tmp_path: Path) -> N
         time_spent_charging_s=99,
         meter_values=(VALUE,),
     )
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         assert await outbox.append(full) == replace(full, seq_no=0)
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         (read,) = await outbox.events("tx")
         assert read == replace(full, seq_no=0)
         assert read.id_token is not None
@@ -88,7 +88,7 @@ async def test_every_field_of_an_event_comes_back_as_it_was(tmp_path: Path) -> N
 
 async def test_events_that_are_appended_at_once_are_numbered_without_gap_or_double(tmp_path: Path) -> None:
     """E01.FR.07: seqNo counts from 0 in each transaction."""
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         events = [fakes.event(f"tx{index % 3}") for index in range(150)]
         recorded = await asyncio.gather(*map(outbox.append, events))
         for name in ("tx0", "tx1", "tx2"):
@@ -98,19 +98,19 @@ async def test_events_that_are_appended_at_once_are_numbered_without_gap_or_doub
 
 async def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
     for start in range(3):
-        async with opened(tmp_path) as (outbox, _):
+        async with open_outbox(tmp_path) as (outbox, _):
             assert (await outbox.append(fakes.event())).seq_no == start
 
 
 async def test_events_are_delivered_in_the_order_in_which_they_were_appended(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         appended = [await outbox.append(fakes.event(f"tx{index % 4}")) for index in range(40)]
         assert await drain(outbox) == appended
         assert await outbox.count_waiting() == 0
 
 
 async def test_what_is_not_settled_stays_the_oldest(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("first"))
         await outbox.append(fakes.event("second"))
         for attempts in range(3):
@@ -123,31 +123,31 @@ async def test_what_is_not_settled_stays_the_oldest(tmp_path: Path) -> None:
 
 
 async def test_what_was_settled_is_not_sent_again_after_a_restart_once_it_is_flushed(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         for name in ("one", "two", "three"):
             await outbox.append(fakes.event(name))
         await outbox.settle(await next_event(outbox))
         await outbox.settle(await next_event(outbox))
         await outbox.flush()
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         assert [event.transaction_id for event in await drain(outbox)] == ["three"]
 
 
 async def test_a_power_cut_before_the_flush_sends_again_and_loses_nothing(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("one"))
         await outbox.append(fakes.event("two"))
         await outbox.settle(await next_event(outbox))
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         assert [event.transaction_id for event in await drain(outbox)] == ["one", "two"]
 
 
 async def test_an_event_that_is_given_up_is_noted_at_once_and_stays_in_the_history(tmp_path: Path) -> None:
     """E13: the CSMS will never accept it."""
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("bad"))
         await outbox.settle(await next_event(outbox), given_up=True)
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         assert await outbox.oldest() is None
         assert len(await outbox.events("bad")) == 1
 
@@ -156,7 +156,7 @@ async def test_an_event_that_is_given_up_is_noted_at_once_and_stays_in_the_histo
 async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays_on_record(
     tmp_path: Path, spoilt: str
 ) -> None:
-    async with opened(tmp_path) as (outbox, database):
+    async with open_outbox(tmp_path) as (outbox, database):
         for name in ("one", "two", "three"):
             await outbox.append(fakes.event(name))
             await outbox.end_data.store_sample(name, VALUE)
@@ -172,7 +172,7 @@ async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays
 
 async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -> None:
     """Whoever counts what waits flushes too; he must not forget an answer that came meanwhile."""
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("one"))
         await outbox.append(fakes.event("two"))
         await outbox.settle(await next_event(outbox))
@@ -182,13 +182,13 @@ async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -
 
         await asyncio.gather(outbox.count_waiting(), deliver(), outbox.count_waiting())
         assert await outbox.count_waiting() == 0
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         assert await drain(outbox) == []
 
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_flush_that_is_cancelled_is_made_up_for_by_the_next(tmp_path: Path, turns: int) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event())
         await outbox.settle(await next_event(outbox))
         flushing = asyncio.create_task(outbox.flush())
@@ -198,13 +198,13 @@ async def test_a_flush_that_is_cancelled_is_made_up_for_by_the_next(tmp_path: Pa
         with contextlib.suppress(asyncio.CancelledError):
             await flushing
         await outbox.flush()
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         assert await outbox.oldest() is None
 
 
 async def test_a_lost_link_marks_what_waits_and_not_what_was_answered(tmp_path: Path) -> None:
     """E11.FR.07"""
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("answered"))
         await outbox.append(fakes.event("waiting"))
         await outbox.settle(await next_event(outbox))
@@ -217,7 +217,7 @@ async def test_a_lost_link_marks_what_waits_and_not_what_was_answered(tmp_path: 
 
 async def test_it_counts_what_waits_of_one_transaction_and_of_all(tmp_path: Path) -> None:
     """E14"""
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         for name in ("a", "b", "a", "a"):
             await outbox.append(fakes.event(name))
         assert (await outbox.count_waiting(), await outbox.count_waiting("a"), await outbox.count_waiting("none")) == (
@@ -234,7 +234,7 @@ async def test_it_counts_what_waits_of_one_transaction_and_of_all(tmp_path: Path
 
 
 async def test_whoever_waits_is_woken_by_an_append(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         assert await outbox.oldest() is None
         waiting = asyncio.create_task(outbox.wait())
         await asyncio.sleep(0)
@@ -245,7 +245,7 @@ async def test_whoever_waits_is_woken_by_an_append(tmp_path: Path) -> None:
 
 
 async def test_an_append_between_the_question_and_the_wait_is_not_slept_through(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         asking = asyncio.create_task(outbox.oldest())
         await asyncio.sleep(0)
         await outbox.append(fakes.event())
@@ -255,7 +255,7 @@ async def test_an_append_between_the_question_and_the_wait_is_not_slept_through(
 
 
 async def test_each_event_that_is_on_disk_is_published(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         published: list[TransactionEvent] = []
         outbox.appended.subscribe(published.append)
         recorded = [await outbox.append(fakes.event()) for _ in range(3)]
@@ -263,7 +263,7 @@ async def test_each_event_that_is_on_disk_is_published(tmp_path: Path) -> None:
 
 
 async def test_open_transactions_are_those_that_started_and_did_not_end(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         for name in ("one", "two", "three"):
             await outbox.append(fakes.event(name, EventType.STARTED))
         await outbox.append(fakes.event("one"))
@@ -272,7 +272,7 @@ async def test_open_transactions_are_those_that_started_and_did_not_end(tmp_path
 
 
 async def test_the_latest_events_of_an_evse_come_in_order(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         for index in range(6):
             await outbox.append(fakes.event(f"tx{index}", evse_id=1 + index % 2))
         assert [event.transaction_id for event in await outbox.latest_events(1, max_count=2)] == ["tx2", "tx4"]
@@ -287,7 +287,7 @@ async def store_transaction(outbox: Outbox, name: str) -> None:
 
 
 async def test_pruning_forgets_old_settled_transactions_and_their_samples_only(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, database):
+    async with open_outbox(tmp_path) as (outbox, database):
         await store_transaction(outbox, "old")
         await outbox.append(fakes.event("open", EventType.STARTED))
         await store_transaction(outbox, "new")
@@ -305,7 +305,7 @@ async def test_pruning_forgets_old_settled_transactions_and_their_samples_only(t
 
 
 async def test_pruning_never_takes_what_waits_or_is_open(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("open", EventType.STARTED))
         await store_transaction(outbox, "waiting")
         await outbox.settle(await next_event(outbox))
@@ -316,7 +316,7 @@ async def test_pruning_never_takes_what_waits_or_is_open(tmp_path: Path) -> None
 
 async def test_no_id_is_given_twice_after_everything_was_pruned(tmp_path: Path) -> None:
     """`oldest` skips what was settled by its id: a new event must never have an old one's."""
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await store_transaction(outbox, "old")
         await drain(outbox)
         await outbox.prune(keep_settled=0)
@@ -326,7 +326,7 @@ async def test_no_id_is_given_twice_after_everything_was_pruned(tmp_path: Path) 
 
 
 async def test_a_full_disk_fails_the_append_and_neither_records_nor_numbers_nor_publishes(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, database):
+    async with open_outbox(tmp_path) as (outbox, database):
         published: list[TransactionEvent] = []
         outbox.appended.subscribe(published.append)
         ((pages,),) = await database.rows("PRAGMA page_count")
@@ -342,7 +342,7 @@ async def test_a_full_disk_fails_the_append_and_neither_records_nor_numbers_nor_
 
 
 async def test_an_answer_that_could_not_be_noted_is_noted_with_the_next_flush(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, database):
+    async with open_outbox(tmp_path) as (outbox, database):
         await outbox.append(fakes.event("one"))
         await outbox.append(fakes.event("two"))
         await database.rows("PRAGMA query_only=1")  # a disk that is read-only for a while
@@ -352,13 +352,13 @@ async def test_an_answer_that_could_not_be_noted_is_noted_with_the_next_flush(tm
         await outbox.settle(await next_event(outbox))
         await database.rows("PRAGMA query_only=0")
         await outbox.flush()
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         assert await outbox.oldest() is None
 
 
 async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp_path: Path) -> None:
     """E04.FR.07, E04.FR.08: of each transaction the 1st, 3rd, 5th … sample goes; all other events stay."""
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("tx", EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN))
         for number in range(200):
             await outbox.append(fakes.event("tx"))
@@ -379,7 +379,7 @@ async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp
 
 async def test_the_number_of_a_sample_that_is_being_sent_is_not_given_to_another_event(tmp_path: Path) -> None:
     """E01.FR.07: a CSMS takes the second event of that number for a repetition, though it were the end."""
-    async with opened(tmp_path) as (outbox, _):
+    async with open_outbox(tmp_path) as (outbox, _):
         await outbox.append(fakes.event("slow"))
         sent = (await next_event(outbox)).event
         for _ in range(200):
@@ -389,7 +389,7 @@ async def test_the_number_of_a_sample_that_is_being_sent_is_not_given_to_another
 
 
 async def test_an_event_that_flash_memory_has_spoilt_does_not_end_the_thinning_out(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (outbox, database):
+    async with open_outbox(tmp_path) as (outbox, database):
         for _ in range(200):
             await outbox.append(fakes.event("tx"))
         await database.write("UPDATE events SET payload = '{' || payload WHERE seq_no = 7")

@@ -171,13 +171,13 @@ async def test_the_contactor_closes_last_and_opens_first(tmp_path: Path) -> None
 @pytest.mark.parametrize(("volts", "state"), [(9.0, "B"), (6.0, "C"), (3.0, "D"), (0.0, "E"), (-12.0, "F")])
 async def test_the_voltage_of_the_pilot_is_its_state(tmp_path: Path, volts: float, state: str) -> None:
     async with rigged(tmp_path) as rig:
-        rig.bench.pilot(volts)
+        rig.bench.set_pilot_voltages(volts)
         await rig.until(lambda: rig.observation.pilot is PilotState(state))
 
 
 async def test_a_missing_diode_is_found_while_the_pilot_waves_and_only_then(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
-        rig.bench.pilot(6.0, -6.0)
+        rig.bench.set_pilot_voltages(6.0, -6.0)
         await rig.until(lambda: rig.observation.pilot is PilotState.C)
         assert not rig.observation.faults
         await rig.board.apply(Outputs(pilot_a=16.0))
@@ -187,14 +187,14 @@ async def test_a_missing_diode_is_found_while_the_pilot_waves_and_only_then(tmp_
 async def test_a_diode_is_missing_when_two_looks_in_a_row_say_so(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.board.apply(Outputs(pilot_a=16.0))
-        rig.bench.pilot(6.0)
+        rig.bench.set_pilot_voltages(6.0)
         await rig.until(lambda: rig.observation.pilot is PilotState.C)
-        rig.bench.pilot(6.0, -6.0)
+        rig.bench.set_pilot_voltages(6.0, -6.0)
         await rig.clock.advance(0.05)
         assert not rig.observation.faults
-        rig.bench.pilot(6.0)
+        rig.bench.set_pilot_voltages(6.0)
         await rig.clock.advance(0.05)
-        rig.bench.pilot(6.0, -6.0)
+        rig.bench.set_pilot_voltages(6.0, -6.0)
         await rig.clock.advance(0.05)
         assert not rig.observation.faults
         await rig.clock.advance(0.05)
@@ -207,14 +207,14 @@ async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
 ) -> None:
     """A steady pilot has no negative half."""
     async with rigged(tmp_path) as rig:
-        rig.bench.pilot(9.0, -12.0 if first else 9.0)
+        rig.bench.set_pilot_voltages(9.0, -12.0 if first else 9.0)
         await rig.board.apply(Outputs(pilot_a=first))
         await rig.until(lambda: rig.observation.pilot is PilotState.B)
         with rig.bench.hold_channel(1) as negative_half:
             moved = asyncio.create_task(rig.clock.advance(0.05))
             await until(lambda: negative_half.readers)
             await rig.board.apply(Outputs(pilot_a=then))
-            rig.bench.pilot(9.0, -12.0 if then else 9.0)
+            rig.bench.set_pilot_voltages(9.0, -12.0 if then else 9.0)
             negative_half.release(raw_count(9.0 / GAIN))
             await moved
         assert not rig.observation.faults
@@ -228,7 +228,7 @@ async def test_the_resistor_in_the_plug_tells_the_cable(
 ) -> None:
     """The last one tells no rating: it gets what is configured for it."""
     async with rigged(tmp_path) as rig:
-        rig.bench.cable(resistance_ohm)
+        rig.bench.set_cable_resistance(resistance_ohm)
         await rig.until(lambda: rig.observation.cable_plugged)
         assert rig.observation.cable_max_a == cable_max_a
 
@@ -239,11 +239,11 @@ async def test_with_an_attached_cable_a_vehicle_is_what_the_pilot_tells(tmp_path
     board = board_of(bench, clock, evse=[evse])
     watching = board.observations()
     assert not (await anext(watching)).cable_plugged
-    bench.pilot(9.0)
+    bench.set_pilot_voltages(9.0)
     next_observation = asyncio.ensure_future(anext(watching))
     await clock.advance(0.1)
     assert (await next_observation).cable_plugged
-    bench.pilot(-12.0)  # our own: the vehicle is behind it
+    bench.set_pilot_voltages(-12.0)  # our own: the vehicle is behind it
     next_observation = asyncio.ensure_future(anext(watching))
     await clock.advance(0.1)
     assert (await next_observation).cable_plugged

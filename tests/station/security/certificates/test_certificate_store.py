@@ -407,8 +407,8 @@ async def test_the_certificate_of_the_installation_file_is_taken_over_and_its_ke
 # The station's own certificate (A02, A03)
 
 
-async def _with_certificate(storage: Storage, own_certificate: Issued | None = None) -> Issued:
-    """A store that trusts the CSMS root and has a certificate of it."""
+async def _install_certificate(storage: Storage, own_certificate: Issued | None = None) -> Issued:
+    """Install the CSMS root and a station certificate issued by it; returns the latter."""
     own_certificate = own_certificate or storage.pki.station("0000001")
     await storage.store.install_unchecked(CSMS, storage.pki.root.pem)
     await storage.store.install_unchecked(None, own_certificate.key_pem + own_certificate.pem)
@@ -417,7 +417,7 @@ async def _with_certificate(storage: Storage, own_certificate: Issued | None = N
 
 async def test_a_signed_certificate_is_used_and_the_old_one_goes_when_it_has_worked(storage: Storage) -> None:
     """A02.FR.02, A02.FR.08, A02.FR.10."""
-    own_certificate = await _with_certificate(storage)
+    own_certificate = await _install_certificate(storage)
     csr = await storage.store.new_signing_request(OWNER)
     assert x509.load_pem_x509_csr(csr.encode()).subject.rfc4514_string() == "CN=0000001,O=borne"
     assert await storage.store.install_signed(storage.pki.sign_csr(csr)) is None
@@ -437,7 +437,7 @@ async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_a
     storage: Storage,
 ) -> None:
     """A02.FR.10, A02.FR.28, A02.FR.29."""
-    own_certificate = await _with_certificate(storage)
+    own_certificate = await _install_certificate(storage)
     assert (
         await storage.store.install_signed(storage.pki.sign_csr(await storage.store.new_signing_request(OWNER))) is None
     )
@@ -472,7 +472,7 @@ async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_a
 )
 async def test_an_invalid_signed_certificate_is_refused_and_reported(storage: Storage, defect: str) -> None:
     """A02.FR.06, A02.FR.07."""
-    own_certificate, pki = await _with_certificate(storage), storage.pki
+    own_certificate, pki = await _install_certificate(storage), storage.pki
     csr = await storage.store.new_signing_request(OWNER)
     signed = pki.sign_csr(csr)
     match defect:
@@ -517,7 +517,7 @@ def _csr_with_other_subject(pending: Path) -> str:
 
 
 async def test_a_chain_over_an_intermediate_authority_is_taken(storage: Storage) -> None:
-    await _with_certificate(storage)
+    await _install_certificate(storage)
     between = storage.pki.make_root("in between", signed_by=storage.pki.root)
     signed = storage.pki.sign_csr(await storage.store.new_signing_request(OWNER), issuer=between)
     assert isinstance(
@@ -531,7 +531,7 @@ async def test_the_authority_may_add_an_organization_and_change_none(
     storage: Storage, organization_name: str, accepted: bool
 ) -> None:
     """A00.FR.509."""
-    await _with_certificate(storage)
+    await _install_certificate(storage)
     csr = await storage.store.new_signing_request(CertificateSubject("0000001", organization_name))
     organization = x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Operator")
     subject = x509.Name([organization, x509.NameAttribute(x509.NameOID.COMMON_NAME, "0000001")])
@@ -541,7 +541,7 @@ async def test_the_authority_may_add_an_organization_and_change_none(
 
 async def test_too_long_a_chain_is_refused_without_an_alarm(storage: Storage) -> None:
     """A02.FR.16."""
-    await _with_certificate(storage)
+    await _install_certificate(storage)
     storage.settings.override(SecuritySettings.max_certificate_chain_size, 100)
     refused = await storage.store.install_signed(storage.pki.sign_csr(await storage.store.new_signing_request(OWNER)))
     assert isinstance(refused, CertificateRefusal)
@@ -550,7 +550,7 @@ async def test_too_long_a_chain_is_refused_without_an_alarm(storage: Storage) ->
 
 
 async def test_an_answer_that_comes_twice_is_refused_without_an_alarm(storage: Storage) -> None:
-    await _with_certificate(storage)
+    await _install_certificate(storage)
     signed = storage.pki.sign_csr(await storage.store.new_signing_request(OWNER))
     assert await storage.store.install_signed(signed) is None
     refused = await storage.store.install_signed(signed)
@@ -561,7 +561,7 @@ async def test_an_answer_that_comes_twice_is_refused_without_an_alarm(storage: S
 
 async def test_the_station_s_certificate_is_not_deleted_over_ocpp(storage: Storage) -> None:
     """M04.FR.06."""
-    own_certificate = await _with_certificate(storage)
+    own_certificate = await _install_certificate(storage)
     refused = await storage.store.delete(_hash(own_certificate, storage.pki.root), link_needs_root=False)
     assert isinstance(refused, CertificateRefusal)
     assert refused.reason is CertificateRefusalReason.IN_USE
@@ -571,7 +571,7 @@ async def test_the_station_s_certificate_is_not_deleted_over_ocpp(storage: Stora
 async def test_renewal_is_due_a_month_before_the_certificate_expires(storage: Storage) -> None:
     """A03.FR.02."""
     assert not await storage.store.renewal_due()
-    await _with_certificate(storage, storage.pki.station("0000001", days=60))
+    await _install_certificate(storage, storage.pki.station("0000001", days=60))
     assert not await storage.store.renewal_due()
     storage.clock.adjust(timedelta(days=31))
     assert await storage.store.renewal_due()
