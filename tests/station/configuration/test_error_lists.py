@@ -11,13 +11,19 @@ from station.configuration.installation_file import ConfigurationError, load_con
 STATION = '[station]\nidentity = "BORNE-1"\n'
 
 
-def complaints(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> list[str]:
-    """The keys that are complained of, and the variables, in order."""
+def refusal(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> list[str]:
+    """The sentences with which a file is refused, without its directory."""
     file = tmp_path / "station.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError) as refused:
         load_configuration(file, environ or {})
-    return [sentence.split(": ")[1 if "station.toml" in sentence else 0] for sentence in refused.value.sentences]
+    return [sentence.removeprefix(f"{tmp_path}/") for sentence in refused.value.sentences]
+
+
+def complaints(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> list[str]:
+    """The keys that are complained of, and the variables, in order."""
+    sentences = refusal(tmp_path, text, environ)
+    return [sentence.split(": ")[1 if "station.toml" in sentence else 0] for sentence in sentences]
 
 
 def test_all_wrong_values_are_listed_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -49,13 +55,18 @@ def test_a_value_in_place_of_a_table_is_one_mistake(tmp_path: Path, text: str) -
 
 
 def test_a_value_of_several_kinds_is_one_mistake(tmp_path: Path) -> None:
-    file = tmp_path / "station.toml"
     text = f'{STATION}[grid]\nphases = 1\nsilent_pause_after_s = "x"\n[grid.source]\ntype = "linky"\ndevice = "x"'
-    file.write_text(f"{text}\n[[evse]]\nphases = 1\n", encoding="utf-8")
-    with pytest.raises(ConfigurationError) as refused:
-        load_configuration(file, {})
-    (sentence,) = refused.value.sentences
+    (sentence,) = refusal(tmp_path, f"{text}\n[[evse]]\nphases = 1\n")
     assert sentence.endswith('grid.silent_pause_after_s: must be a number or false (is "x")')
+
+
+def test_two_rules_that_are_broken_at_the_same_key_are_two_mistakes(tmp_path: Path) -> None:
+    time_zone = '[[variable]]\ncomponent = "ClockCtrlr"\nvariable = "TimeZone"\n'
+    rows = f'{time_zone}mutability = "ReadOnly"\n{time_zone}value = "Europe/Berlin"\n'
+    assert refusal(tmp_path, f'{STATION}time_zone = "Europe/Paris"\n{rows}') == [
+        "station.toml:8: variable[1]: ClockCtrlr.TimeZone is configured twice",
+        "station.toml:8: variable[1]: ClockCtrlr.TimeZone is already set by station.time_zone",
+    ]
 
 
 def test_unknown_variables_are_listed_with_the_mistakes_of_the_file(tmp_path: Path) -> None:
