@@ -81,6 +81,15 @@ async def fixture(tmp_path: Path) -> AsyncGenerator[UploadFixture]:
         await asyncio.gather(*working, return_exceptions=True)
 
 
+async def test_the_name_of_a_log_replaces_characters_of_the_identity_that_file_systems_refuse(tmp_path: Path) -> None:
+    time = clock()
+    async with open_database(tmp_path / "borne.sqlite", time) as database:
+        sources = LogSources(SecurityEvents(database, time), Outbox(database, time), _no_snapshot)
+        log_files = LogFiles(LogStore(tmp_path / "log", time), sources, tmp_path, "BORNE-1_a.b:c*d|e@f", time)
+        name = log_files.name(LogKind.SECURITY)
+    assert name.startswith(f"BORNE-1_a.b_c_d_e_f_{LogKind.SECURITY}_")
+
+
 async def test_an_upload_whose_answer_never_leaves_does_not_go_on_for_ever(fixture: UploadFixture) -> None:
     """The link is lost between order and answer: nobody begins it, and a reset on idle waits for it (B12.FR.01)."""
     assert fixture.uploads.accept(fixture.order(1)) is False
