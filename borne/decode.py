@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from energy.sources import linky_capture, p1_capture
 from foundation.clock import SystemClock
 from foundation.frozen import Frozen
-from foundation.json_values import is_list, is_object, list_of, number_of, object_of, text_of
+from foundation.json_values import integer_of, is_list, is_object, list_of, object_of, text_of
 from metering.drivers import modbus_frames as exchange
 from metering.drivers import register_image
 from metering.drivers.models import MODELS, find_model_name
@@ -232,7 +232,7 @@ def _parse_image(document: Mapping[str, object]) -> RegisterImage:
     try:
         registers = object_of(document["registers"])
         words = {_parse_address(address): int(text_of(word), 16) for address, word in registers.items()}
-        functions = frozenset(int(number_of(function)) for function in list_of(document.get("functions", [3, 4])))
+        functions = frozenset(integer_of(function) for function in list_of(document.get("functions", [3, 4])))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _InvalidRecordingError("invalid recording: `registers` must map addresses to words in hex") from None
     if any(not 0 <= word <= 0xFFFF for word in words.values()):

@@ -26,7 +26,7 @@ from msgspec.structs import asdict, replace
 from energy.grid import GridOrder, GridOrderSource, OrderReason
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
-from foundation.json_values import number_of, number_or_none, parse_object
+from foundation.json_values import integer_of, number_or_none, parse_object
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -134,7 +134,7 @@ class OrderEntry(Frozen):
             fields = parse_object(line)
             reason = fields["reason"]
             return cls(
-                number=int(number_of(fields["number"])),
+                number=integer_of(fields["number"]),
                 at=datetime.fromisoformat(str(fields["at"])),
                 event=OrderEvent(str(fields["event"])),
                 reason=OrderReason(str(reason)) if reason is not None else None,

@@ -30,10 +30,12 @@ def parse_object(text: str | bytes) -> dict[str, object]:
     """Parse the text of a JSON object.
 
     Raises:
-        ValueError: it is not JSON, or not an object.
-        RecursionError: it is nested too deeply.
+        ValueError: it is not JSON, nested too deeply, or not an object.
     """
-    return object_of(json.loads(text))
+    try:
+        return object_of(json.loads(text))
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
 
 
 def object_of(value: object) -> dict[str, object]:
@@ -86,6 +88,17 @@ def number_of(value: object) -> float:
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"must be a number, not {type(value).__name__}")
+    return value
+
+
+def integer_of(value: object) -> int:
+    """Return a value that must be a whole number, written without a decimal point or exponent.
+
+    Raises:
+        ValueError: it is not, or is a truth value.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"must be a whole number, not {type(value).__name__}")
     return value
 
 

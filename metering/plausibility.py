@@ -120,7 +120,7 @@ def _bounds_violation(*values: tuple[str, float | None, float, float]) -> str | 
 
 
 def _phase_bounds_violation(*rows: tuple[str, Phases[float | None], float, float]) -> str | None:
-    """As `_bounds_violation`, for values per phase."""
+    """The reason to reject the first value of any phase that is outside its bounds (name, values, bounds), or None."""
     for name, values, lowest, highest in rows:
         if values is UNKNOWN_PHASES:
             continue

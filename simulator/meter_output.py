@@ -26,7 +26,7 @@ class MeterOutput(Protocol):
         ...
 
     def send_directly(self, data: bytes) -> None:
-        """As `send`, but through memory where the wire has a `ByteFeed`: for time that outruns a real line."""
+        """Send data through the `ByteFeed` if the wire has one, else as `send`: a fast virtual clock outruns a line."""
         ...
 
     def close(self) -> None:

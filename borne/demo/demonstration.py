@@ -41,7 +41,7 @@ class Remark(Frozen):
 
 @dataclass(slots=True)
 class Demonstration:
-    """What `borne demo` shows: a station in its simulated world, and the story told about it."""
+    """The state of `borne demo`: a station with its simulated house and vehicle, the current scene, and its output."""
 
     process: HostProcess
     """the process that hosts the station"""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from borne.fleet.unit import EngineError
-from foundation.json_values import number_of, number_or_none, objects_of, parse_object
+from foundation.json_values import integer_of, number_or_none, objects_of, parse_object
 from simulator.fleet.energy_balance import CsmsBill
 
 _HOST: Final = "127.0.0.1"
@@ -110,7 +110,7 @@ class BundledCsms:
                 response = (await client.get(f"http://{_HOST}:{self._port}/api/transactions")).raise_for_status()
             found: dict[str, dict[str, CsmsBill]] = {}
             for transaction in objects_of(parse_object(response.content)["transactions"]):
-                bill = CsmsBill(number_or_none(transaction["energy_wh"]), int(number_of(transaction["missing"])))
+                bill = CsmsBill(number_or_none(transaction["energy_wh"]), integer_of(transaction["missing"]))
                 found.setdefault(str(transaction["station"]), {})[str(transaction["id"])] = bill
         except (httpx.HTTPError, ValueError, KeyError) as error:
             raise EngineError(f"the bills of the bundled CSMS cannot be read: {error}") from error

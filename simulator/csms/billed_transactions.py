@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foundation.frozen import Frozen
-from foundation.json_values import number_of, object_of, objects_of
+from foundation.json_values import integer_of, number_of, object_of, objects_of
 
 Json = Mapping[str, object]
 
@@ -132,7 +132,7 @@ def received_event(station: str, payload: Json) -> ReceivedEvent:
     return ReceivedEvent(
         station=station,
         transaction_id=str(object_of(payload["transactionInfo"])["transactionId"]),
-        seq_no=int(number_of(payload["seqNo"])),
+        seq_no=integer_of(payload["seqNo"]),
         ended=payload["eventType"] == "Ended",
         offline=payload.get("offline") is True,
         begin_wh=begin_wh,

@@ -149,7 +149,7 @@ def _register_objection(prices: PriceList, charge: BillableCharge) -> str | None
 def _energy_items(prices: PriceList, charge: BillableCharge) -> Iterable[BilledItem]:
     """A line for each tariff period with a register at both ends and energy in between.
 
-    A register that decreased yields no line; `_objection` reports it.
+    A register that decreased yields no line; `_register_objection` reports it.
     """
     measured = [reading for reading in charge.readings if reading.energy_wh is not None]
     if not measured or charge.end_wh is None or charge.readings[0].energy_wh is None:

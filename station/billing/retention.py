@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
-from foundation.json_values import list_of, number_of, text_of
+from foundation.json_values import integer_of, list_of, text_of
 from metering.time_quality import TimeStatus
 
 if TYPE_CHECKING:
@@ -96,5 +96,5 @@ class Retention:
 def _from_text(text: str) -> _RetentionState:
     last_run_at, jumped_at, number = list_of(json.loads(text))
     return _RetentionState(
-        datetime.fromisoformat(text_of(last_run_at)), datetime.fromisoformat(text_of(jumped_at)), int(number_of(number))
+        datetime.fromisoformat(text_of(last_run_at)), datetime.fromisoformat(text_of(jumped_at)), integer_of(number)
     )

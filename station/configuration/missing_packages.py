@@ -22,8 +22,8 @@ def is_installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
-_AUXILIARY: Final = frozenset({"display", "reader"})
-"""tables of devices without which a station charges"""
+_LEFT_OUT: Final = frozenset({"display"})
+"""tables of devices that a start leaves out if a package is missing: the station charges without them"""
 
 
 def missing_packages(device: DeviceTable, installed: Callable[[str], bool] = is_installed) -> list[str]:
@@ -34,8 +34,8 @@ def missing_packages(device: DeviceTable, installed: Callable[[str], bool] = is_
 
 
 def essential_package_errors(tables: InstallationTables) -> list[RuleError]:
-    """Those of `missing_package_errors` without which no vehicle can be charged: a start refuses them."""
-    return [error for error in missing_package_errors(tables) if error.key[0] not in _AUXILIARY]
+    """The errors of `missing_package_errors` that prevent a start: all but those of displays."""
+    return [error for error in missing_package_errors(tables) if error.key[0] not in _LEFT_OUT]
 
 
 def missing_package_errors(

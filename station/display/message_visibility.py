@@ -115,12 +115,15 @@ def visible_messages(
     Arguments as `visibilities`.
     """
     visibility_by_id = visibilities(messages, now, conditions)
-    shown = MessageVisibility.SHOWN
-    return [message for message in messages if visibility_by_id[message.id] is shown and message.place.same_as(display)]
+    return [
+        message
+        for message in messages
+        if visibility_by_id[message.id] is MessageVisibility.SHOWN and message.place.same_as(display)
+    ]
 
 
 def choose_languages(messages: Sequence[DisplayMessage], preferred: Sequence[str]) -> list[DisplayMessage]:
-    """Of messages that are translations of each other, keep the one in the language of the driver (O01.FR.08, .09).
+    """Drop the translations of a message that are not in the language of the driver (O01.FR.08, .09).
 
     In OCPP 2.0.1 a message has one text. Translations are thus messages with different languages that agree in all
     but id and content: priority, state, times, transaction and display. Those of a language that has more of them than

@@ -187,7 +187,7 @@ def _fault_key(evse: DisplayedEvse) -> str:
 def _reservation_lines(
     evse: DisplayedEvse, language: LanguageCode, inputs: ScreenInputs, start: str
 ) -> Sequence[ScreenLine]:
-    """That an EVSE is reserved and until when; never for whom. The holder reads how to start."""
+    """The lines of a reserved EVSE: until when, without the holder's name, and how the holder starts."""
     heading = screen_text(language, "reserved")
     if (until := evse.reserved_until) is not None:
         time = moment_text(in_zone(until, inputs.zone), in_zone(inputs.now, inputs.zone), language)

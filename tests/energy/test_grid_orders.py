@@ -168,6 +168,19 @@ async def test_a_full_disk_delays_the_record_and_never_the_order(tmp_path: Path)
     await asyncio.wait([following, running])
 
 
+@pytest.mark.parametrize("line", ['{"number":1e999,', '{"a":' * 100_000, "[]", '{"number":NaN,', "1e999", "null"])
+async def test_a_spoilt_line_is_ignored_and_ends_no_start(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "orders"
+    record = GridOrderLog(file, clock())
+    await record.append(NewOrderEntry(NOON, OrderEvent.BEGIN, ORDER, PowerSnapshot(1.0, 2.0)))
+    good = file.read_text(encoding="utf-8")
+    spoilt = good.replace('{"number":1,', line) if line.endswith(",") else f"{line}\n"
+    file.write_text(good + spoilt, encoding="utf-8")
+    reloaded = GridOrderLog(file, clock())
+    await reloaded.load()
+    assert [entry.number for entry in reloaded.entries] == [1]
+
+
 async def test_a_line_that_a_power_cut_left_half_spoils_nothing(tmp_path: Path) -> None:
     file = tmp_path / "orders"
     record = GridOrderLog(file, clock())

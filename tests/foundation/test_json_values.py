@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from foundation.json_values import (
+    integer_of,
     is_array,
     is_list,
     is_object,
@@ -66,3 +67,15 @@ def test_a_value_of_another_shape_is_an_error_that_says_what_it_must_be(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         read(value)
+
+
+def test_an_object_that_is_nested_too_deeply_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_object('{"a":' * 100_000)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 1.0, True, "1", None])
+def test_a_whole_number_is_an_integer_alone(value: object) -> None:
+    with pytest.raises(ValueError, match="must be a whole number"):
+        integer_of(value)
+    assert integer_of(7) == 7

@@ -217,7 +217,7 @@ class FirmwareRecord:
 
 
 def _status_row(update: FirmwareUpdate, status: FirmwareStatus) -> tuple[int, int, str, int]:
-    """Columns update_id, request_id, status, told; updates not ordered by the CSMS are not reported."""
+    """The columns update_id, request_id, status and told of one status; told is 0 until the CSMS has been notified."""
     request_id = update.order.request_id
     if request_id is None:
         return update.id, 0, status.value, _NOT_FOR_THE_CSMS

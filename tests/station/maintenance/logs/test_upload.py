@@ -68,7 +68,7 @@ class UploadFixture:
 
 @pytest.fixture
 async def fixture(tmp_path: Path) -> AsyncGenerator[UploadFixture]:
-    """A desk at work."""
+    """The upload of logs of a station, running."""
     time = clock()
     async with open_database(tmp_path / "borne.sqlite", time) as database:
         events = SecurityEvents(database, time)
