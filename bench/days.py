@@ -52,7 +52,7 @@ async def measure_days(days: int, *, linky: bool) -> float:
                 )
             )
             station = process.station
-            running = asyncio.create_task(process.run())
+            running = asyncio.create_task(process.run_with_gc_control())
             await station.wait_until_started()
             await _advance(station, 60.0)
             took_s = [await _day_s(station) for _ in range(days)]

@@ -164,7 +164,7 @@ async def _station(csms: _CsmsProcess, evses: int) -> AsyncGenerator[StationRunt
             }
         )
         process = host_process(configuration)
-        running = asyncio.create_task(process.run())
+        running = asyncio.create_task(process.run_with_gc_control())
         try:
             async with asyncio.timeout(_DEADLINE_S):
                 while process.station.parts.find(ChargingStation) is None:  # noqa: ASYNC110

@@ -361,7 +361,7 @@ async def started_soak_run(plan: SoakPlan, storage: Path) -> AsyncGenerator[Soak
         world = world_of(process.station.hardware)
         world.clock.adjust(_START - world.clock.now())
         run = SoakRun(plan, world, process, csms, storage)
-        running = asyncio.get_running_loop().create_task(process.run())
+        running = asyncio.get_running_loop().create_task(process.run_with_gc_control())
         try:
             await process.station.wait_until_started()
             yield run

@@ -253,7 +253,7 @@ async def _stations(count: int, url: str, folder: Path) -> None:
         )
         for number in range(count)
     ]
-    await host_process_of_several(configurations).run()
+    await host_process_of_several(configurations).run_with_gc_control()
 
 
 async def _bare_clients(count: int, url: str, _: Path) -> None:

@@ -47,7 +47,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
             )
         )
         program = process.station
-        running = asyncio.create_task(process.run())
+        running = asyncio.create_task(process.run_with_gc_control())
         await program.wait_until_started()
         took_ms = await _measure_times_ms(program, count)
         process.stop()

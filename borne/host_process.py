@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -12,8 +11,9 @@ import resource
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
+from borne.garbage_collection import GarbageCollection
 from borne.station_runtime import StartError
 from borne.tasks import end_task, end_task_once
 from foundation.supervision import keep_running
@@ -45,9 +45,12 @@ _DESCRIPTORS_OF_PROCESS: Final = 512
 class HostProcess:
     """The operating-system process of one or several stations: runs them with the services that they share.
 
-    These are signals, notifications to systemd, garbage collection, the HTTP server, mDNS and the database thread. One
-    station is served at `/`, several at `/stations/{identity}/`. Address, port and TLS of the HTTP server are those of
-    the first station's configuration. If a station fails, the others are stopped in order, and the process ends.
+    These are notifications to systemd, the HTTP server, mDNS and the database thread. One station is served at `/`,
+    several at `/stations/{identity}/`. Address, port and TLS of the HTTP server are those of the first station's
+    configuration. If a station fails, the others are stopped in order, and the process ends.
+
+    `run` leaves signals and garbage collection, which are the whole process's, as they are; `run_with_gc_control` sets
+    the latter, `run_until_signal` both.
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class HostProcess:
             await station.wait_until_started()
 
     async def run_until_signal(self, ready_file: Path | None) -> None:
-        """Run the stations until SIGINT or SIGTERM, for which it sets handlers.
+        """Run the stations until SIGINT or SIGTERM, for which it sets handlers, with `run_with_gc_control`.
 
         `ready_file`: written once all stations run and the API is loaded; None: none.
 
@@ -117,7 +120,18 @@ class HostProcess:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
-        await self.run(ready_file)
+        await self.run_with_gc_control(ready_file)
+
+    async def run_with_gc_control(self, ready_file: Path | None = None) -> None:
+        """Run the stations until `stop`, with a garbage collector that spares what lives as long (`GarbageCollection`).
+
+        For a process that has no other purpose: what it collects at a restart visits all objects of the process.
+
+        Raises:
+            StartError: as `run`.
+        """
+        with GarbageCollection(self.stations):
+            await self.run(ready_file)
 
     async def run(self, ready_file: Path | None = None) -> None:
         """Run the stations until `stop`; sets no signal handlers.
@@ -132,7 +146,6 @@ class HostProcess:
             if self._manager is not None:
                 stack.callback(self._manager.close)
             await self._bind_server()
-            stack.enter_context(GarbageCollection(self.stations))
             for station in self.stations:
                 stack.callback(station.auxiliary.subscribe(station.started, self._announce))
             stack.push_async_callback(self._end_announcements)
@@ -257,50 +270,6 @@ class HostProcess:
             lambda: station.parts.find(CertificateStore),
             station.clock,
         )
-
-
-class GarbageCollection:
-    """Context manager: keeps the garbage collector away from objects that live as long as the stations.
-
-    It does not run until all stations have started, since each collection meanwhile would find nothing and visit the
-    objects of all. Those are then excluded from it (`gc.freeze`). What an ended run leaves is collected before the next
-    one, or, with many stations, once a tenth of them have restarted.
-    """
-
-    def __init__(self, stations: Sequence[StationRuntime]) -> None:
-        self._stations = stations
-        self._not_started = {station.identity for station in stations}
-        self._ended_runs = 0
-        self._subscriptions = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        """Stop collections until the stations have started."""
-        gc.disable()
-        self._subscriptions.callback(gc.enable)  # also if a station does not start
-        for station in self._stations:
-            auxiliary = station.auxiliary
-            self._subscriptions.callback(auxiliary.subscribe(station.started, self._exclude_from_collection))
-            self._subscriptions.callback(auxiliary.subscribe(station.restarting, self._collect_ended_runs))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the subscriptions to the stations."""
-        self._subscriptions.close()
-
-    def _exclude_from_collection(self, station: StationRuntime) -> None:
-        """Exclude the objects of a start from garbage collection."""
-        self._not_started.discard(station.identity)
-        if not self._not_started:
-            gc.freeze()
-            gc.enable()
-
-    def _collect_ended_runs(self, _: StationRuntime) -> None:
-        """Collect the objects of ended runs, which were frozen at their start."""
-        self._ended_runs += 1
-        if self._ended_runs * 10 >= len(self._stations):
-            self._ended_runs = 0
-            gc.unfreeze()
-            gc.collect()
 
 
 def raise_descriptor_limit(stations: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING
@@ -24,6 +25,12 @@ register_profiles()
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], StationLoop]]:
     """Run tests on the station's event loop, which notifies a virtual clock when it is idle."""
     return {"station": StationLoop}
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the collected tests from garbage collection, which would visit some million objects each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

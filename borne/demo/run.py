@@ -129,7 +129,7 @@ async def _run_tasks(
         _write_lines(demo, console)
     try:
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(process.run(), name="station")
+            running = group.create_task(process.run_with_gc_control(), name="station")
             background = [
                 group.create_task(_publish_remarks(demo), name="feed"),
                 group.create_task(demo.grid_monitor.run(), name="grid-watch"),

@@ -154,7 +154,7 @@ class FleetHost:
                 asyncio.create_task(self._play_station(station), name=station.runtime.identity)  # noqa: TID251 - awaited below
                 for station in stations
             ]
-            running = asyncio.create_task(process.run(), name="stations")  # noqa: TID251 - awaited below
+            running = asyncio.create_task(process.run_with_gc_control(), name="stations")  # noqa: TID251 - awaited below
             played = asyncio.gather(*playing)
             stop_waiting = asyncio.create_task(self._stop_waiting.wait(), name="hurry")  # noqa: TID251 - cancelled below
             await asyncio.wait([running, played, stop_waiting], return_when=asyncio.FIRST_COMPLETED)
