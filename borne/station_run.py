@@ -120,13 +120,18 @@ class StationShutdown:
     """The orderly end of one run: stops charging, and after the tasks have ended writes pending data to the disk."""
 
     def __init__(
-        self, station: ChargingStation, outbox: Outbox, journal_writer: JournalWriter, log: LogStore, frames: FrameStore
+        self,
+        station: ChargingStation,
+        outbox: Outbox,
+        journal_writer: JournalWriter,
+        log_store: LogStore,
+        frame_store: FrameStore,
     ) -> None:
         self._station = station
         self._outbox = outbox
         self._journal_writer = journal_writer
-        self._log_store = log
-        self._frame_store = frames
+        self._log_store = log_store
+        self._frame_store = frame_store
 
     async def stop_charging(self) -> None:
         """Stop charging: open the contactors and store the ends of transactions; gives up after a few seconds.

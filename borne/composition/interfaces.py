@@ -55,12 +55,14 @@ def _add_commissioning_parts(parts: StationParts, assembled: AssembledParts) -> 
     core, charging, load_parts = assembled.core, assembled.charging, assembled.load
     configuration, station, network, clock = core.configuration, charging.station, core.network, core.clock
     load, record, meters = load_parts.load, assembled.maintenance.commissioning, charging.metrology.meters
-    facts = InstallationFacts(configuration, station, load.grid, network)
-    tests = CommissioningTests(facts, station, network, load_parts.residual, meters, record, clock)
+    installation_facts = InstallationFacts(configuration, station, load.grid, network)
+    tests = CommissioningTests(installation_facts, station, network, load_parts.residual, meters, record, clock)
     wires = core.runtime.hardware.buses.tap
-    grid = GridTests(facts, load, load_parts.plate, wires, load_parts.grid_orders, record, clock)
-    report = ReportWriter(facts, record, station, meters, assembled.maintenance.firmware, assembled.billing.time, clock)
-    parts.add(InstallationFacts, facts)
+    grid = GridTests(installation_facts, load, load_parts.plate, wires, load_parts.grid_orders, record, clock)
+    report = ReportWriter(
+        installation_facts, record, station, meters, assembled.maintenance.firmware, assembled.billing.time, clock
+    )
+    parts.add(InstallationFacts, installation_facts)
     parts.add(CommissioningTests, tests)
     parts.add(GridTests, grid)
     parts.add(ReportWriter, report)

@@ -188,8 +188,8 @@ def _csms_panel(demo: Demonstration) -> Panel:
         link = Text("✗ network cut", "bold red")
     else:
         link = Text("● connected", "bold green3") if connected else Text("○ connecting", "yellow")
-    waits = Text(f"{demo.queued} queued on disk", "bold yellow") if demo.queued else Text("empty")
-    rows: list[tuple[str, RenderableType]] = [("link", link), ("outbox", waits)]
+    outbox_text = Text(f"{demo.queued} queued on disk", "bold yellow") if demo.queued else Text("empty")
+    rows: list[tuple[str, RenderableType]] = [("link", link), ("outbox", outbox_text)]
     if bill is not None and bill.sequence_numbers:
         rows.append(("events", Text(f"#0 to #{bill.sequence_numbers[-1]} received")))
         energy_wh = bill.energy_wh

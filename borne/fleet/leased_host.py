@@ -112,6 +112,7 @@ class _LatestReport:
         """set when there will be no further one"""
         self._lock = threading.Lock()
         self._report: bytes | None = None
+        """the latest report; None: none received yet, or already taken"""
 
     def replace(self, report: bytes) -> None:
         """Replace the latest report."""

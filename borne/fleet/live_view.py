@@ -64,10 +64,10 @@ class ScreenView:
 def picture(run: FleetRun, sample: FleetSample, remarks: list[str], width: int) -> Panel:
     """Draw a fleet in `width` columns: progress, stations by state, requests, charging, and the last remarks."""
     fleet, (ramp_s, plan_s) = run.loaded.plan.fleet, run.tasks_s
-    total_s = ramp_s + plan_s
-    phase = "ramp" if sample.at_s < ramp_s else "plan" if sample.at_s < total_s else "drain"
+    plan_end_s = ramp_s + plan_s
+    phase = "ramp" if sample.at_s < ramp_s else "plan" if sample.at_s < plan_end_s else "drain"
     table = Table.grid(padding=(0, 3))
-    table.add_row("progress", f"{sample.at_s:.0f} of {total_s:.0f} s, {phase}")
+    table.add_row("progress", f"{sample.at_s:.0f} of {plan_end_s:.0f} s, {phase}")
     table.add_row("stations", states_text(sample))
     table.add_row("boots", f"{sample.boots}, p95 {_seconds(run.record.boot.percentiles().p95_s)}")
     table.add_row("requests", f"{sample.requests_per_s:,.0f}/s, {sample.requests:,} in all, {sample.failures} failed")
@@ -77,7 +77,7 @@ def picture(run: FleetRun, sample: FleetSample, remarks: list[str], width: int) 
     table.add_row("waiting events", str(sample.waiting_events))
     if sample.problem is not None:
         table.add_row("problem", sample.problem)
-    bar = ProgressBar(total=total_s, completed=min(sample.at_s, total_s))
+    bar = ProgressBar(total=plan_end_s, completed=min(sample.at_s, plan_end_s))
     title = f"{fleet.stations} stations, {run.options.engine} engine; Ctrl-C stops them in order"
     return Panel(
         Group(Padding(bar, (0, 0, 1, 0)), table, Text("\n".join(remarks), style="dim")), title=title, width=width

@@ -35,7 +35,8 @@ _BILLS_FILE: Final = "bills.sqlite"
 _STDIN_DESCRIPTOR: Final = 0
 _OTHER_FILES: Final = 64
 """descriptors of a process that are no connections of stations"""
-_MAX_FILES: Final = 1_048_576
+_MAX_DESCRIPTORS: Final = 1_048_576
+"""highest limit of open files to request, even if the system allows more"""
 _END_TIMEOUT_S: Final = 10.0
 _RESTART_INTERVAL_S: Final = 1.0
 """a worker that ended is replaced, but not more often than this"""
@@ -92,10 +93,10 @@ def _shared_bills(file: Path) -> SharedBillStore:
 def raise_file_limit() -> int:
     """Raise the soft limit of open files of this process to its hard limit; returns the limit that holds now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted_limit = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    wanted_limit = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted_limit:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted_limit, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if soft != resource.RLIM_INFINITY else _MAX_FILES
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if soft != resource.RLIM_INFINITY else _MAX_DESCRIPTORS
 
 
 def _shared_listeners(host: str, port: int, count: int) -> list[socket.socket]:

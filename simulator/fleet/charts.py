@@ -112,14 +112,14 @@ def ticks(highest: float) -> list[float]:
 def _svg_marks(marks: Iterable[ChartMark], x_max: float) -> Iterable[str]:
     """Draw marked times behind the lines of a chart."""
     for mark in marks:
-        begin, end = (
+        left_x, right_x = (
             _LEFT_MARGIN + min(x, x_max) / x_max * (_WIDTH - _LEFT_MARGIN - _RIGHT_MARGIN)
             for x in (mark.from_x, max(mark.from_x, mark.until_x))
         )
         yield (
-            f'<g class="mark"><title>{escape(mark.meaning)}</title><rect x="{begin:.1f}" y="{_TOP_MARGIN:g}"'
-            f' width="{max(1.0, end - begin):.1f}" height="{_HEIGHT - _TOP_MARGIN - _BOTTOM_MARGIN:g}"/>'
-            f'<text x="{begin:.1f}" y="{_TOP_MARGIN - 2:g}">{escape(mark.letter)}</text></g>'
+            f'<g class="mark"><title>{escape(mark.meaning)}</title><rect x="{left_x:.1f}" y="{_TOP_MARGIN:g}"'
+            f' width="{max(1.0, right_x - left_x):.1f}" height="{_HEIGHT - _TOP_MARGIN - _BOTTOM_MARGIN:g}"/>'
+            f'<text x="{left_x:.1f}" y="{_TOP_MARGIN - 2:g}">{escape(mark.letter)}</text></g>'
         )
 
 
