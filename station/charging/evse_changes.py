@@ -53,7 +53,9 @@ def apply_observation(
     if ev_connected(after) and not ev_connected(before):
         return after, ChangeCause(TriggerReason.CABLE_PLUGGED_IN)
     if ev_connected(before) and not ev_connected(after):
-        return _disconnected(after, stops=conditions.on_disconnection, unlocks=conditions.unlock_on_disconnection)
+        return _apply_disconnection(
+            after, stops=conditions.on_disconnection, unlocks=conditions.unlock_on_disconnection
+        )
     if observation.bay_occupied is not before.observation.bay_occupied:
         return after, ChangeCause(TriggerReason.EV_DETECTED if observation.bay_occupied else TriggerReason.EV_DEPARTED)
     return after, None
@@ -132,8 +134,8 @@ def _cause_of_faults(new_faults: frozenset[Fault], *, ends_on_meter_failure: boo
     return ChangeCause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
 
 
-def _disconnected(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[EvseState, ChangeCause]:
-    """The state after the vehicle was disconnected, with or without the cable (E09, E10).
+def _apply_disconnection(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[EvseState, ChangeCause]:
+    """Return the state after the vehicle was disconnected, with or without the cable (E09, E10).
 
     `stops` is StopTxOnEVSideDisconnect, `unlocks` UnlockOnEVSideDisconnect.
     """

@@ -112,8 +112,10 @@ class DisplayScreens:
         """a driver fails, or works again"""
         self.displays = displays
         self._clock = clock
-        self._makers = [ScreenMaker(display, _evses_of(display, evses), sources, clock) for display in displays]
-        self._drivers = [
+        self._page_screen_makers = [
+            ScreenMaker(display, _evses_of(display, evses), sources, clock) for display in displays
+        ]
+        self._driver_screen_makers = [
             (driver.output, ScreenMaker(driver.profile, _evses_of(driver.profile, evses), sources, clock))
             for driver in drivers
         ]
@@ -128,11 +130,13 @@ class DisplayScreens:
 
     def has_problem(self, display: DisplayAddress) -> bool:
         """Whether a driver of this display fails."""
-        return any(output in self._failing for output, maker in self._drivers if maker.profile.address == display)
+        return any(
+            output in self._failing for output, maker in self._driver_screen_makers if maker.profile.address == display
+        )
 
     def text_size(self, display: DisplayAddress) -> TextSize | None:
         """The size of the character display that shows this display; None if there is none."""
-        sizes = (maker.profile.size for _, maker in self._drivers if maker.profile.address == display)
+        sizes = (maker.profile.size for _, maker in self._driver_screen_makers if maker.profile.address == display)
         return next((size for size in sizes if size is not None), None)
 
     def refresh(self) -> None:
@@ -141,7 +145,7 @@ class DisplayScreens:
 
     def check_states(self) -> None:
         """Do as `refresh` if what the screens show of an EVSE has changed; cheap enough to call at any event."""
-        keys = [maker.state_key() for maker in self._makers]
+        keys = [maker.state_key() for maker in self._page_screen_makers]
         if keys != self._state_keys:
             self._state_keys = keys
             self._due.notify()
@@ -157,13 +161,16 @@ class DisplayScreens:
                 {
                     **{
                         f"display-page-{number}": self._update_page_screen(maker)
-                        for number, maker in enumerate(self._makers)
+                        for number, maker in enumerate(self._page_screen_makers)
                     },
-                    **{f"display-{number}": self._run_driver(*driver) for number, driver in enumerate(self._drivers)},
+                    **{
+                        f"display-{number}": self._run_driver(*driver)
+                        for number, driver in enumerate(self._driver_screen_makers)
+                    },
                 }
             )
         finally:
-            for output, _ in self._drivers:
+            for output, _ in self._driver_screen_makers:
                 await output.close()
 
     async def _update_page_screen(self, maker: ScreenMaker) -> None:

@@ -102,7 +102,8 @@ class NetworkProfiles:
         self._certificates = certificates
         self._security_events = security_events
         self._stored = _StoredProfiles(None, {}, (), 0)
-        self._in_use = _ProfilesInUse()
+        self._profiles_in_use = _ProfilesInUse()
+        """slots and order as of the boot or the last connection loss, and the last slot that worked"""
         self.active: int | None = None
         """the slot connected or being tried (ActiveNetworkProfile)"""
         self.changed: Event[None] = Event()
@@ -123,7 +124,7 @@ class NetworkProfiles:
         if rows and profiles is None:
             _log.error("the stored network profiles cannot be read; the one of the installation file is used")
         self._stored = await self._chosen_profiles(profiles, installed, allows_downgrade=allows_downgrade)
-        self._in_use = _profiles_after_boot(self._stored)
+        self._profiles_in_use = _profiles_after_boot(self._stored)
         self.active = next(iter(self._slot_order(None)), None)
 
     @property
@@ -152,7 +153,7 @@ class NetworkProfiles:
     @property
     def profile(self) -> NetworkProfile | None:
         """The profile connected or being tried; None if there is none."""
-        return self._in_use.slots.get(self.active) if self.active is not None else None
+        return self._profiles_in_use.slots.get(self.active) if self.active is not None else None
 
     @property
     def message_timeout_s(self) -> float:
@@ -219,7 +220,7 @@ class NetworkProfiles:
             ValueError: a slot is unknown, empty or given twice.
         """
         self._stored = self._changed(priority=self._parse_priority(text))
-        self._in_use = _profiles_after_boot(self._stored)
+        self._profiles_in_use = _profiles_after_boot(self._stored)
 
     def override_security_profile(self, number: int) -> None:
         """Set the minimum security profile of new profiles without storing it, for test benches; changes no profile."""
@@ -255,7 +256,7 @@ class NetworkProfiles:
             for slot in order:
                 yield from self._repeat_attempts(slot)
             self._certificates.alternate_station_certificate()  # A02.FR.28
-            last_good = self._in_use.last_good
+            last_good = self._profiles_in_use.last_good
             if last_good is not None and order != [last_good]:
                 yield from self._repeat_attempts(last_good)
 
@@ -266,16 +267,18 @@ class NetworkProfiles:
         one are removed (A05.FR.06). Disk errors are only logged.
         """
         self.active = slot
-        profile = self._in_use.slots[slot]
+        profile = self._profiles_in_use.slots[slot]
         switched = self._stored.last_good is not None and self._stored.last_good != profile
         raised = profile.security_profile > self.security_profile
-        self._in_use.last_good = slot
+        self._profiles_in_use.last_good = slot
         changed = self._changed(security_profile=profile.security_profile, last_good=profile)
         if raised:  # A05.FR.06
             changed.slots = _slots_at_least(profile.security_profile, changed.slots)
             changed.priority = tuple(number for number in changed.priority if number in changed.slots)
-            self._in_use.slots = _slots_at_least(profile.security_profile, self._in_use.slots)
-            self._in_use.priority = tuple(number for number in self._in_use.priority if number in self._in_use.slots)
+            self._profiles_in_use.slots = _slots_at_least(profile.security_profile, self._profiles_in_use.slots)
+            self._profiles_in_use.priority = tuple(
+                number for number in self._profiles_in_use.priority if number in self._profiles_in_use.slots
+            )
             if not changed.priority and slot in changed.slots:  # it was tried only as the last profile that worked
                 changed.priority = (slot,)
         if changed != self._stored:
@@ -296,12 +299,12 @@ class NetworkProfiles:
 
         The profiles of the connected slot and of the last one that worked are only replaced at boot (B09).
         """
-        in_use = self._in_use
+        in_use = self._profiles_in_use
         retained = {slot: profile for slot, profile in in_use.slots.items() if slot in {connected, in_use.last_good}}
         in_use.priority, in_use.slots = self._stored.priority, {**self._stored.slots, **retained}
 
     def _slot_order(self, begin_with: int | None) -> list[int]:
-        in_use = self._in_use
+        in_use = self._profiles_in_use
         priority = [slot for slot in in_use.priority if slot in in_use.slots]
         if not priority and in_use.last_good is not None:
             priority = [in_use.last_good]
@@ -312,7 +315,7 @@ class NetworkProfiles:
     def _repeat_attempts(self, slot: int) -> Iterator[int]:
         """Yield a slot once per configured attempt while it has a profile; sets `active`, publishes `changed`."""
         for _ in range(self._settings.network_profile_connection_attempts):
-            if slot in self._in_use.slots:
+            if slot in self._profiles_in_use.slots:
                 self.active = slot
                 self.changed.publish(None)
                 yield slot

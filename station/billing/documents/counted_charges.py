@@ -27,13 +27,13 @@ def counted_charges(transactions: Sequence[LoggedTransaction]) -> CountedCharges
 
     A charge that took no energy is listed if it costs something, or if its bill is not valid.
     """
-    tests = sum(transaction.kind is TransactionKind.TEST for transaction in transactions)
+    test_count = sum(transaction.kind is TransactionKind.TEST for transaction in transactions)
     charges = [
         transaction
         for transaction in transactions
         if transaction.kind is not TransactionKind.TEST and not _is_free_without_energy(transaction)
     ]
-    return CountedCharges(charges, tests, len(transactions) - tests - len(charges))
+    return CountedCharges(charges, test_count, len(transactions) - test_count - len(charges))
 
 
 def _is_free_without_energy(transaction: LoggedTransaction) -> bool:

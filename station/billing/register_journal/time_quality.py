@@ -170,7 +170,7 @@ class TimeQualityMonitor:
         """
         while True:
             if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._csms_has_precedence:
-                self._check_time_service()
+                self._follow_time_service()
             if self._quality.source in UNSET_SOURCES and abs(step := self._clock.behind_machine()) >= _TOLERANCE:
                 _log.info("the machine's clock was set: %+.1f s", step.total_seconds())
                 self._clock.adjust(step)
@@ -192,7 +192,11 @@ class TimeQualityMonitor:
             self._clock.monotonic() - self._csms_time_received_at_s < _MISSED_HEARTBEATS * self._heartbeat_interval_s()
         )
 
-    def _check_time_service(self) -> None:
+    def _follow_time_service(self) -> None:
+        """Correct the station's clock by the machine's while a time service (NTP) synchronizes the latter.
+
+        Once it no longer does, the time that came from it is informative only.
+        """
         if not self._is_synchronized():
             if self._quality.source is TimeSource.NTP:
                 self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.NTP)

@@ -284,7 +284,7 @@ async def _run_trial(
         case LimitsTrial():
             return tests.grid.check_limits()
         case ResidualTrial():
-            return await tests.tests.test_residual_monitors(external=body.external_type_b)
+            return await tests.tests.test_residual_monitors(external_type_b=body.external_type_b)
         case ShuntTripTrial():
             return tests.tests.shunt_trip_result(tripped=body.tripped)
         case TestSessionTrial():

@@ -238,7 +238,7 @@ class MqttBridge:
         return next((evse for evse in self._evses.values() if str(evse.id) == number), None)
 
     def _charge_now(self, evse: Evse) -> None:
-        """Charge at an EVSE without waiting for low prices."""
+        """Let the authorized charge at an EVSE proceed without waiting for low prices; authorizes nothing."""
         if evse.state.authorization is None:
             raise ValueError("no charge is in progress or authorized at this EVSE")
         self._load.tariff.ignore_tariff(evse.id)

@@ -78,16 +78,16 @@ class CommissioningTests:
             return StepResult.failed(evidence, Problem(ProblemCause.CSMS_NOT_CONNECTED, "the CSMS is not connected"))
         return StepResult(StepOutcome.PASSED, evidence)
 
-    async def test_residual_monitors(self, *, external: bool) -> StepResult:
+    async def test_residual_monitors(self, *, external_type_b: bool) -> StepResult:
         """Run the self-test of every EVSE's residual-current monitor; fails if an EVSE is in use.
 
-        `external`: the installer confirms a type B device upstream, which protects EVSEs without a monitor.
+        `external_type_b`: the installer confirms a type B device upstream, which protects EVSEs without a monitor.
         """
-        evidence: Evidence = {"external_type_b": external}
+        evidence: Evidence = {"external_type_b": external_type_b}
         for evse_id, evse in self._station.evses.items():
             result = await self._residual.test_monitor(evse_id)
             evidence[f"evse_{evse_id}"] = result.value if result is not None else "busy"
-            problem = _monitor_problem(evse_id, result, external=external)
+            problem = _monitor_problem(evse_id, result, external_type_b=external_type_b)
             if problem is None and Fault.DC_RESIDUAL_CURRENT in evse.state.faults:
                 reason = f"the monitor of EVSE {evse_id} has detected a residual current, and the fault is not cleared"
                 problem = Problem(ProblemCause.MONITOR_TRIPPED, reason, {"evse": evse_id})
@@ -131,14 +131,14 @@ class CommissioningTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
 
-def _monitor_problem(evse_id: int, result: SelfTest | None, *, external: bool) -> Problem | None:
+def _monitor_problem(evse_id: int, result: SelfTest | None, *, external_type_b: bool) -> Problem | None:
     """The problem with the monitor of an EVSE, or None; `result` None: it could not be tested."""
     values: Evidence = {"evse": evse_id}
     if result is None:
         return Problem(ProblemCause.EVSE_BUSY, f"EVSE {evse_id} is in use", values)
     if result is SelfTest.FAILED:
         return Problem(ProblemCause.MONITOR_FAILED, f"the monitor of EVSE {evse_id} failed its test", values)
-    if result is SelfTest.ABSENT and not external:
+    if result is SelfTest.ABSENT and not external_type_b:
         reason = f"EVSE {evse_id} has no monitor, and no type B device upstream is confirmed"
         return Problem(ProblemCause.MONITOR_ABSENT, reason, values)
     return None

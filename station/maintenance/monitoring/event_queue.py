@@ -63,8 +63,10 @@ class EventQueue:
         """numbers of the waiting events by severity, in order"""
         self._bytes = 0
         self._stored: set[int] = set()
+        """numbers of the events on disk"""
         self._unsaved: dict[int, WaitingEvent] = {}
-        self._to_delete: set[int] = set()
+        self._numbers_to_delete: set[int] = set()
+        """numbers of stored events that the next `save` deletes"""
         self._states: dict[int, MonitorState] = {}
         self._save_at_once = False
         self._save_due_s = 0.0
@@ -154,7 +156,7 @@ class EventQueue:
     @property
     def save_due_s(self) -> float | None:
         """When `save` has something to write (Clock.monotonic); None: nothing."""
-        if not (self._unsaved or self._to_delete or self._states or self._dropped_unsaved):
+        if not (self._unsaved or self._numbers_to_delete or self._states or self._dropped_unsaved):
             return None
         return self._save_due_s if not self._save_at_once else min(self._save_due_s, self._clock.monotonic())
 
@@ -166,7 +168,7 @@ class EventQueue:
         events = dict(itertools.islice(self._unsaved.items(), _MAX_SAVED_AT_ONCE))
         complete = len(events) == len(self._unsaved)
         removed, states = (
-            set(self._to_delete),
+            set(self._numbers_to_delete),
             dict(self._states) if complete else {},
         )  # no state before its event
         dropped = self.dropped if self._dropped_unsaved else None
@@ -180,8 +182,8 @@ class EventQueue:
             self._save_at_once, self._save_due_s = False, self._clock.monotonic() + _RETRY_S
             return  # the next urgent change retries at once
         self._stored = (self._stored | events.keys()) - removed
-        self._to_delete -= removed
-        self._to_delete |= {number for number in events if number not in self._waiting}  # settled meanwhile
+        self._numbers_to_delete -= removed
+        self._numbers_to_delete |= {number for number in events if number not in self._waiting}  # settled meanwhile
         for number in events:
             self._unsaved.pop(number, None)
         for key, state in states.items():
@@ -189,7 +191,7 @@ class EventQueue:
                 del self._states[key]
         if dropped == self.dropped:
             self._dropped_unsaved = False
-        self._save_at_once = self._save_at_once or bool(self._unsaved or self._to_delete)
+        self._save_at_once = self._save_at_once or bool(self._unsaved or self._numbers_to_delete)
         self._save_due_s = self._clock.monotonic() + _STATE_SAVE_INTERVAL_S
 
     def _insert(self, waiting: WaitingEvent) -> None:
@@ -209,7 +211,7 @@ class EventQueue:
         self._bytes -= waiting.size
         self._unsaved.pop(waiting.number, None)
         if waiting.number in self._stored:
-            self._to_delete.add(waiting.number)
+            self._numbers_to_delete.add(waiting.number)
             self._save_at_once = True
 
     def _set_state(self, waiting: WaitingEvent) -> None:
