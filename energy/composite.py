@@ -332,9 +332,9 @@ def merge_lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
         return list(chain.from_iterable(filled_layers))
     pieces: list[LimitSpan] = []
     for since, until, values in slices(filled_layers):
-        profile_limits = [value for value in values if value is not None]
-        if profile_limits:
-            pieces.append((since, until, min(profile_limits)))
+        defined_values = [value for value in values if value is not None]
+        if defined_values:
+            pieces.append((since, until, min(defined_values)))
     return pieces
 
 

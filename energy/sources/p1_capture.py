@@ -73,8 +73,8 @@ def _parse_plain(data: bytes, sealed: EncryptedTelegram | None) -> list[Recorded
 
 def _find_envelopes(data: bytes, keys: DecryptionKeys | None) -> list[tuple[int, int, EncryptedTelegram]]:
     """Find envelopes: offset, size and decryption. One that cannot be decrypted does not hide one that can."""
-    opened: list[tuple[int, int, EncryptedTelegram]] = []
-    closed: list[tuple[int, int, EncryptedTelegram]] = []
+    found_envelopes: list[tuple[int, int, EncryptedTelegram]] = []
+    undecrypted_envelopes: list[tuple[int, int, EncryptedTelegram]] = []
     begin = 0
     while (at := data.find(p1_cipher.OPENING, begin)) >= 0:
         parsed = p1_cipher.parse_envelope(data[at:])
@@ -82,14 +82,14 @@ def _find_envelopes(data: bytes, keys: DecryptionKeys | None) -> list[tuple[int,
         if isinstance(parsed, p1_cipher.ParsedEnvelope):
             sealed = _decrypt(parsed.envelope, keys)
             if sealed.plain_text is None:
-                closed.append((at, parsed.size, sealed))
+                undecrypted_envelopes.append((at, parsed.size, sealed))
             else:
-                opened.append((at, parsed.size, sealed))
+                found_envelopes.append((at, parsed.size, sealed))
                 begin = at + parsed.size
-    for undecrypted in closed:
-        if all(_are_disjoint(undecrypted, opened_part) for opened_part in opened):
-            opened.append(undecrypted)
-    return sorted(opened, key=lambda part: part[0])
+    for undecrypted in undecrypted_envelopes:
+        if all(_are_disjoint(undecrypted, found) for found in found_envelopes):
+            found_envelopes.append(undecrypted)
+    return sorted(found_envelopes, key=lambda found: found[0])
 
 
 def _are_disjoint(first: tuple[int, int, EncryptedTelegram], second: tuple[int, int, EncryptedTelegram]) -> bool:

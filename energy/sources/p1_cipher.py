@@ -19,8 +19,10 @@ OPENING: Final = b"\xdb\x08"
 _TITLE_BYTES: Final = 8
 _TAG_BYTES: Final = 12
 _MAX_ENVELOPE_BYTES: Final = 16_384
-_AUTHENTICATED: Final = 0x30
+_ENCRYPTED_AND_AUTHENTICATED: Final = 0x30
+"""security control byte of an envelope with a tag"""
 _ENCRYPTED_ONLY: Final = 0x20
+"""security control byte of an envelope without a tag"""
 _TELEGRAM: Final = re.compile(rb"/.*\n![0-9A-Fa-f]{0,4}\s*", re.DOTALL)
 """a complete telegram; bytes may follow it, if the tag of an authenticated one was decrypted as content"""
 
@@ -132,8 +134,8 @@ def parse_envelope(data: bytes) -> ParsedEnvelope | UnfinishedEnvelope | None:
         return UnfinishedEnvelope()
     length = int.from_bytes(data[head + 1 : begin], "big") if width else form
     control = data[begin]
-    tag = _TAG_BYTES if control == _AUTHENTICATED else 0
-    if control not in {_AUTHENTICATED, _ENCRYPTED_ONLY} or not 5 + tag < length <= _MAX_ENVELOPE_BYTES:
+    tag = _TAG_BYTES if control == _ENCRYPTED_AND_AUTHENTICATED else 0
+    if control not in {_ENCRYPTED_AND_AUTHENTICATED, _ENCRYPTED_ONLY} or not 5 + tag < length <= _MAX_ENVELOPE_BYTES:
         return None
     end = begin + length
     if len(data) < end:

@@ -80,11 +80,13 @@ def image_to_json(decoded: DecodedImage) -> Json:
     totals |= {"import_wh": reading.energy_import_wh, "export_wh": reading.energy_export_wh}
     per_phase = {"import_per_phase_wh": reading.energies_import_wh, "export_per_phase_wh": reading.energies_export_wh}
     return totals | {
-        name: row for name, values in per_phase.items() if (row := _values_per_phase(values, model)) is not None
+        name: phase_values
+        for name, values in per_phase.items()
+        if (phase_values := _values_per_phase(values, model)) is not None
     }
 
 
 def _values_per_phase(values: Phases[float | None], model: MeterModel) -> list[float | None] | None:
     """The values of the phases that the meter has; None if it reports none."""
-    row = list(values)[: model.phases or _MAX_PHASES]
-    return row if any(value is not None for value in row) else None
+    phase_values = list(values)[: model.phases or _MAX_PHASES]
+    return phase_values if any(value is not None for value in phase_values) else None
