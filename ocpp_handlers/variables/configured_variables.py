@@ -71,22 +71,22 @@ class ConfiguredVariables:
         Raises:
             ValueError: why the row cannot be applied, as the end of a sentence about the variable.
         """
-        found = self._model.find(row.component, row.name, row.instance, row.attribute)
-        if isinstance(found, VariableNotFound):
+        variable = self._model.find(row.component, row.name, row.instance, row.attribute)
+        if isinstance(variable, VariableNotFound):
             if row.mutability is None:  # more often a mistyped name than a custom variable
-                raise ValueError(f"is not known ({found}); a custom variable needs `mutability`")
+                raise ValueError(f"is not known ({variable}); a custom variable needs `mutability`")
             self._model.add(self._custom_variable(row, row.mutability))
             return
-        if found.description.fixed:
+        if variable.description.fixed:
             raise ValueError("is fixed by the program")
         if row.value is not None:
-            _check_constant_switch(found, row.value)
-            found = self._with_value(found, row.value)
+            _check_constant_switch(variable, row.value)
+            variable = self._with_value(variable, row.value)
         if row.mutability is not None:
-            found = found.with_mutability(row.mutability)
-            if found.access.write is None and row.mutability is not Mutability.READ_ONLY:
-                found = self._with_stored_value(found)
-        self._model.add(found)
+            variable = variable.with_mutability(row.mutability)
+            if variable.access.write is None and row.mutability is not Mutability.READ_ONLY:
+                variable = self._with_stored_value(variable)
+        self._model.add(variable)
 
     def _with_value(self, variable: Variable, value: str) -> Variable:
         """The variable with another initial value; a value that the CSMS has saved takes precedence."""

@@ -80,10 +80,10 @@ class PasswordVariable:
             maximum=MAX_CSMS_PASSWORD,
         )
 
-    async def _write(self, text: str) -> None:
+    async def _write(self, password: str) -> None:
         if ":" in self._identity:  # A00.FR.204, A00.FR.303
             raise ValueError("cannot be used: the station identity contains a colon")
-        await self._credentials.change(text)
+        await self._credentials.change(password)
         # A01.FR.11, A01.FR.12: report the change, never the password.
         await self._security_events.report(
             SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "BasicAuthPassword was changed"

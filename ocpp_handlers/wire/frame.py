@@ -141,14 +141,15 @@ def encode(frame: Call | CallResult | CallError) -> str:
         raise ValueError("the payload has an object that is not JSON") from error
 
 
-_SECRET = re.compile("password|passphrase|secret", re.IGNORECASE)  # BasicAuthPassword, and names used by vendors
+_SECRET_VARIABLE_NAME = re.compile("password|passphrase|secret", re.IGNORECASE)
+"""matches the name of a variable whose value is masked: BasicAuthPassword, and names used by vendors"""
 _SECRET_FIELDS = {"apn": ("apnPassword", "simPin"), "vpn": ("password", "key")}
 """secret fields of a NetworkConnectionProfile"""
 _KEY_CODE = "KeyCode"
 _INVALID_FRAME_TEXT = "<a frame that is not valid>"
 _TOKEN_FIELDS = frozenset({"idToken", "additionalIdToken", "customerIdentifier"})
 """fields that identify a customer, if their value is text"""
-_MAY_CONTAIN_SECRET = re.compile(rf'{_SECRET.pattern}|"apn"|"vpn"|{_KEY_CODE}|\\u', re.IGNORECASE)
+_MAY_CONTAIN_SECRET = re.compile(rf'{_SECRET_VARIABLE_NAME.pattern}|"apn"|"vpn"|{_KEY_CODE}|\\u', re.IGNORECASE)
 """matches a frame that may carry a secret; an escaped character may be part of such a word"""
 _USER_INFO_IN_JSON = re.compile(r'(:(?:\\?/){2})(?:[^"/\\\s]|\\[^/])*@')
 """user and password in a URL (GetLog and UpdateFirmware, N01.FR.17) in JSON text, where characters may be escaped"""
@@ -223,7 +224,7 @@ def _masked(node: object) -> object:
     if not isinstance(node, dict):
         return node
     fields = cast("Payload", node)
-    secret = "attributeValue" in fields and _SECRET.search(json.dumps(fields.get("variable"))) is not None
+    secret = "attributeValue" in fields and _SECRET_VARIABLE_NAME.search(json.dumps(fields.get("variable"))) is not None
     hidden = {"attributeValue"} if secret else {"idToken"} if fields.get("type") == _KEY_CODE else set[str]()
     masked = {key: "***" if key in hidden else _masked(value) for key, value in fields.items()}
     for part, names in _SECRET_FIELDS.items():
