@@ -122,9 +122,9 @@ async def test_each_listener_of_the_auxiliary_parts_fails_once_and_the_charge_go
 async def test_a_listener_of_an_essential_part_that_fails_opens_the_contactor_and_ends_the_program(
     tmp_path: Path,
 ) -> None:
-    """So would those of auxiliary parts, if they were not contained."""
+    """A failing listener of an auxiliary part would do so too, if its errors were not contained."""
 
-    def fail(_: None) -> None:
+    def raise_error(_: None) -> None:
         raise KeyError("a listener")
 
     async def charge() -> None:
@@ -133,7 +133,7 @@ async def test_a_listener_of_an_essential_part_that_fails_opens_the_contactor_an
             await walk.plug()
             await walk.present()
             await walk.charging()
-            walk.evse.state_changed.subscribe(fail)
+            walk.evse.state_changed.subscribe(raise_error)
             walk.board.set_temperature(60.0)
             await walk.until(lambda: not walk.application.running)
             assert sum(walk.board.currents_a) == 0.0

@@ -40,7 +40,7 @@ value = "0"
 """
 
 
-def message(identity: int, content: str = "Welcome", **more: Any) -> Payload:
+def message_info(identity: int, content: str = "Welcome", **more: Any) -> Payload:
     """Return a MessageInfoType."""
     return {"id": identity, "priority": "NormalCycle", "message": {"format": "UTF8", "content": content}} | more
 
@@ -78,7 +78,7 @@ class MessageSetter:
             else:
                 priority = self.rng.choice(["AlwaysFront", "InFront", "NormalCycle"])
                 content = f"{self.rng.random()} " + "x" * self.rng.randrange(400)
-                await self._set(message(identity, content, priority=priority))
+                await self._set(message_info(identity, content, priority=priority))
 
     async def _set(self, wire: Payload) -> None:
         self.in_flight = wire["id"], wire
@@ -158,9 +158,9 @@ async def test_a_power_cut_at_any_moment_keeps_what_was_accepted(
 async def test_a_message_that_cannot_be_stored_is_refused_and_changes_nothing(tmp_path: Path, disk: FullDisk) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        assert await send_display_message(walk.csms, message(1, priority="AlwaysFront")) == "Accepted"
+        assert await send_display_message(walk.csms, message_info(1, priority="AlwaysFront")) == "Accepted"
         with disk.refusing("display_messages"):
-            answer = await walk.csms.call("SetDisplayMessage", {"message": message(2, priority="AlwaysFront")})
+            answer = await walk.csms.call("SetDisplayMessage", {"message": message_info(2, priority="AlwaysFront")})
         assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
         assert [stored.id for stored in messages_of(walk).all()] == [1]
 
@@ -168,7 +168,7 @@ async def test_a_message_that_cannot_be_stored_is_refused_and_changes_nothing(tm
 async def test_a_message_that_cannot_be_deleted_is_still_there(tmp_path: Path, disk: FullDisk) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        assert await send_display_message(walk.csms, message(1)) == "Accepted"
+        assert await send_display_message(walk.csms, message_info(1)) == "Accepted"
         with disk.refusing("display_messages"):
             answer = await walk.csms.request("ClearDisplayMessage", {"id": 1})
         assert answer[0] == 4
@@ -181,14 +181,14 @@ async def test_a_message_that_cannot_be_read_is_set_aside_and_the_others_are_sho
     async with walking(tmp_path) as walk:
         await walk.accepted()
         for identity in (1, 2):
-            assert await send_display_message(walk.csms, message(identity)) == "Accepted"
+            assert await send_display_message(walk.csms, message_info(identity)) == "Accepted"
     with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database, database:
         database.execute("UPDATE display_messages SET payload = json_set(payload, '$.priority', 'Loud') WHERE id = 1")
     async with walking(tmp_path) as walk:
         await walk.accepted()
         assert [stored.id for stored in messages_of(walk).all()] == [2]
         assert [str(row.address) for row in walk.parts.unreadable.all()] == ["display_messages 1"]
-        assert await send_display_message(walk.csms, message(1)) == "Accepted"
+        assert await send_display_message(walk.csms, message_info(1)) == "Accepted"
         assert walk.parts.unreadable.all() == []
 
 
@@ -254,11 +254,13 @@ async def test_messages_at_their_limits_do_not_disturb_a_charge(tmp_path: Path) 
     """O01.FR.11: the number is limited, a message is, and so are the reports that are under way"""
     async with charging(tmp_path) as (walk, csms):
         longest = "\N{ELECTRIC PLUG}" * 512
-        statuses = [await send_display_message(csms, message(number, longest)) for number in range(MAX_MESSAGES + 20)]
+        statuses = [
+            await send_display_message(csms, message_info(number, longest)) for number in range(MAX_MESSAGES + 20)
+        ]
         assert statuses == ["Accepted"] * MAX_MESSAGES + ["Rejected"] * 20
         for _ in range(300):
-            assert await send_display_message(csms, message(0, longest, priority="AlwaysFront")) == "Accepted"
-        answer = await csms.request("SetDisplayMessage", {"message": message(1, longest + "!")})
+            assert await send_display_message(csms, message_info(0, longest, priority="AlwaysFront")) == "Accepted"
+        answer = await csms.request("SetDisplayMessage", {"message": message_info(1, longest + "!")})
         assert answer[:1] + answer[2:3] == [4, "PropertyConstraintViolation"]
         request = {"requestId": 1, "id": list(range(MAX_MESSAGES + 1))}
         assert (await csms.request("GetDisplayMessages", request))[2] == "OccurrenceConstraintViolation"
@@ -288,7 +290,7 @@ async def test_a_malformed_field_is_answered_with_an_error_that_names_it(
 ) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        answer = await walk.csms.request("SetDisplayMessage", {"message": message(1) | {field: value}})
+        answer = await walk.csms.request("SetDisplayMessage", {"message": message_info(1) | {field: value}})
         assert answer[:1] + answer[2:3] == [4, "PropertyConstraintViolation"]
         assert f"message.{field}" in answer[3]
         assert messages_of(walk).all() == []

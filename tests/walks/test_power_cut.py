@@ -283,7 +283,7 @@ class Endurance:
         moment_s = self.rng.uniform(0.0, 0.005)
         event_count = itertools.count()
 
-        def spring(event: Payload) -> None:
+        def cut_power_at_event(event: Payload) -> None:
             if next(event_count) < after and event["eventType"] != "Ended":
                 return
             if cut is Cut.UNANSWERED:
@@ -291,7 +291,7 @@ class Endurance:
             else:
                 asyncio.get_running_loop().call_later(moment_s, process.kill)
 
-        self.csms.trap = spring
+        self.csms.trap = cut_power_at_event
 
 
 @pytest.mark.parametrize("seed", range(10))

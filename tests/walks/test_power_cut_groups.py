@@ -195,7 +195,7 @@ class CrowdedStation:
         moment_s = self.rng.uniform(0.0, 0.005)
         event_count = itertools.count(1)
 
-        def spring(_: Payload) -> None:
+        def cut_power_at_event(_: Payload) -> None:
             if next(event_count) < count:
                 return
             if window is Window.UNANSWERED:
@@ -203,7 +203,7 @@ class CrowdedStation:
             else:
                 asyncio.get_running_loop().call_later(moment_s, process.kill)
 
-        self.csms.trap = spring
+        self.csms.trap = cut_power_at_event
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -301,12 +301,12 @@ class Endurance:
         moment_s = self.rng.uniform(0.0, 0.005)
         event_count = itertools.count(1)
 
-        def spring(_: Payload) -> None:
+        def cut_power_at_event(_: Payload) -> None:
             if next(event_count) >= count:
                 asyncio.get_running_loop().call_later(moment_s, process.kill)
 
         for station in self.stations:
-            station.csms.trap = spring
+            station.csms.trap = cut_power_at_event
 
     async def _until_dead(self) -> None:
         """Wait until the process is dead, and check the data of each station on disk."""

@@ -171,7 +171,7 @@ async def end(walk: Walk) -> None:
     await walk.until(lambda: walk.evse.transaction_id is None)
 
 
-async def restarted(walk: Walk) -> None:
+async def until_restarted(walk: Walk) -> None:
     """Wait until the station has started again by itself."""
     boots = len(walk.csms.received("BootNotification"))
     await walk.until(lambda: len(walk.csms.received("BootNotification")) > boots, within_s=120)
@@ -228,7 +228,7 @@ async def test_a_full_disk_does_not_keep_a_station_from_starting_without_its_row
     async with poisoned_site(tmp_path) as station_site, station_site.start() as walk:
         await walk.advance(TEN_MINUTES_S - 1)
         with disk.refusing("FROM aside_"):
-            await restarted(walk)
+            await until_restarted(walk)
         assert "rows cannot be set aside or put back: database or disk is full" in caplog.text
         assert station_site.rows("aside_charging_profiles") == 1
 
@@ -264,7 +264,7 @@ async def test_it_puts_the_rows_back_one_kind_after_the_other_but_not_the_one_th
                 ("settings", False),
             }
             await walk.advance(TEN_MINUTES_S)
-            await restarted(walk)
+            await until_restarted(walk)
             assert aside(await api.get("/api/status")) == {"charging-profiles": 1}
             assert (await api.get("/api/status"))["safe_start"]["trial"] == "settings"
             assert await message_attempts(station_site.csms) == "7"
@@ -306,7 +306,7 @@ async def test_all_is_as_before_once_every_kind_has_lasted(tmp_path: Path, poiso
         poison()  # a new version of the program
         for _ in ("charging profiles", "settings"):
             await walk.advance(TEN_MINUTES_S)
-            await restarted(walk)
+            await until_restarted(walk)
         await walk.advance(TEN_MINUTES_S + 1)
         await walk.until(lambda: not (tmp_path / FILE_NAME).exists())
         assert (await api.get("/api/status"))["safe_start"] is None
@@ -324,7 +324,7 @@ async def test_the_owner_ends_it_with_all_rows_or_without_those_set_aside(
         await api.post("/api/safe-start/end", {"rows": order}, status=409)
         await end(walk)
         await api.post("/api/safe-start/end", {"rows": order}, status=202)
-        await restarted(walk)
+        await until_restarted(walk)
         assert (await api.get("/api/status"))["safe_start"] is None
         assert station_site.rows("charging_profiles") == profiles
         assert (await message_attempts(station_site.csms) == "7") == bool(profiles)
@@ -346,7 +346,7 @@ async def test_the_csms_ends_it_by_a_variable_and_a_reset(tmp_path: Path, poison
         )
         assert answer["setVariableResult"][0]["attributeStatus"] == "RebootRequired"
         await station_site.csms.call("Reset", {"type": "Immediate"})
-        await restarted(walk)
+        await until_restarted(walk)
         assert station_site.rows("charging_profiles") == 1
         answer = await station_site.csms.call("GetVariables", {"getVariableData": [active]})
         assert answer["getVariableResult"][0]["attributeStatus"] == "UnknownComponent"
@@ -404,7 +404,7 @@ async def test_rows_are_put_back_also_if_the_record_cannot_be_read(tmp_path: Pat
         async with station_site.start() as walk, visiting(walk) as api:
             assert aside(await api.get("/api/status")) == {"charging-profiles": 1, "settings": 1}
             await walk.advance(TEN_MINUTES_S)
-            await restarted(walk)
+            await until_restarted(walk)
             assert station_site.rows("charging_profiles") == 1
 
 

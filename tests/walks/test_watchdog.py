@@ -32,15 +32,15 @@ def watchdog_socket(path: Path) -> Generator[socket.socket]:
 
 
 @contextlib.contextmanager
-def managed(folder: Path) -> Generator[tuple[socket.socket, SystemdNotifier]]:
+def watchdog_notifier(folder: Path) -> Generator[tuple[socket.socket, SystemdNotifier]]:
     """Open the socket of a service manager with a watchdog, and a notifier that sends to it."""
     with watchdog_socket(folder / "notify") as wire:
-        manager = SystemdNotifier.from_environment(
+        notifier = SystemdNotifier.from_environment(
             {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "20000000"}
         )
-        assert manager is not None
-        with contextlib.closing(manager):
-            yield wire, manager
+        assert notifier is not None
+        with contextlib.closing(notifier):
+            yield wire, notifier
 
 
 def received_states(wire: socket.socket) -> list[str]:
@@ -142,10 +142,10 @@ def decision_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
 async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: Break, name: str
 ) -> None:
-    with managed(tmp_path) as (wire, manager):
+    with watchdog_notifier(tmp_path) as (wire, notifier):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            watchdog = ServiceWatchdog(manager, [walk.application])
+            watchdog = ServiceWatchdog(notifier, [walk.application])
             watchdog.notify_once()
             assert "WATCHDOG=1" in received_states(wire)
             with monkeypatch.context() as patch:
@@ -164,11 +164,11 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other settings begin a new life; a board that hangs then has its contactor who knows where."""
-    with managed(tmp_path) as (wire, manager):
+    with watchdog_notifier(tmp_path) as (wire, notifier):
         async with walking(tmp_path) as walk:
             await walk.accepted()
             program, restart_finished = walk.application, asyncio.Event()
-            watchdog = ServiceWatchdog(manager, [program])
+            watchdog = ServiceWatchdog(notifier, [program])
 
             async def apply(outputs: Outputs) -> None:
                 del outputs
@@ -190,10 +190,10 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
 
 
 async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Path) -> None:
-    with managed(tmp_path) as (wire, manager):
+    with watchdog_notifier(tmp_path) as (wire, notifier):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            watchdog = ServiceWatchdog(manager, [walk.application])
+            watchdog = ServiceWatchdog(notifier, [walk.application])
             await walk.advance(3600)
             watchdog.notify_once()
             assert received_states(wire) == [
