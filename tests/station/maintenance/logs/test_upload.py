@@ -61,14 +61,14 @@ class UploadFixture:
             meanwhile=lambda: self.clock.advance(5.0),
         )
 
-    def left(self) -> int:
-        """How many files there are."""
+    def remaining_file_count(self) -> int:
+        """The number of log files that have not been deleted."""
         return len(list(self.folder.iterdir())) if self.folder.exists() else 0
 
 
 @pytest.fixture
 async def fixture(tmp_path: Path) -> AsyncGenerator[UploadFixture]:
-    """The upload of logs of a station, running."""
+    """Log uploads that run, and whose statuses are reported."""
     time = clock()
     async with open_database(tmp_path / "borne.sqlite", time) as database:
         events = SecurityEvents(database, time)
@@ -119,7 +119,7 @@ async def test_logs_that_were_cancelled_while_they_were_written_do_not_pile_up(
         writing.clear()
     await fixture.idle()
     assert (0, UploadStatus.ACCEPTED_CANCELED) in fixture.statuses
-    assert fixture.left() <= 1
+    assert fixture.remaining_file_count() <= 1
 
 
 async def test_half_a_log_does_not_stay_on_a_full_disk(fixture: UploadFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ async def test_half_a_log_does_not_stay_on_a_full_disk(fixture: UploadFixture, m
     order.answered.set()
     await fixture.idle()
     assert fixture.statuses[-1] == (1, UploadStatus.UPLOAD_FAILURE)
-    assert fixture.left() == 0
+    assert fixture.remaining_file_count() == 0
 
 
 async def test_a_status_is_returned_until_it_is_settled_and_its_end_outlives_a_power_cut_until_then(

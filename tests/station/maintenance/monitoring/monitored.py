@@ -228,7 +228,7 @@ class Monitored:
         return [queued.event for queued in sent]
 
 
-def summary(events: Sequence[MonitoringEvent]) -> list[tuple[str, str, bool | None]]:
+def values_and_cleared(events: Sequence[MonitoringEvent]) -> list[tuple[str, str, bool | None]]:
     """Variable, value and cleared of events."""
     return [(event.address.variable, event.value, event.cleared) for event in events]
 

@@ -27,7 +27,7 @@ from tests.station.maintenance.monitoring.monitored import (
     UPPER,
     Environment,
     running,
-    summary,
+    values_and_cleared,
 )
 
 
@@ -55,7 +55,7 @@ async def test_a_threshold_that_is_exceeded_when_it_is_set_is_reported_at_once(e
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 40.0)
         await station.set(LEVEL, LOWER, 60.0)
-        assert summary(station.waiting()) == [("Level", "50", False), ("Level", "50", False)]
+        assert values_and_cleared(station.waiting()) == [("Level", "50", False), ("Level", "50", False)]
 
 
 async def test_returning_within_the_threshold_is_reported_as_cleared(environment: Environment) -> None:
@@ -64,7 +64,11 @@ async def test_returning_within_the_threshold_is_reported_as_cleared(environment
         await station.set(LEVEL, UPPER, 60.0)
         for level in ("61", "70", "60", "59", "61"):
             await station.set_values(Level=level)
-        assert summary(station.delivered()) == [("Level", "61", False), ("Level", "60", True), ("Level", "61", False)]
+        assert values_and_cleared(station.delivered()) == [
+            ("Level", "61", False),
+            ("Level", "60", True),
+            ("Level", "61", False),
+        ]
 
 
 async def test_a_short_excursion_between_two_wake_ups_is_not_lost(environment: Environment) -> None:
@@ -86,7 +90,7 @@ async def test_replacing_a_threshold_evaluates_it_again(environment: Environment
         assert station.waiting() == []
         await station.set(LEVEL, UPPER, 40.0, id=first.id)
         await station.set(LEVEL, UPPER, 70.0, id=first.id)
-        assert summary(station.delivered()) == [("Level", "50", False), ("Level", "50", True)]
+        assert values_and_cleared(station.delivered()) == [("Level", "50", False), ("Level", "50", True)]
 
 
 async def test_a_replacement_that_is_not_reported_now_is_reported_later(environment: Environment) -> None:
@@ -96,12 +100,12 @@ async def test_a_replacement_that_is_not_reported_now_is_reported_later(environm
         assert first.id is not None
         await station.go_offline()
         await station.set(LEVEL, UPPER, 40.0, 8, id=first.id)
-        assert summary(station.events) == [("Level", "50", False)]
+        assert values_and_cleared(station.events) == [("Level", "50", False)]
         assert station.waiting() == []
         await station.go_online()
-        assert summary(station.delivered()) == [("Level", "50", False)]
+        assert values_and_cleared(station.delivered()) == [("Level", "50", False)]
         await station.set(LEVEL, UPPER, 60.0, 8, id=first.id)
-        assert summary(station.delivered()) == [("Level", "50", True)]
+        assert values_and_cleared(station.delivered()) == [("Level", "50", True)]
         await station.save_due_events()
     async with running(environment) as station:
         assert station.waiting() == []
@@ -139,7 +143,7 @@ async def test_a_variable_of_a_live_part_is_sampled_while_it_is_monitored(enviro
         assert first.id is not None
         environment.values["Live"] = "9"
         await station.wait(SAMPLING_S)
-        assert summary(station.delivered()) == [("Live", "9", None)]
+        assert values_and_cleared(station.delivered()) == [("Live", "9", None)]
         await station.monitoring.clear([first.id])
         assert station.registry.sampled == {}
 
@@ -218,9 +222,9 @@ async def test_what_the_level_has_hidden_is_reported_once_it_is_allowed_if_it_st
         assert station.waiting() == []
         await station.monitoring.set_level(8)
         await environment.clock.settle()
-        assert summary(station.delivered()) == [("Level", "70", False)]
+        assert values_and_cleared(station.delivered()) == [("Level", "70", False)]
         await station.set_values(Level="50")
-        assert summary(station.delivered()) == [("Level", "50", True)]
+        assert values_and_cleared(station.delivered()) == [("Level", "50", True)]
         assert len(station.events) == 2
 
 
@@ -239,10 +243,10 @@ async def test_offline_events_wait_on_disk_up_to_their_severity(environment: Env
         await station.save_due_events()
     expected = [("Level", "70", False), ("Level", "70", None), ("Level", "50", True)]
     async with running(environment, settled=False) as station:
-        assert summary(station.waiting()) == expected
+        assert values_and_cleared(station.waiting()) == expected
         assert {event.severity for event in station.waiting()} == {5}
         await station.go_online()
-        assert summary(station.delivered()) == expected
+        assert values_and_cleared(station.delivered()) == expected
         await station.save_due_events()
     async with running(environment) as station:
         assert station.waiting() == []
@@ -265,9 +269,9 @@ async def test_monitors_above_the_severity_are_reported_as_they_are_when_the_lin
         await station.go_offline()
         await station.set_values(State="Busy", Level="70")
         await station.go_online()
-        assert summary(station.delivered()) == [("State", "Busy", None), ("Level", "70", False)]
+        assert values_and_cleared(station.delivered()) == [("State", "Busy", None), ("Level", "70", False)]
         await station.set_values(Level="50")
-        assert summary(station.delivered()) == [("Level", "50", True)]
+        assert values_and_cleared(station.delivered()) == [("Level", "50", True)]
 
 
 async def test_an_event_that_was_not_sent_before_the_link_was_lost_is_not_forgotten(environment: Environment) -> None:
@@ -288,13 +292,13 @@ async def test_a_threshold_that_is_within_again_after_a_reboot_is_cleared(enviro
     async with running(environment) as station:
         await station.set(LEVEL, UPPER, 60.0)
         await station.set_values(Level="70")
-        assert summary(station.delivered()) == [("Level", "70", False)]
+        assert values_and_cleared(station.delivered()) == [("Level", "70", False)]
         await station.save_due_events()
     async with running(environment) as station:
         assert station.waiting() == []  # still exceeded: no second event
     environment.values["Level"] = "50"
     async with running(environment) as station:
-        assert summary(station.delivered()) == [("Level", "50", True)]
+        assert values_and_cleared(station.delivered()) == [("Level", "50", True)]
         await station.save_due_events()
     async with running(environment) as station:
         assert station.waiting() == []
@@ -306,7 +310,7 @@ async def test_an_event_that_a_power_cut_has_lost_is_triggered_again(environment
         await station.set_values(Level="70")
         assert len(station.waiting()) == 1  # not answered yet
     async with running(environment) as station:
-        assert summary(station.waiting()) == [("Level", "70", False)]
+        assert values_and_cleared(station.waiting()) == [("Level", "70", False)]
 
 
 async def test_a_change_during_a_reboot_is_reported_by_a_delta_monitor(environment: Environment) -> None:
@@ -315,7 +319,7 @@ async def test_a_change_during_a_reboot_is_reported_by_a_delta_monitor(environme
         await station.set(STATE, DELTA, 1.0)
     environment.values["State"] = "Busy"
     async with running(environment) as station:
-        assert ("State", "Busy", None) in summary(station.delivered())
+        assert ("State", "Busy", None) in values_and_cleared(station.delivered())
 
 
 async def test_hard_wired_and_preconfigured_monitors_say_what_they_are(environment: Environment) -> None:
@@ -368,10 +372,10 @@ async def test_a_fault_is_notified_though_monitoring_is_disabled_and_monitors_re
         environment.settings.override(MonitoringSettings.monitoring_enabled, False)
         await station.set_values(Level="70", Problem="true")
         await station.wait(60.0)
-        assert summary(station.delivered()) == [("Problem", "true", False)]
+        assert values_and_cleared(station.delivered()) == [("Problem", "true", False)]
         environment.settings.override(MonitoringSettings.monitoring_enabled, True)
         await environment.clock.settle()
-        assert summary(station.delivered()) == [("Level", "70", False)]
+        assert values_and_cleared(station.delivered()) == [("Level", "70", False)]
 
 
 async def test_another_csms_hears_of_present_faults_and_exceeded_thresholds(environment: Environment) -> None:
@@ -383,7 +387,10 @@ async def test_another_csms_hears_of_present_faults_and_exceeded_thresholds(envi
         await station.go_offline()
         station.detection.forget_reported()
         await station.go_online()
-        assert sorted(summary(station.delivered()), key=str) == [("Level", "70", False), ("Problem", "true", False)]
+        assert sorted(values_and_cleared(station.delivered()), key=str) == [
+            ("Level", "70", False),
+            ("Problem", "true", False),
+        ]
         assert len(station.events) == 3
 
 
@@ -416,7 +423,7 @@ async def test_a_board_that_never_answers_does_not_hold_up_the_others(environmen
         await station.set_values(Problem="true")
         assert station.events == []
         await station.wait(SETTLING_S)
-        assert summary(station.events) == [("Problem", "true", False)]
+        assert values_and_cleared(station.events) == [("Problem", "true", False)]
 
 
 async def test_ids_of_events_are_not_used_again_after_a_reboot(environment: Environment) -> None:
@@ -448,14 +455,14 @@ async def test_the_event_of_a_replacement_that_a_power_cut_has_lost_is_triggered
     async with running(environment) as station:
         first = await station.set(LEVEL, UPPER, 60.0)
         await station.set(LEVEL, UPPER, 40.0, id=first.id or 0)
-        assert summary(station.waiting()) == [("Level", "50", False)]
+        assert values_and_cleared(station.waiting()) == [("Level", "50", False)]
     async with running(environment) as station:
-        assert summary(station.delivered()) == [("Level", "50", False)]
+        assert values_and_cleared(station.delivered()) == [("Level", "50", False)]
         await station.save_due_events()
         await station.set(LEVEL, UPPER, 60.0, id=first.id or 0)
-        assert summary(station.waiting()) == [("Level", "50", True)]
+        assert values_and_cleared(station.waiting()) == [("Level", "50", True)]
     async with running(environment) as station:
-        assert summary(station.waiting()) == [("Level", "50", True)]
+        assert values_and_cleared(station.waiting()) == [("Level", "50", True)]
 
 
 async def test_changes_keep_their_order_though_the_clock_is_set_back_between_them(environment: Environment) -> None:
@@ -466,7 +473,7 @@ async def test_changes_keep_their_order_though_the_clock_is_set_back_between_the
             station.moved.publish(None)
             environment.clock.adjust(correction)
         await environment.clock.settle()
-        assert summary(station.delivered()) == [("Level", "70", False), ("Level", "50", True)]
+        assert values_and_cleared(station.delivered()) == [("Level", "70", False), ("Level", "50", True)]
 
 
 async def test_a_periodic_monitor_reports_once_after_a_pause_and_stays_in_step(environment: Environment) -> None:

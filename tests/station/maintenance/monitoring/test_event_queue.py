@@ -80,7 +80,9 @@ async def test_events_are_stored_as_they_are_and_settled_ones_are_gone(tmp_path:
 async def test_an_event_that_was_answered_while_it_was_written_is_deleted(tmp_path: Path) -> None:
     clock = fakes.clock()
 
-    class SlowStore(MonitorStore):
+    class SettlingStore(MonitorStore):
+        """Settles all queued events before `save_events` returns, as if the CSMS had answered them meanwhile."""
+
         async def save_events(
             self,
             events: Mapping[int, MonitoringEvent],
@@ -92,7 +94,7 @@ async def test_an_event_that_was_answered_while_it_was_written_is_deleted(tmp_pa
             queue.settle(queue.oldest(10, 10_000))
 
     async with open_database(tmp_path / "d.sqlite", clock) as database:
-        queue = EventQueue(SlowStore(database), clock)
+        queue = EventQueue(SettlingStore(database), clock)
         queue.add(EVENT, 1, QUIET, QUIET, keep=True)
         await queue.save()
         await queue.save()
