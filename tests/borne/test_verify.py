@@ -53,7 +53,7 @@ SPKI_192K1 = "3046301006072a8648ce3d020106052b8104001f033200" + POINT_192K1
 COMPRESSED_192K1 = "302e301006072a8648ce3d020106052b8104001f031a0002a6fbe17ee91949b76bae0bf9d7ed580506a8720330cac6b4"
 
 
-def run(*arguments: str | Path) -> Outcome:
+def run_verify(*arguments: str | Path) -> Outcome:
     return invoke(["verify", *map(str, arguments)])
 
 
@@ -85,13 +85,13 @@ def write_record(folder: Path, record: str | bytes, key: str | bytes | None = No
 
 
 def verify_json(folder: Path, record: str | bytes, key: str | bytes | None = None) -> dict[str, object]:
-    return json.loads(run(write_record(folder, record, key), "--json").stdout)
+    return json.loads(run_verify(write_record(folder, record, key), "--json").stdout)
 
 
 @pytest.mark.skipif(not EXPECTED, reason="the sample records are not there (BORNE_SHARED)")
 @pytest.mark.parametrize("name", EXPECTED or ["none"])
 def test_each_sample_gets_its_verdict_and_its_figures(name: str) -> None:
-    result = run(SAMPLES / name, "--json")
+    result = run_verify(SAMPLES / name, "--json")
     answer, expected = json.loads(result.stdout), EXPECTED[name]
     assert result.exit_code == (0 if expected["signature_valid"] else 1)
     reasons = {reading["reason"] for reading in answer["readings"]}
@@ -109,7 +109,7 @@ def test_each_sample_has_the_context_of_the_container_that_it_was_cut_out_of(tmp
     expected = EXPECTED[name]
     context = expected["context"]
     record = EnclosedRecord((SAMPLES / name).read_bytes(), context=context if isinstance(context, str) else None)
-    result = run(
+    result = run_verify(
         write_record(tmp_path, write_container([record])), "--key", (SAMPLES / name).with_suffix(".pub"), "--json"
     )
     answer = json.loads(result.stdout)
@@ -138,10 +138,10 @@ def test_every_curve_of_the_format_is_verified(
 ) -> None:
     key = ec.derive_private_key(0x55AA55AA, curve)
     record = signed_record(key=key, algorithm=spelling.format(name))
-    assert run(write_record(tmp_path, record, public_key_der(key).hex())).exit_code == 0
-    assert run(write_record(tmp_path, record.replace("8.50", "8.51"))).exit_code == 1
+    assert run_verify(write_record(tmp_path, record, public_key_der(key).hex())).exit_code == 0
+    assert run_verify(write_record(tmp_path, record.replace("8.50", "8.51"))).exit_code == 1
     other_key = ec.derive_private_key(0x55AA55AB, curve)
-    assert run(write_record(tmp_path, record), "--key", public_key_der(other_key).hex()).exit_code == 1
+    assert run_verify(write_record(tmp_path, record), "--key", public_key_der(other_key).hex()).exit_code == 1
 
 
 @pytest.mark.parametrize("key", [SPKI_192K1, POINT_192K1, POINT_192K1[2:], COMPRESSED_192K1])
@@ -236,19 +236,19 @@ def test_a_der_integer_without_its_zero_is_invalid_and_named(tmp_path: Path) -> 
 )
 def test_what_is_wrong_with_a_signature_is_said(tmp_path: Path, record: str, valid: bool | None, why: str) -> None:
     file = write_record(tmp_path, record, public_key_der().hex())
-    result = run(file, "--json")
+    result = run_verify(file, "--json")
     found = json.loads(result.stdout)
     assert (result.exit_code, found["signature_valid"]) == (1, valid)
     assert why in found["invalid_reason"]
-    assert why in run(file).stdout
+    assert why in run_verify(file).stdout
 
 
 def test_without_a_usable_key_nothing_is_verified(tmp_path: Path) -> None:
     assert verify_json(tmp_path, signed_record())["signature_valid"] is None
     found = verify_json(tmp_path, signed_record(), "not a key")
     assert (found["signature_valid"], found["key_curve"], found["key_form"]) == (None, None, None)
-    assert run(write_record(tmp_path, signed_record())).exit_code == 1
-    assert run(write_record(tmp_path, signed_record()), "--key", "nonsense").exit_code == 2
+    assert run_verify(write_record(tmp_path, signed_record())).exit_code == 1
+    assert run_verify(write_record(tmp_path, signed_record()), "--key", "nonsense").exit_code == 2
 
 
 def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
@@ -283,17 +283,17 @@ def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, record: bytes) -> None:
-    result = run(write_record(tmp_path, record), "--json")
+    result = run_verify(write_record(tmp_path, record), "--json")
     assert result.exit_code == 2
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
-    assert run(tmp_path / "not-there").exit_code == 2
+    assert run_verify(tmp_path / "not-there").exit_code == 2
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
 def test_a_document_type_is_refused_in_every_encoding_before_anything_can_expand(tmp_path: Path, encoding: str) -> None:
     xml = "<!DOCTYPE v [<!ENTITY a 'b'>]><values><value><signedData>&a;</signedData></value></values>"
-    result = run(write_record(tmp_path, xml.encode(encoding)))
+    result = run_verify(write_record(tmp_path, xml.encode(encoding)))
     assert (result.exit_code, "document type" in result.stderr) == (2, True)
 
 
@@ -322,10 +322,10 @@ END = (
 @pytest.mark.parametrize("between", ["", "\n", "\r\n\r\n"])
 def test_a_begin_and_an_end_in_one_file_make_a_bill(tmp_path: Path, between: str) -> None:
     file = write_record(tmp_path, signed_record(BEGIN) + between + signed_record(END), public_key_der().hex())
-    found = json.loads(run(file, "--json").stdout)
+    found = json.loads(run_verify(file, "--json").stdout)
     assert [record["signature_valid"] for record in found] == [True, True]
     assert [record["context"] for record in found] == ["Transaction.Begin", "Transaction.End"]
-    text = run(file).stdout
+    text = run_verify(file).stdout
     assert "1 kWh to 8.5 kWh: 7.5 kWh in 3600 s" in text
     assert "billable by energy" in text
     assert "not by time" not in text
@@ -338,9 +338,9 @@ def test_each_record_of_a_file_may_have_a_key_of_its_own(tmp_path: Path) -> None
         f"{signed_record(BEGIN)}\n{signed_record(END, other_key)}\n",
         f"{public_key_der().hex()}\n{public_key_der(other_key).hex()}\n",
     )
-    assert run(file).exit_code == 0
+    assert run_verify(file).exit_code == 0
     file.with_suffix(".pub").write_text(public_key_der().hex())
-    assert run(file).exit_code == 1
+    assert run_verify(file).exit_code == 1
 
 
 def container_xml(*values: str, attributes: str = ' format="OCMF" encoding="plain"', key: str | None = None) -> str:
@@ -378,20 +378,20 @@ def container_xml(*values: str, attributes: str = ' format="OCMF" encoding="plai
 )
 def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: str | bytes) -> None:
     file = write_record(tmp_path, container)
-    result = run(file, "--json")
+    result = run_verify(file, "--json")
     found = json.loads(result.stdout)
     assert result.exit_code == 0
     assert [record["context"] for record in found] == ["Transaction.Begin", "Transaction.End"]
     assert all("public_key_file" not in record for record in found)
-    assert "7.5 kWh" in run(file).stdout
+    assert "7.5 kWh" in run_verify(file).stdout
 
 
 @pytest.mark.parametrize(("name", "kind"), [("SHA384", hashes.SHA384()), ("SHA512", hashes.SHA512())])
 def test_the_hash_is_the_one_that_the_algorithm_names(tmp_path: Path, name: str, kind: hashes.HashAlgorithm) -> None:
     signature = KEY.sign(PAYLOAD.encode(), ec.ECDSA(kind)).hex()
     record = f'OCMF|{PAYLOAD}|{{"SA":"ECDSA-secp256r1-{name}","SD":"{signature}"}}'
-    assert run(write_record(tmp_path, record, public_key_der().hex())).exit_code == 0
-    assert run(write_record(tmp_path, record.replace(name, "SHA256"))).exit_code == 1
+    assert run_verify(write_record(tmp_path, record, public_key_der().hex())).exit_code == 0
+    assert run_verify(write_record(tmp_path, record.replace(name, "SHA256"))).exit_code == 1
 
 
 @given(
@@ -420,7 +420,7 @@ def test_another_verifier_comes_to_the_same_verdict(
 
 def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
     container = container_xml(signed_record(BEGIN), signed_record(END).replace("8.50", "8.40"))
-    result = run(write_record(tmp_path, container), "--json")
+    result = run_verify(write_record(tmp_path, container), "--json")
     assert result.exit_code == 1
     assert [record["signature_valid"] for record in json.loads(result.stdout)] == [True, False]
 
@@ -446,7 +446,7 @@ def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
     ],
 )
 def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: str, to: str, objection: str) -> None:
-    result = run(write_record(tmp_path, signed_record(PAYLOAD.replace(change, to)), public_key_der().hex()))
+    result = run_verify(write_record(tmp_path, signed_record(PAYLOAD.replace(change, to)), public_key_der().hex()))
     assert result.exit_code == 0  # it is signed; whether it can be billed is another matter
     assert "NOT BILLABLE" in result.stdout
     assert objection in result.stdout
@@ -463,7 +463,7 @@ def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: 
 def test_what_well_known_stations_leave_out_is_said_and_stands_against_no_bill(
     tmp_path: Path, omitted: str, remark: str
 ) -> None:
-    result = run(write_record(tmp_path, signed_record(PAYLOAD.replace(omitted, "")), public_key_der().hex()))
+    result = run_verify(write_record(tmp_path, signed_record(PAYLOAD.replace(omitted, "")), public_key_der().hex()))
     assert f"\nbillable by energy\nnote: the record {remark}\n" in result.stdout
 
 
@@ -473,29 +473,29 @@ def test_the_begin_and_end_of_different_meters_are_not_one_bill(tmp_path: Path) 
         signed_record(BEGIN) + "\n" + signed_record(END.replace('"MS":"7"', '"MS":"8"')),
         public_key_der().hex(),
     )
-    assert "MS differs" in run(file).stdout
+    assert "MS differs" in run_verify(file).stdout
     for page in ("T2", "T9", "F1"):
         back = write_record(
             tmp_path,
             signed_record(BEGIN.replace('"T1"', f'"{page}"')) + "\n" + signed_record(END),
             public_key_der().hex(),
         )
-        assert f"the pagination is not ascending: {page}, then T2" in run(back).stdout
+        assert f"the pagination is not ascending: {page}, then T2" in run_verify(back).stdout
 
 
 def test_the_numbers_tell_the_order_of_a_begin_and_an_end_whatever_lies_between(tmp_path: Path) -> None:
     later = signed_record(END.replace('"T2"', '"T9"'))
     assert (
         "\nbillable by energy"
-        in run(write_record(tmp_path, later + "\n" + signed_record(BEGIN), public_key_der().hex())).stdout
+        in run_verify(write_record(tmp_path, later + "\n" + signed_record(BEGIN), public_key_der().hex())).stdout
     )
 
 
 def test_what_nobody_vouches_for_is_not_billable(tmp_path: Path) -> None:
-    forged = run(write_record(tmp_path, signed_record().replace("8.50", "8.51"), public_key_der().hex()))
+    forged = run_verify(write_record(tmp_path, signed_record().replace("8.50", "8.51"), public_key_der().hex()))
     assert "NOT BILLABLE:\n  the signature of the record T1 is not valid" in forged.stdout
     (tmp_path / "record.pub").unlink()
-    without_key = run(write_record(tmp_path, signed_record()))
+    without_key = run_verify(write_record(tmp_path, signed_record()))
     assert "NOT BILLABLE:\n  the signature of the record T1 cannot be verified" in without_key.stdout
 
 
@@ -506,21 +506,23 @@ def test_a_begin_and_an_end_that_different_keys_signed_are_not_one_bill(tmp_path
         f"{signed_record(BEGIN)}\n{signed_record(END, other_key)}\n",
         f"{public_key_der().hex()}\n{public_key_der(other_key).hex()}\n",
     )
-    assert "NOT BILLABLE:\n  the records are signed with different keys" in run(file).stdout
+    assert "NOT BILLABLE:\n  the records are signed with different keys" in run_verify(file).stdout
     same = write_record(
         tmp_path, f"{signed_record(BEGIN)}\n{signed_record(END)}\n", f"{public_key_der().hex()}\n{compressed().hex()}\n"
     )
-    assert "\nbillable by energy" in run(same).stdout
+    assert "\nbillable by energy" in run_verify(same).stdout
 
 
 def test_a_time_that_nobody_vouches_for_is_not_billed(tmp_path: Path) -> None:
-    result = run(write_record(tmp_path, signed_record(PAYLOAD.replace("0200 S", "0200 I")), public_key_der().hex()))
+    result = run_verify(
+        write_record(tmp_path, signed_record(PAYLOAD.replace("0200 S", "0200 I")), public_key_der().hex())
+    )
     assert "billable by energy, not by time" in result.stdout
 
 
 def test_a_terminal_is_not_told_what_a_record_wants_it_told(tmp_path: Path) -> None:
     payload = PAYLOAD.replace('"MS":"7"', '"MS":"\\u001b[2J"')
-    assert "\x1b" not in run(write_record(tmp_path, signed_record(payload), public_key_der().hex())).stdout
+    assert "\x1b" not in run_verify(write_record(tmp_path, signed_record(payload), public_key_der().hex())).stdout
 
 
 @given(st.binary(max_size=300), st.integers(0, 600), st.integers(0, 4))

@@ -38,7 +38,7 @@ async def enable_cache(bench: Bench, *, local: bool = True) -> None:
     await bench.configure("AuthCtrlr", "AuthorizeRemoteStart", "true")
 
 
-async def request_authorization(bench: Bench, id_token: Payload, evse_id: int = 1) -> None:
+async def present_or_start_remotely(bench: Bench, id_token: Payload, evse_id: int = 1) -> None:
     """Present an id token (manual action), or request a remote start with it where the case runs remotely."""
     if bench.local:
         await bench.present(id_token, evse_id=evse_id)

@@ -18,7 +18,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 
 
 def check(bench: Bench) -> None:
-    """All of them; the first that is broken fails the test."""
+    """Assert that the station has kept all general rules; the first broken one fails the test."""
     assert bench.journal.faults == [], bench.journal.faults
     for events in _transactions(bench).values():
         _numbered_in_order(events)

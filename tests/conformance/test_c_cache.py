@@ -19,7 +19,7 @@ from tests.conformance.authorization import (
     expect_authorize_request,
     is_cached,
     no_event,
-    request_authorization,
+    present_or_start_remotely,
     set_id_token_status,
 )
 from tests.conformance.bench import VALID_TOKEN, Bench
@@ -50,7 +50,7 @@ async def refused_after_authorize_again(bench: Bench, id_token: Payload, status:
     await states.id_token_cached(bench, id_token)
     await is_cached(bench, id_token, status)
     await states.ev_connected_pre_session(bench)
-    await request_authorization(bench, id_token)
+    await present_or_start_remotely(bench, id_token)
     await expect_authorize_request(bench, id_token)
     await no_event(bench)
     assert not await charges(bench)
@@ -153,7 +153,7 @@ async def test_tc_c_57_cs(bench: Bench, local: bool) -> None:
     await is_cached(bench, INVALID_TOKEN, "Invalid")
     await states.ev_connected_pre_session(bench)
     set_id_token_status(bench, INVALID_TOKEN, "Accepted")  # an AuthorizeRequest would be accepted
-    await request_authorization(bench, INVALID_TOKEN)
+    await present_or_start_remotely(bench, INVALID_TOKEN)
     await bench.silence("Authorize", for_s=MESSAGE_TIMEOUT_S)
     await no_event(bench)
     assert not await charges(bench)
@@ -238,7 +238,7 @@ async def test_tc_c_34_cs(bench: Bench, local: bool, start_points: str, cable_fi
     await states.ev_disconnected(bench)
     await states.parking_bay_unoccupied(bench)
     await states.parking_bay_occupied(bench)
-    await request_authorization(bench, VALID_TOKEN)
+    await present_or_start_remotely(bench, VALID_TOKEN)
     await expect_authorize_request(bench, VALID_TOKEN)
     await no_event(bench)
 
@@ -252,7 +252,7 @@ async def test_tc_c_36_cs(bench: Bench, local: bool) -> None:
     await states.id_token_cached(bench)
     await is_cached(bench, VALID_TOKEN, "Accepted")
     set_id_token_status(bench, VALID_TOKEN, "Invalid")
-    await request_authorization(bench, VALID_TOKEN)
+    await present_or_start_remotely(bench, VALID_TOKEN)
     await expect_authorize_request(bench, VALID_TOKEN)
     await no_event(bench)
 

@@ -17,7 +17,7 @@ from tests.conformance.authorization import (
     expect_authorize_request,
     is_cached,
     no_event,
-    request_authorization,
+    present_or_start_remotely,
     set_id_token_status,
 )
 from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, Bench
@@ -80,7 +80,7 @@ async def refused_after_authorize(
     if connected:
         await states.ev_connected_pre_session(bench)
     set_id_token_status(bench, id_token, status)
-    await request_authorization(bench, id_token)
+    await present_or_start_remotely(bench, id_token)
     await expect_authorize_request(bench, id_token)
     await no_event(bench)
     assert not await charges(bench)
@@ -130,7 +130,7 @@ async def test_tc_c_58_cs(bench: Bench, local: bool) -> None:
     await bench.configure("LocalAuthListCtrlr", "DisablePostAuthorize", "true")
     await states.id_token_local_auth_list(bench, INVALID_TOKEN, "Invalid")
     await states.ev_connected_pre_session(bench)  # so that energy would flow
-    await request_authorization(bench, INVALID_TOKEN)  # an AuthorizeRequest would be accepted
+    await present_or_start_remotely(bench, INVALID_TOKEN)  # an AuthorizeRequest would be accepted
     await bench.silence("Authorize", for_s=MESSAGE_TIMEOUT_S)
     await no_event(bench)
     assert not await charges(bench)

@@ -40,11 +40,12 @@ class OpenResources:
         return cls(len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()))
 
 
-async def assert_nothing_leaks(once: Callable[[], Awaitable[object]]) -> None:
-    await once()
+async def assert_nothing_leaks(attempt: Callable[[], Awaitable[object]]) -> None:
+    """Check that attempts to read a peer that breaks off leave no descriptor or task open."""
+    await attempt()
     before = OpenResources.now()
     for _ in range(_OFTEN):
-        await once()
+        await attempt()
     after = OpenResources.now()
     assert after.descriptors - before.descriptors < _ENDING
     assert after.tasks - before.tasks < _ENDING
@@ -60,11 +61,11 @@ async def send_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 async def check_silent_meter(meter: Meter) -> None:
     """Check that readings without an answer leak nothing."""
 
-    async def once() -> None:
+    async def attempt() -> None:
         with pytest.raises(MeterError):
             await meter.read()
 
-    await assert_nothing_leaks(once)
+    await assert_nothing_leaks(attempt)
     await meter.close()
 
 
@@ -90,11 +91,11 @@ async def test_a_grid_meter_behind_tcp_that_breaks_off(kind: str) -> None:
         device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         source = configured({"type": kind, "device": device}).open(SystemClock())
 
-        async def once() -> None:
+        async def attempt() -> None:
             with pytest.raises(SourceError):
                 await anext(source.samples())
 
-        await assert_nothing_leaks(once)
+        await assert_nothing_leaks(attempt)
 
 
 async def test_a_card_reader_behind_tcp_that_breaks_off() -> None:
@@ -102,9 +103,9 @@ async def test_a_card_reader_behind_tcp_that_breaks_off() -> None:
         device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         reader = SerialReaderConfig(device=device).open(SystemClock())
 
-        async def once() -> None:
+        async def attempt() -> None:
             with pytest.raises(ReaderError):
                 async for _ in reader.reads():
                     pass
 
-        await assert_nothing_leaks(once)
+        await assert_nothing_leaks(attempt)

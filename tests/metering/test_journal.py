@@ -31,16 +31,16 @@ def note(place: int = 0, event: JournalEvent = JournalEvent.BEGIN, **details: st
     )
 
 
-def opened(folder: Path) -> RegisterJournal:
-    """A journal as a start of the program finds it."""
+def open_journal(folder: Path) -> RegisterJournal:
+    """Open a journal as the program does at its start."""
     journal = RegisterJournal(folder)
     journal.load()
     return journal
 
 
-def written(folder: Path, count: int = 4) -> tuple[bytes, bytes]:
-    """A journal with so many entries; its file and its head."""
-    journal = opened(folder)
+def write_journal(folder: Path, count: int = 4) -> tuple[bytes, bytes]:
+    """Write a journal with `count` entries; return the bytes of its file and of its head."""
+    journal = open_journal(folder)
     for place in range(count):
         journal.append(note(place))
     return (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
@@ -52,10 +52,10 @@ def entry_at(journal: bytes, offset: int) -> int:
 
 
 def test_an_entry_that_was_appended_is_found_again_in_the_next_life(tmp_path: Path) -> None:
-    first = opened(tmp_path)
+    first = open_journal(tmp_path)
     first.append(note(1))
     first.append(note(2, JournalEvent.END))
-    second = opened(tmp_path)
+    second = open_journal(tmp_path)
     assert second.last == first.last
     assert (first.boot, second.boot) == (1, 2)
     second.append(note(3))
@@ -70,13 +70,13 @@ def test_an_entry_that_was_appended_is_found_again_in_the_next_life(tmp_path: Pa
 
 
 def test_no_journal_is_a_whole_journal(tmp_path: Path) -> None:
-    assert opened(tmp_path).verify().broken is None
-    assert opened(tmp_path).damaged is None
-    assert list(opened(tmp_path).entries()) == []
+    assert open_journal(tmp_path).verify().broken is None
+    assert open_journal(tmp_path).damaged is None
+    assert list(open_journal(tmp_path).entries()) == []
 
 
 def test_files_are_for_nobody_else(tmp_path: Path) -> None:
-    written(tmp_path)
+    write_journal(tmp_path)
     assert {(tmp_path / name).stat().st_mode & 0o777 for name in (FILE_NAME, HEAD_NAME)} == {0o600}
 
 
@@ -86,7 +86,7 @@ def test_any_single_changed_byte_is_located(
     given_details: list[dict[str, str]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
-    journal = opened(folder)
+    journal = open_journal(folder)
     for details in given_details:
         journal.append(JournalNote(JournalEvent.METER_FAULT, NOON, GOOD, details))
     file, head = (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
@@ -104,7 +104,7 @@ def test_any_single_changed_byte_is_located(
 
 
 def test_each_byte_and_each_bit_of_a_journal_counts(tmp_path: Path) -> None:
-    file, head = written(tmp_path, 3)
+    file, head = write_journal(tmp_path, 3)
     for offset in range(len(file)):
         for bit in range(8):
             changed = bytearray(file)
@@ -120,7 +120,7 @@ def test_each_byte_and_each_bit_of_a_journal_counts(tmp_path: Path) -> None:
 
 
 def test_entries_cannot_be_removed_moved_or_cut_off(tmp_path: Path) -> None:
-    file, head = written(tmp_path, 5)
+    file, head = write_journal(tmp_path, 5)
     lines = file.splitlines(keepends=True)
     assert check_journal(b"".join(lines[:2] + lines[3:]), head).number == 3
     assert check_journal(b"".join([lines[0], lines[2], lines[1], *lines[3:]]), head).number == 2
@@ -134,7 +134,7 @@ def test_entries_cannot_be_removed_moved_or_cut_off(tmp_path: Path) -> None:
 
 
 def test_whoever_forges_an_entry_has_to_forge_all_that_follow(tmp_path: Path) -> None:
-    file, head = written(tmp_path, 4)
+    file, head = write_journal(tmp_path, 4)
     lines = file.splitlines()
     first = JournalEntry.create_next(0, None, 1, note(0))
     forged = JournalEntry.create_next(1, first, 1, note(1, register_wh="1000.000"))
@@ -145,8 +145,8 @@ def test_whoever_forges_an_entry_has_to_forge_all_that_follow(tmp_path: Path) ->
 @pytest.mark.parametrize("before", [0, 1, 3])
 def test_a_power_cut_at_any_byte_of_a_write_leaves_a_whole_journal(tmp_path: Path, before: int) -> None:
     complete = tmp_path / "whole"
-    file, head = written(complete, before) if before else (b"", b"")
-    grown, _ = written(tmp_path / "grown", before + 1)
+    file, head = write_journal(complete, before) if before else (b"", b"")
+    grown, _ = write_journal(tmp_path / "grown", before + 1)
     assert grown.startswith(file)
     for size in range(len(file), len(grown) + 1):
         folder = tmp_path / f"cut-{size}"
@@ -154,9 +154,9 @@ def test_a_power_cut_at_any_byte_of_a_write_leaves_a_whole_journal(tmp_path: Pat
         (folder / FILE_NAME).write_bytes(grown[:size])
         if before:
             (folder / HEAD_NAME).write_bytes(head)
-        at_once = opened(folder).verify()
+        at_once = open_journal(folder).verify()
         assert at_once.broken is None, size
-        again = opened(folder)
+        again = open_journal(folder)
         assert again.damaged is None
         again.append(note(9, JournalEvent.END))
         after = again.verify()
@@ -172,10 +172,10 @@ def test_a_power_cut_at_any_byte_of_a_write_leaves_a_whole_journal(tmp_path: Pat
 
 
 def test_two_power_cuts_in_a_row_are_accounted_for_together(tmp_path: Path) -> None:
-    written(tmp_path, 2)
+    write_journal(tmp_path, 2)
     with (tmp_path / FILE_NAME).open("ab") as file:
         file.write(b'{"number":3,"at":"20')
-    torn = opened(tmp_path)
+    torn = open_journal(tmp_path)
     length = (tmp_path / FILE_NAME).stat().st_size
     torn.append(note(3))
     complete = (tmp_path / FILE_NAME).read_bytes()
@@ -183,7 +183,7 @@ def test_two_power_cuts_in_a_row_are_accounted_for_together(tmp_path: Path) -> N
     for size in range(length, len(complete)):
         (tmp_path / FILE_NAME).write_bytes(complete[:size])
         (tmp_path / HEAD_NAME).write_bytes(named)
-        again = opened(tmp_path)
+        again = open_journal(tmp_path)
         assert again.damaged is None
         again.append(note(4))
         assert again.verify().broken is None, size
@@ -196,27 +196,27 @@ def parse_hash(journal: bytes, number: int) -> str:
 
 @pytest.mark.parametrize("missed", [1, 2, 4])
 def test_a_head_that_is_some_entries_behind_is_a_power_cut_and_no_damage(tmp_path: Path, missed: int) -> None:
-    _, lagging_head = written(tmp_path / "a", 2)
-    file, _ = written(tmp_path / "b", 2 + missed)
+    _, lagging_head = write_journal(tmp_path / "a", 2)
+    file, _ = write_journal(tmp_path / "b", 2 + missed)
     assert check_journal(file, lagging_head).broken is None
     # The end of the line that the head does not name yet cannot be changed either.
     assert check_journal(file[:-1] + b"x", lagging_head).number == 2 + missed
     (tmp_path / "b" / HEAD_NAME).write_bytes(lagging_head)
-    journal = opened(tmp_path / "b")
+    journal = open_journal(tmp_path / "b")
     assert journal.damaged is None
     journal.append(note(9))
-    assert opened(tmp_path / "b").verify().broken is None
+    assert open_journal(tmp_path / "b").verify().broken is None
 
 
 def test_a_damaged_journal_goes_on_and_stays_damaged(tmp_path: Path) -> None:
-    file, _ = written(tmp_path, 3)
+    file, _ = write_journal(tmp_path, 3)
     lines = file.splitlines(keepends=True)
     (tmp_path / FILE_NAME).write_bytes(b"".join(lines[:2]) + lines[2].replace(b"2.000", b"9.000"))
-    journal = opened(tmp_path)
+    journal = open_journal(tmp_path)
     assert journal.damaged is not None
     journal.append(note(8))
     assert journal.damaged is None
-    again = opened(tmp_path)
+    again = open_journal(tmp_path)
     assert again.damaged is None
     events = [entry.note.event for entry in again.entries()]
     assert events[:2] == [JournalEvent.BEGIN, JournalEvent.DAMAGED]
@@ -226,7 +226,7 @@ def test_a_damaged_journal_goes_on_and_stays_damaged(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_is_said_and_nothing_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = opened(tmp_path)
+    journal = open_journal(tmp_path)
     journal.append(note(0))
 
     def full(handle: int) -> None:
@@ -244,7 +244,7 @@ def test_a_disk_that_refuses_is_said_and_nothing_counts(tmp_path: Path, monkeypa
 
 
 def test_the_same_twice_in_one_moment_is_two_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = opened(tmp_path)
+    journal = open_journal(tmp_path)
     journal.append(note(0))
     journal.append(note(0))
     assert [entry.number for entry in journal.entries()] == [2, 1]
@@ -271,7 +271,7 @@ def test_ten_years_are_proven_within_a_moment_and_a_megabyte(tmp_path: Path) -> 
     (tmp_path / FILE_NAME).write_bytes(b"\n".join([*lines, b""]))
     (tmp_path / HEAD_NAME).write_bytes(f"80000 {last.hash}\n".encode())
     del lines
-    journal, began_s = opened(tmp_path), time.process_time()
+    journal, began_s = open_journal(tmp_path), time.process_time()
     assert journal.verify().entries == 80_000
     assert time.process_time() - began_s < 20.0  # what other programs do meanwhile does not count
     assert peak_bytes(journal, lines=2_000) < 1_000_000

@@ -54,7 +54,7 @@ needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample imag
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class RegisterSample:
     """A sample: register words by address, and the reading that they encode."""
 
     functions: frozenset[int]
@@ -62,12 +62,12 @@ class Image:
     expected: Reading
 
 
-def load(name: ModelName) -> Image:
+def load(name: ModelName) -> RegisterSample:
     image = cast("dict[str, object]", json.loads((SAMPLES / IMAGES[name]).read_text()))
     expected = json.loads((SAMPLES / "expected.json").read_text())[IMAGES[name]]
     functions = cast("list[int]", image["functions"])
     registers = cast("dict[str, str]", image["registers"])
-    return Image(
+    return RegisterSample(
         functions=frozenset(functions),
         words={(function, int(at)): int(register, 16) for function in functions for at, register in registers.items()},
         expected=Reading(

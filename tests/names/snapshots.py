@@ -250,7 +250,10 @@ def home_assistant() -> Lines:
 
 
 def mqtt_orders() -> Lines:
-    """The topics that are listened to."""
+    """The fixed topics in the source of the MQTT interface.
+
+    These are the commands that it subscribes to, and `online` and `error`, which it publishes.
+    """
     tree = ast.parse(Path(mqtt.__file__).read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return sorted(text for text in texts if re.fullmatch(r"[a-z+/-]+/set|[a-z-]+/error|error|online", text))

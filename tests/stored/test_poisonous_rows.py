@@ -89,20 +89,20 @@ def poisonous_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     decode = sql.decode_text
     from_text = cast("Callable[[object, object], object]", vars(StoredFormat)["from_text"])
 
-    def poisoned(raw: bytes) -> str:
+    def decode_text(raw: bytes) -> str:
         text = decode(raw)
         if text.endswith(PARSED_MARK):
             return ParsedText(text)
         return PoisonousText(text) if text.endswith(MARK) else text
 
-    def parsed(stored_format: object, stored: object) -> object:  # in C, which calls no method of a text
+    def parse_text(stored_format: object, stored: object) -> object:  # in C, which calls no method of a text
         if isinstance(stored, PoisonousText):
             raise PoisonError
         return from_text(stored_format, stored)
 
     for connection in (writing_connection, read_connections):
-        monkeypatch.setattr(connection, "decode_text", poisoned)
-    monkeypatch.setattr(StoredFormat, "from_text", parsed)
+        monkeypatch.setattr(connection, "decode_text", decode_text)
+    monkeypatch.setattr(StoredFormat, "from_text", parse_text)
 
 
 def kinds() -> list[str]:
@@ -125,8 +125,8 @@ def poison(folder: Path, kind: str) -> int:
 
 
 @contextlib.contextmanager
-def poisoned(monkeypatch: pytest.MonkeyPatch, kind: str) -> Generator[None]:
-    """Restore the storage of the last release once; from then on it stays as the station leaves it."""
+def poisoned_storage(monkeypatch: pytest.MonkeyPatch, kind: str) -> Generator[None]:
+    """Restore the storage of the last release once, with poisonous rows; then it stays as the station leaves it."""
     restore = Stored.restore
 
     def once(stored: Stored, folder: Path, csms_port: int = 9) -> None:
@@ -158,7 +158,7 @@ async def test_a_poisonous_kind_of_row_neither_keeps_the_station_from_its_csms_n
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, starts = tmp_path / "storage", list[int]()
-    with poisoned(monkeypatch, kind):
+    with poisoned_storage(monkeypatch, kind):
         for start in range(1, STARTS):
             with contextlib.suppress(PoisonError, BaseExceptionGroup):
                 async with revived(NEWEST, folder) as walk:

@@ -46,8 +46,11 @@ class Running:
                 self.changed.clear()
                 await self.changed.wait()
 
-    def hosts(self, first: int) -> list[str]:
-        """The hosts that have reported on the range that begins with a station, each once, in order."""
+    def host_ids(self, first: int) -> list[str]:
+        """The ids of the hosts that have reported on the range that begins with a station, each once, in order.
+
+        A host that is started again has another id.
+        """
         return list(dict.fromkeys(report.host for report in self.reports if report.first == first))
 
     def worker_of(self, first: int) -> int:
@@ -97,7 +100,7 @@ async def running(
     async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         await stack.enter_async_context(engine.prepared(folder))
         group.create_task(engine.run(two_ranges(folder), found.note))
-        await found.until(lambda: found.hosts(1) and found.hosts(3))
+        await found.until(lambda: found.host_ids(1) and found.host_ids(3))
         yield found
 
 
@@ -106,15 +109,15 @@ def check_replacement_of_first_range(fleet: Running) -> None:
     assert fleet.record.replaced == set()
     assert all(host.finished and host.failure is None for host in fleet.record.hosts)
     changes = [report.host for report in fleet.reports if report.first == 1]
-    assert changes == sorted(changes, key=fleet.hosts(1).index), "a lost host was heard again"
+    assert changes == sorted(changes, key=fleet.host_ids(1).index), "a lost host was heard again"
 
 
 async def test_a_lost_worker_s_range_goes_on_elsewhere_with_its_storage(cluster: Cluster, tmp_path: Path) -> None:
     async with running(cluster, tmp_path, shared=True) as fleet:
         os.kill(fleet.worker_of(1), signal.SIGKILL)
-        await fleet.until(lambda: len(fleet.hosts(1)) == 2)
+        await fleet.until(lambda: len(fleet.host_ids(1)) == 2)
         fleet.finish()
-    assert len(fleet.hosts(3)) == 1, "the other range was disturbed"
+    assert len(fleet.host_ids(3)) == 1, "the other range was disturbed"
     check_replacement_of_first_range(fleet)
 
 
@@ -126,7 +129,7 @@ async def test_a_worker_that_is_cut_off_loses_its_host_before_another_one_uses_t
         worker = fleet.worker_of(1)
         os.kill(worker, signal.SIGSTOP)
         try:
-            await fleet.until(lambda: len(fleet.hosts(1)) == 2)
+            await fleet.until(lambda: len(fleet.host_ids(1)) == 2)
             assert fleet.worker_of(1) != worker
         finally:
             os.kill(worker, signal.SIGCONT)
@@ -137,16 +140,16 @@ async def test_a_worker_that_is_cut_off_loses_its_host_before_another_one_uses_t
 async def test_the_range_of_a_host_that_hangs_goes_on_with_its_storage(cluster: Cluster, tmp_path: Path) -> None:
     async with running(cluster, tmp_path, shared=True, silence_s=2.0) as fleet:
         os.kill(fleet.host_of(1), signal.SIGSTOP)
-        await fleet.until(lambda: len(fleet.hosts(1)) == 2)
+        await fleet.until(lambda: len(fleet.host_ids(1)) == 2)
         fleet.finish()
-    assert len(fleet.hosts(3)) == 1, "the other range was disturbed"
+    assert len(fleet.host_ids(3)) == 1, "the other range was disturbed"
     check_replacement_of_first_range(fleet)
 
 
 async def test_without_shared_storage_stations_of_a_lost_worker_are_replaced(cluster: Cluster, tmp_path: Path) -> None:
     async with running(cluster, tmp_path, shared=False) as fleet:
         os.kill(fleet.worker_of(3), signal.SIGKILL)
-        await fleet.until(lambda: len([host for host in fleet.hosts(3) if host]) == 2)
+        await fleet.until(lambda: len([host for host in fleet.host_ids(3) if host]) == 2)
         fleet.finish()
     assert fleet.record.replaced == {3, 4}
     assert all(host.finished and host.failure is None for host in fleet.record.hosts)
@@ -159,7 +162,7 @@ async def test_a_stop_ends_all_hosts_in_order(cluster: Cluster, tmp_path: Path) 
     async with running(cluster, tmp_path, shared=True) as fleet:
         fleet.engine.stop()
     assert all(host.finished and host.failure is None for host in fleet.record.hosts)
-    assert [len(fleet.hosts(first)) for first in (1, 3)] == [1, 1]
+    assert [len(fleet.host_ids(first)) for first in (1, 3)] == [1, 1]
 
 
 async def test_a_host_that_fails_each_time_is_reported_at_last(cluster: Cluster, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class FakeLink:
         return {}
 
     async def notify(self, action: Any, request: Payload, *, requested: bool = False, delays: object) -> Payload:
+        """Answer or fail as `call`; `Link.notify` would repeat a request that is refused temporarily."""
         del delays
         return await self.call(action, request, requested=requested)
 

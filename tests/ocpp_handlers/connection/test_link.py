@@ -39,7 +39,8 @@ class LinkHarness:
         """Answer a CALL as a session does."""
         return {"currentTime": "now"}
 
-    def open(self) -> None:
+    def open_link(self) -> None:
+        """Open the link, with this harness as its session."""
         self.link.open(cast("OcppSession", self))
 
 
@@ -48,7 +49,7 @@ async def test_it_takes_calls_only_while_there_is_a_session() -> None:
     request: Any = {}
     with pytest.raises(LinkLostError, match="not connected to the CSMS"):
         await linked.link.call(actions.HEARTBEAT, request)
-    linked.open()
+    linked.open_link()
     assert (await linked.link.call(actions.HEARTBEAT, request))["currentTime"] == "now"
     linked.link.close()
     with pytest.raises(LinkLostError, match="not connected to the CSMS"):
@@ -59,7 +60,7 @@ async def test_it_takes_calls_only_while_there_is_a_session() -> None:
 def test_it_has_the_edition_of_its_session_also_after_the_end_of_the_session() -> None:
     linked = LinkHarness()
     assert linked.link.edition is EDITIONS[0]
-    linked.open()
+    linked.open_link()
     assert linked.link.edition is LATER
     linked.link.close()
     assert linked.link.edition is LATER
@@ -74,7 +75,7 @@ async def test_a_notification_that_is_not_valid_is_not_repeated() -> None:
             raise InvalidRequestError("OccurrenceConstraintViolation", "Heartbeat was not sent")
 
     refusing = Refusing()
-    refusing.open()
+    refusing.open_link()
     with pytest.raises(InvalidRequestError):
         await refusing.link.notify(actions.HEARTBEAT, {})
     assert refusing.calls == 1
@@ -82,7 +83,7 @@ async def test_a_notification_that_is_not_valid_is_not_repeated() -> None:
 
 def test_it_is_online_once_the_csms_has_accepted_the_station() -> None:
     linked = LinkHarness()
-    linked.open()
+    linked.open_link()
     assert (linked.link.online, linked.link.accepted, linked.link.boot_status) == (False, False, "Unknown")
     linked.gate.set_state(BootState.ACCEPTED)
     assert (linked.link.online, linked.link.accepted, linked.link.boot_status) == (True, True, "Accepted")
@@ -96,10 +97,10 @@ async def test_all_statuses_are_reported_after_an_absence_beyond_the_threshold(
 ) -> None:
     """B04.FR.01, B04.FR.02."""
     linked = LinkHarness()
-    linked.open()
+    linked.open_link()
     linked.link.close()
     await linked.clock.advance(offline_s)
-    linked.open()
+    linked.open_link()
     linked.link.begin(newly_accepted=False)
     assert linked.published == ["lost", LinkUp(report_all=report_all)]
 
@@ -107,9 +108,9 @@ async def test_all_statuses_are_reported_after_an_absence_beyond_the_threshold(
 def test_all_statuses_are_reported_on_the_first_link_and_after_each_acceptance() -> None:
     """B01.FR.05."""
     linked = LinkHarness()
-    linked.open()
+    linked.open_link()
     linked.link.begin(newly_accepted=False)
     linked.link.close()
-    linked.open()
+    linked.open_link()
     linked.link.begin(newly_accepted=True)
     assert linked.published == [LinkUp(report_all=True), "lost", LinkUp(report_all=True)]

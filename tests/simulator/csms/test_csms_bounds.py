@@ -19,7 +19,7 @@ from tests.patience import PATIENCE_S
 _SINGLE_CONNECTION = CsmsSettings(most_connections=1, first_byte_s=1.0)
 
 
-async def _bills(csms: DemoCsms, host: str | None = None) -> httpx.Response:
+async def _request_bills(csms: DemoCsms, host: str | None = None) -> httpx.Response:
     async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         return await client.get(f"http://127.0.0.1:{csms.port}/api/bills", headers={"Host": host} if host else {})
 
@@ -28,7 +28,7 @@ async def _bills(csms: DemoCsms, host: str | None = None) -> httpx.Response:
 async def test_a_foreign_page_cannot_read_the_bills_by_a_name_of_its_own(host: str) -> None:
     """DNS rebinding: its name leads to this machine, so that the browser takes the bills for its own."""
     async with DemoCsms(SystemClock().now).listening() as csms:
-        answer = await _bills(csms, host)
+        answer = await _request_bills(csms, host)
     assert answer.status_code == 421
     assert "stations" not in answer.json()
 
@@ -36,7 +36,7 @@ async def test_a_foreign_page_cannot_read_the_bills_by_a_name_of_its_own(host: s
 @pytest.mark.parametrize("host", [None, "localhost:9000", "[::1]:9000", "192.168.1.10", "csms:9000", "server.local"])
 async def test_the_bills_are_served_under_each_name_of_the_local_network(host: str | None) -> None:
     async with DemoCsms(SystemClock().now).listening() as csms:
-        answer = await _bills(csms, host)
+        answer = await _request_bills(csms, host)
     assert answer.json() == {"stations": {}}
     assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
     assert answer.headers["Cache-Control"] == "no-store"
@@ -53,7 +53,7 @@ async def test_connections_that_nobody_uses_are_closed_and_stations_still_connec
                 assert await reader.read() == b""
             writer.close()
         async with connect(f"{csms.url}/S-1", subprotocols=[Subprotocol("ocpp2.0.1")]):
-            assert (await _bills(csms)).status_code == 200
+            assert (await _request_bills(csms)).status_code == 200
 
 
 async def test_a_connection_beyond_the_stations_is_closed_at_once() -> None:
