@@ -58,10 +58,12 @@ class Meter(Protocol):
         """The meter's table in the installation file."""
         ...
 
-    def silence(self, silent: bool) -> None: ...
+    def set_silent(self, silent: bool) -> None:
+        """Let the meter send nothing, or send again."""
+        ...
 
-    def spoil(self, noisy: bool) -> None:
-        """Make the wire noisy."""
+    def set_noisy(self, noisy: bool) -> None:
+        """Make the wire noisy, or quiet again."""
         ...
 
     async def restart(self) -> None:
@@ -89,10 +91,10 @@ class LinkyOnTerminal:
     def settings(self) -> dict[str, object]:
         return {"type": "linky", "device": self.meter.device, "mode": self.mode.name.lower()}
 
-    def silence(self, silent: bool) -> None:
+    def set_silent(self, silent: bool) -> None:
         self.meter.silent = silent
 
-    def spoil(self, noisy: bool) -> None:
+    def set_noisy(self, noisy: bool) -> None:
         self.meter.flips_per_byte = 0.02 if noisy else 0.0
 
     async def restart(self) -> None:
@@ -122,10 +124,10 @@ class P1OnWire:
         key = {"key": KEY.hex()} if self.version is P1Version.LUXEMBOURG else {}
         return {"type": "p1", "device": self.meter.device, "version": "modern", **key}
 
-    def silence(self, silent: bool) -> None:
+    def set_silent(self, silent: bool) -> None:
         self.meter.silent = silent
 
-    def spoil(self, noisy: bool) -> None:
+    def set_noisy(self, noisy: bool) -> None:
         self.meter.flips_per_byte = 0.002 if noisy else 0.0
 
     async def restart(self) -> None:
@@ -178,17 +180,17 @@ class ModbusOnWire:
             meter |= {"host": "127.0.0.1", "port": self.server.port}
         return {"type": "modbus", "meter": meter}
 
-    def silence(self, silent: bool) -> None:
+    def set_silent(self, silent: bool) -> None:
         self.server.fault = Silent() if silent else None
 
-    def spoil(self, noisy: bool) -> None:
+    def set_noisy(self, noisy: bool) -> None:
         self.server.fault = Garbled() if noisy else None
 
     async def restart(self) -> None:
         if isinstance(self.server, SerialMeterServer):  # its wire stays where it is
-            self.silence(True)
+            self.set_silent(True)
             await self.clock.sleep(3.0)
-            self.silence(False)
+            self.set_silent(False)
         else:
             await self.server.stop()
             await self.server.start()
@@ -221,10 +223,10 @@ class ClampsOnConverter:
     def settings(self) -> dict[str, object]:
         return all_values(self.converter.config())
 
-    def silence(self, silent: bool) -> None:
+    def set_silent(self, silent: bool) -> None:
         self.converter.silent = silent
 
-    def spoil(self, noisy: bool) -> None:
+    def set_noisy(self, noisy: bool) -> None:
         self.noise = 4.0 if noisy else 0.5
 
     async def restart(self) -> None:
@@ -311,7 +313,7 @@ async def test_a_change_in_the_house_arrives_within_three_periods(name: str) -> 
 async def test_a_silent_meter_becomes_stale_and_fresh_again(name: str) -> None:
     async with connected_meter(name) as (meter, clock, listener):
         (sample,) = await listener.next_samples()
-        meter.silence(True)
+        meter.set_silent(True)
         await clock.sleep(1.5 * sample.period_s)  # what was under way arrives
         count = len(listener.samples)
         patience_s = 3 * sample.period_s
@@ -320,7 +322,7 @@ async def test_a_silent_meter_becomes_stale_and_fresh_again(name: str) -> None:
         age_s = listener.freshness.age_s(clock.monotonic())
         assert age_s is not None
         assert age_s > patience_s
-        meter.silence(False)
+        meter.set_silent(False)
         await listener.next_samples()
         assert not listener.stale
 
@@ -329,10 +331,10 @@ async def test_a_silent_meter_becomes_stale_and_fresh_again(name: str) -> None:
 async def test_a_noisy_wire_costs_samples_and_never_makes_another_current(name: str) -> None:
     async with connected_meter(name) as (meter, clock, listener):
         await listener.next_samples()
-        meter.spoil(True)
+        meter.set_noisy(True)
         # The converter is read in real time: 4 s are four hundred windows, of which each is like the others.
         await clock.sleep(4.0 if isinstance(meter, ClampsOnConverter) else 40.0)
-        meter.spoil(False)
+        meter.set_noisy(False)
         await listener.next_samples(2)
         assert all(within_1_a(sample.currents_a, HOUSE) for sample in listener.samples)
 
