@@ -50,6 +50,13 @@ class Stored:
         """The station's own time when the power failed."""
         return datetime.fromisoformat(self.info["ended_at"])
 
+    def kinds_of_facts(self) -> set[str]:
+        """The kinds of its facts: the first parts of their names."""
+        with contextlib.closing(sqlite3.connect(":memory:")) as database:
+            database.executescript((self.folder / DUMP).read_text(encoding="utf-8"))
+            names = database.execute("SELECT name FROM facts").fetchall()
+        return {str(name).partition("/")[0] for (name,) in names}
+
     def restore(self, storage: Path, csms_port: int = 9) -> None:
         """Write the storage directory as the station left it."""
         shutil.copytree(self.folder / "files", storage, dirs_exist_ok=True)
