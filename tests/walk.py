@@ -195,10 +195,11 @@ async def powered(config: Configuration, csms: Csms, *, at: datetime | None = No
     csms.now = application.clock.now
     running = asyncio.create_task(process.run(), name="application")
     try:
-        while not application.running:
-            if running.done():
-                running.result()
-            await asyncio.sleep(0)
+        started = asyncio.create_task(application.wait_until_started(), name="start")
+        await asyncio.wait([running, started], return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if running.done():
+            running.result()
         yield (walk := Walk(process, csms))
     finally:
         counts = application.parts.find(InvalidMessageCounts) if application.running else None
