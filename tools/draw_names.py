@@ -110,6 +110,11 @@ def _with_source(module: Module, names: Sequence[tuple[str, int]]) -> Iterator[s
         yield f"{module.path}:{line}: `{name}`\n" + "\n".join(f"    {each}" for each in around)
 
 
+def draw(names: Sequence[str], seed: str, count: int) -> list[str]:
+    """So many of these texts, all if there are fewer; the same ones for the same seed."""
+    return random.Random(seed).sample(names, min(count, len(names)))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print the drawn names; exits with 2 without a seed."""
     parser = argparse.ArgumentParser(prog="python -m tools.draw_names", description=__doc__)
@@ -124,8 +129,8 @@ def main(arguments: Sequence[str]) -> int:
     else:
         modules = modules_below(_ROOT, patterns((_ROOT / "pyproject.toml").read_text(encoding="utf-8")))
         names = private_names(modules) if options.private else public_names(modules)
-    drawn = random.Random(options.seed).sample(names, min(options.count, len(names)))
-    sys.stdout.write("".join(f"{number}. {text}\n\n" for number, text in enumerate(drawn, 1)))
+    drawn = enumerate(draw(names, options.seed, options.count), 1)
+    sys.stdout.write("".join(f"{number}. {text}\n\n" for number, text in drawn))
     return 0
 
 

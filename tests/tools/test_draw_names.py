@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tools import draw_names
-from tools.draw_names import helper_names, private_names, public_names
+from tools.draw_names import draw, helper_names, private_names, public_names
 from tools.wiring_syntax import Module
 
 SOURCE = '''
@@ -53,14 +53,20 @@ def test_helpers_of_tests_are_the_functions_that_prove_nothing_themselves() -> N
     ]
 
 
-def test_the_seed_decides_what_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
-    drawn: list[str] = []
-    for seed in ("cafe", "cafe", "babe"):
-        assert draw_names.main([seed, "5"]) == 0
-        drawn.append(capsys.readouterr().out)
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert drawn[0].startswith("1. ")
-    assert "\n5. " in drawn[0]
+def test_the_seed_decides_what_is_drawn() -> None:
+    names = [f"name {number}" for number in range(100)]
+    first, again, other = (draw(names, seed, 5) for seed in ("cafe", "cafe", "babe"))
+    assert first == again != other
+    assert len({*first} & {*names}) == 5
+    assert sorted(draw(names[:3], "cafe", 5)) == names[:3]
+
+
+def test_what_is_drawn_from_the_product_is_numbered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert draw_names.main(["cafe", "5"]) == 0
+    drawn = capsys.readouterr().out
+    assert drawn.startswith("1. ")
+    assert "\n5. " in drawn
+    assert "\n6. " not in drawn
 
 
 def test_without_a_seed_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
