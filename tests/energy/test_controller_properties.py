@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from hypothesis import given
@@ -20,6 +19,7 @@ from metering.reading import Phases
 from simulator.clock import VirtualClock
 from tests import fakes
 from tests.examples import examples
+from tests.loops import run_on_station_loop
 
 SELECTOR_A = 32.0
 CONNECTION = GridConnection(3, 8.0, 40.0)
@@ -91,7 +91,7 @@ def test_no_offer_is_ever_above_a_limit_or_between_0_and_6_a(
     moments: list[tuple[int, tuple[float, ...] | None, list[tuple[bool, float]], float | None]],
     policy: Policy,
 ) -> None:
-    for demands, decisions, owner_a in asyncio.run(play(evses, moments, policy)):
+    for demands, decisions, owner_a in run_on_station_loop(play(evses, moments, policy)):
         for demand in demands:
             decision = decisions[demand.target.evse_id]
             assert decision.current_a == 0.0 or decision.current_a >= 6.0
@@ -116,6 +116,6 @@ def test_a_source_that_falls_silent_always_ends_in_a_pause(
     moments: list[tuple[int, tuple[float, ...] | None, list[tuple[bool, float]], float | None]],
 ) -> None:
     silence = [(3600, None, [(True, 1.0)] * 4, None), (40, None, [(True, 1.0)] * 4, None)]
-    history = asyncio.run(play(evses, [*moments, *silence], Policy.FAIR))
+    history = run_on_station_loop(play(evses, [*moments, *silence], Policy.FAIR))
     _, decisions, _ = history[-1]
     assert {decision.current_a for decision in decisions.values()} == {0.0}

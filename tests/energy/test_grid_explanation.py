@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 from hypothesis import given
@@ -20,6 +19,7 @@ from metering.reading import UNKNOWN_PHASES, Phases
 from tests import fakes
 from tests.energy.test_controller_properties import evses, moments, play
 from tests.examples import examples
+from tests.loops import run_on_station_loop
 
 connections = st.builds(
     GridConnection, st.just(3), st.just(8.0), st.floats(10, 80), unbalance_a=st.none() | st.just(20.0)
@@ -46,7 +46,7 @@ def test_limit_less_house_and_margin_is_what_the_car_gets_or_what_holds_it_is_na
                 assert explained.phase is not None
                 assert tuple(houses_a)[explained.phase - 1] == explained.house_a
 
-    asyncio.run(play(evses, moments, policy, check, connection))
+    run_on_station_loop(play(evses, moments, policy, check, connection))
 
 
 def assert_adds_up(explanation: GridExplanation) -> None:

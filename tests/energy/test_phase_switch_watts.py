@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -18,6 +17,7 @@ from metering.reading import Phases
 from simulator.clock import VirtualClock
 from tests import fakes
 from tests.examples import examples
+from tests.loops import run_on_station_loop
 
 MAX_A = 32.0
 MOVES_S = 3
@@ -176,7 +176,7 @@ def test_a_phase_never_carries_more_than_its_part_of_the_watts(
             if seconds > 1000:
                 assert max(bench.draws) >= (part_a - 0.1 if part_a >= 6.0 else 0.0)
 
-    asyncio.run(play())
+    run_on_station_loop(play())
 
 
 @examples(20)
@@ -200,4 +200,4 @@ def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can
                 on_three = three_a * VOLTS * 3.0 if three_a >= 7.5 else 0.0
                 assert bench.power_w >= max(single_phase_w, on_three) - 0.1 * VOLTS * bench.phases - 1e-6
 
-    asyncio.run(play())
+    run_on_station_loop(play())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +16,7 @@ from foundation.frozen import Frozen
 from metering.reading import UNKNOWN_PHASES, Phases
 from tests import fakes
 from tests.examples import examples
+from tests.loops import run_on_station_loop
 
 amperes = st.floats(6.0, 32.0)
 
@@ -121,7 +120,7 @@ def test_the_offers_never_exceed_the_smallest_of_selector_connection_fuse_rating
     site: Site, planned_steps: list[Step]
 ) -> None:
     fuse_a: float | None = None
-    for step, fixed_limit_a, offered_a, wants_energy in asyncio.run(run_controller(site, planned_steps)):
+    for step, fixed_limit_a, offered_a, wants_energy in run_on_station_loop(run_controller(site, planned_steps)):
         fuse_a = step.fuse_a if step.house_a is not None else fuse_a
         known = (step.selector_a, site.connection.max_current_a, fuse_a)
         most_a = min(limit_a for limit_a in known if limit_a is not None)

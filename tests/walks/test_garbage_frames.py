@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.csms import Csms
 from tests.examples import examples
 from tests.hostile import charging, variable
+from tests.loops import run_on_station_loop
 
 
 async def _refusal_code(csms: Csms, text: str | bytes, identity: str) -> str:
@@ -177,4 +178,4 @@ def test_garbage_of_every_kind_neither_ends_the_charge_nor_the_link(
             assert csms.connections == 1
             assert len(csms.received("BootNotification")) == 1
 
-    asyncio.run(walk_through())
+    run_on_station_loop(walk_through())
