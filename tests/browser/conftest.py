@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.patience import PATIENCE_S
@@ -29,26 +25,12 @@ _ARGUMENTS = [
 expect.set_options(timeout=PATIENCE_S * 1000)  # a busy machine is no fault of the page; what is expected is the same
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """Start Chromium once for all tests; returns the address at which each test connects to it."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncGenerator[Browser]:
+    """Start Chromium once for all tests of a worker; their contexts share no cookies, storage or pages."""
     if shutil.which(CHROMIUM) is None:
         pytest.skip(f"there is no browser at {CHROMIUM}")
-    options = tmp_path_factory.mktemp("chromium") / "options.json"
-    options.write_text(json.dumps({"executablePath": CHROMIUM, "args": _ARGUMENTS, "host": "127.0.0.1"}))
-    command = [sys.executable, "-m", "playwright", "launch-server", "--browser", "chromium", "--config", str(options)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().strip()
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-
-
-@pytest.fixture
-async def browser(chromium: str) -> AsyncGenerator[Browser]:
-    """The browser of a test, whose contexts share no cookies, storage or pages with other tests."""
     async with async_playwright() as playwright:
-        connected = await playwright.chromium.connect(chromium)
-        yield connected
-        await connected.close()
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        yield chromium
+        await chromium.close()

@@ -12,6 +12,8 @@ from station.security.access.accounts import Role
 from tests.browser.visitor import DESKTOP, PASSWORD, PHONE, Visitor, visiting
 from tests.walk import walking
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
+
 _LONG_MS = 60_000
 
 

@@ -17,6 +17,8 @@ from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import answering, variables
 from tests.walks.visit import visiting as api_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
+
 READER: Final = [{"type": "simulated"}]
 PRICES: Final[dict[str, Any]] = {"energy_per_kwh": 0.3, "time_per_hour": 1}
 FALLBACK: Final = variables(TariffCostCtrlr__TariffFallbackMessage="0.59 EUR/kWh, ad hoc")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from station.core.clock_settings import ClockSettings
@@ -15,6 +16,8 @@ from tests.patience import until
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step
 from tests.walks.visit import visiting as api_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
 
 CODE = "ABCD-EFGH-JKLM"
 REQUIRED: dict[str, Any] = {

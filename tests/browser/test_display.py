@@ -11,6 +11,8 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.browser.visitor import Visitor, visiting
 from tests.walk import Walk, walking
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
+
 READER = [{"type": "simulated"}]
 PRICES = {"energy_per_kwh": 0.3, "idle_per_hour": 6.0, "idle_after_s": 900}
 SESSION = {"session_page": "https://charge.example/{identity}/{evse}"}

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.patience import PATIENCE_S
 from tests.project import ROOT
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
 
 
 async def test_the_search_works_in_pages_that_are_opened_as_files(browser: Browser, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 from playwright.async_api import Browser, expect
 
@@ -21,6 +22,8 @@ from tests.walks.commissioned import commission
 from tests.walks.house import GRID, House
 from tests.walks.reservations import reserve
 from tests.walks.visit import visiting as api_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
 
 READER = [{"type": "simulated"}]
 

@@ -8,6 +8,7 @@ import io
 import sqlite3
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from station.security.access.accounts import Role
@@ -19,6 +20,8 @@ from tests.walks.commissioned import commission
 from tests.walks.test_commissioning import REQUIRED
 from tests.walks.test_records import PRICES
 from tests.walks.test_records import charge as visit_charge
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
 
 
 async def test_a_visitor_reads_that_the_station_is_in_use_and_the_price_but_neither_power_nor_cost(

@@ -23,6 +23,8 @@ from tests.walk import Walk, configuration, powered, walking
 from tests.walks.house import GRID as LINKY
 from tests.walks.house import House
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
+
 GRID: dict[str, Any] = {
     "phases": 3,
     "max_current_a": 25,

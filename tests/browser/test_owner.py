@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from energy.tariff import ChargePlan, TariffMode
@@ -19,6 +20,8 @@ from tests.browser.visitor import DESKTOP, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import listed, token
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
 
 
 def configuration_without_csms(tmp_path: Path) -> Configuration:

@@ -14,6 +14,8 @@ from tests.csms import Csms
 from tests.walk import Walk, walking
 from tests.walks.steps import charge, variables
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
+
 TARIFF = "0,45 €/kWh\nAb 4 Stunden: 0,10 €/min"
 FALLBACK = variables(
     TariffCostCtrlr__TariffFallbackMessage="0.59 EUR/kWh, ad hoc",

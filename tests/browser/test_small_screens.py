@@ -18,6 +18,8 @@ from tests.walk import CARD, configuration, powered, walking
 from tests.walks.commissioned import try_step
 from tests.walks.visit import visiting as api_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
+
 SMALL: Final = {"width": 360, "height": 800}
 INSTALLATION: Final[dict[str, Any]] = {"station": {"identity": "BORNE-TEST", "commissioning": "required"}}
 INNER: Final = (88 * 2 - 13) / 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from energy.grid_explanation import GridExplanation, GridHold, explain_grid
@@ -12,6 +13,8 @@ from station.security.access.accounts import Role
 from tests.browser.visitor import DESKTOP, Visitor, visiting
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
 
 
 def amps(current_a: float) -> str:
