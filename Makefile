@@ -7,7 +7,7 @@ ARGS ?=
 # modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 # Tests wait half of their time for programs and real time, so more run at once than there are processors.
-export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1) + 1)')
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 # Stations commit to their storage all the time: in memory, if there is room, that takes a sixth less processor time.
 export PYTEST_DEBUG_TEMPROOT ?= $(shell $(PYTHON) -c 'import shutil, tempfile; \
 	print("/dev/shm" if shutil.disk_usage("/dev/shm").free > 2**31 else tempfile.gettempdir())' 2>/dev/null)

@@ -57,10 +57,16 @@ def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes_of(file: Path) -> tuple[ast.AST, ...]:
+    """Every syntax node of a file."""
+    return tuple(ast.walk(tree(file)))
+
+
 def nodes() -> Iterator[tuple[str, ast.AST]]:
     """Every syntax node of every installed module, with the name of the module."""
     for name, file in sorted(modules().items()):
-        for node in ast.walk(tree(file)):
+        for node in nodes_of(file):
             yield name, node
 
 

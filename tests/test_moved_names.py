@@ -189,7 +189,7 @@ def test_pyright_lets_routes_be_unused_where_routes_are_and_nowhere_else() -> No
     with_routes = {
         file
         for file in project.modules().values()
-        for node in ast.walk(project.tree(file))
+        for node in project.nodes_of(file)
         if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)
         for decorator in node.decorator_list
         if isinstance(decorator, ast.Call)
@@ -284,7 +284,7 @@ def test_every_list_of_our_packages_names_them_all() -> None:
     """Whoever looks at all packages would overlook a new one in silence."""
     short: list[str] = []
     for file in _sources():
-        for node in ast.walk(project.tree(file)):
+        for node in project.nodes_of(file):
             if not isinstance(node, ast.Tuple | ast.List | ast.Set):
                 continue
             texts = {element.value for element in node.elts if isinstance(element, ast.Constant)}
@@ -298,7 +298,7 @@ def test_every_module_that_is_run_by_name_exists() -> None:
     """(sys.executable, "-m", "…"), in the program, its tests, benchmarks and tools."""
     found = 0
     for file in _sources():
-        for node in ast.walk(project.tree(file)):
+        for node in project.nodes_of(file):
             if not isinstance(node, ast.Tuple | ast.List | ast.Call):
                 continue
             parts = node.args if isinstance(node, ast.Call) else node.elts
@@ -316,7 +316,7 @@ def test_every_module_that_is_imported_by_name_exists() -> None:
     assert isinstance(example, ast.Call)
     assert _imported(example) == "station.core"  # so that the test sees such an import, where there is none today
     for file in _sources():
-        for node in ast.walk(project.tree(file)):
+        for node in project.nodes_of(file):
             if not isinstance(node, ast.Call) or not (name := _imported(node)):
                 continue
             if project.names_ours(name):
@@ -342,7 +342,7 @@ def test_everything_that_a_test_replaces_by_its_name_exists() -> None:
     """monkeypatch.setattr("….save_fact", …): pytest fails too, but only where that test is run."""
     found = 0
     for file in _sources():
-        for node in ast.walk(project.tree(file)):
+        for node in project.nodes_of(file):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             replaces = node.func.attr in {"setattr", "delattr"} and node.args
@@ -356,7 +356,7 @@ def test_every_logger_that_somebody_listens_to_exists() -> None:
     """caplog.set_level(level, "…") and record.name == "…": of a name that nobody logs with, nothing is ever heard."""
     found = 0
     for file in _sources():
-        for node in ast.walk(project.tree(file)):
+        for node in project.nodes_of(file):
             for name in _listened_to(node):
                 if project.names_ours(name):
                     assert project.is_module(name), f"{file.relative_to(ROOT)}: {name}"
@@ -387,7 +387,7 @@ def test_every_module_that_a_test_names_in_a_text_exists() -> None:
         f"{file.relative_to(ROOT)}: {text}"
         for folder in BESIDE
         for file in sorted((ROOT / folder).rglob("*.py"))
-        for node in ast.walk(project.tree(file))
+        for node in project.nodes_of(file)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for text in [node.value]
         if beyond.fullmatch(text) and not resolves(text)

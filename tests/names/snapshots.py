@@ -221,7 +221,7 @@ def environment() -> Lines:
     for file in project.modules().values():
         if "environ" not in file.read_text(encoding="utf-8"):
             continue
-        whole = list(ast.walk(project.tree(file)))
+        whole = list(project.nodes_of(file))
         texts = {node.value for node in whole if isinstance(node, ast.Constant) and isinstance(node.value, str)}
         ours = {node.id for node in whole if isinstance(node, ast.Name)}  # what __all__ names
         found |= {text for text in texts - ours if re.fullmatch(r"[A-Z]+(?:_[A-Z]*)+", text)}
