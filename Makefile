@@ -12,7 +12,8 @@ export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2
 # room, or runs no programs (noexec).
 MEMORY := /dev/shm
 test conformance-report lowest: export TMPDIR ?= $(shell $(PYTHON) -c 'import os; disk = os.statvfs("$(MEMORY)"); \
-	print("$(MEMORY)" if disk.f_bavail * disk.f_frsize > 2**31 and not disk.f_flag & os.ST_NOEXEC else "/tmp")' || echo /tmp)
+	roomy = disk.f_bavail * disk.f_frsize > 2**31; programs = not disk.f_flag & os.ST_NOEXEC; \
+	print("$(MEMORY)" if roomy and programs else "/tmp")' 2>/dev/null || echo /tmp)
 
 # Installs only files whose hashes are in the lock file.
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
