@@ -29,7 +29,7 @@ class ProcessCounts:
         self.tasks = len(asyncio.all_tasks())
         self.threads = sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate())
         self.descriptors = len(os.listdir("/proc/self/fd"))
-        self.descriptions = sum(isinstance(found, VariableDescription) for found in gc.get_objects())
+        self.descriptions = sum(type(found) is VariableDescription for found in gc.get_objects())
 
 
 @contextlib.asynccontextmanager
