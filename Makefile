@@ -11,7 +11,7 @@ export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2
 # Stations commit to their storage all the time: in memory, their tests take a sixth less processor time. Not where that has little
 # room, or runs no programs (noexec).
 MEMORY := /dev/shm
-test conformance-report lowest: export TMPDIR ?= $(shell $(PYTHON) -c 'import os; disk = os.statvfs("$(MEMORY)"); \
+test fuzz conformance-report lowest: export TMPDIR ?= $(shell $(PYTHON) -c 'import os; disk = os.statvfs("$(MEMORY)"); \
 	roomy = disk.f_bavail * disk.f_frsize > 2**31; programs = not disk.f_flag & os.ST_NOEXEC; \
 	print("$(MEMORY)" if roomy and programs else "/tmp")' 2>/dev/null || echo /tmp)
 

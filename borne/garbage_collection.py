@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 class GarbageCollection:
     """Context manager: keeps the garbage collector away from objects that live as long as the stations.
 
-    It does not run until all stations have started,
-    since each collection meanwhile would find nothing and visit the objects of all. Those are then excluded from it
-    (`gc.freeze`). What an ended run leaves is collected before the next one, or, with many stations, once a tenth of
-    them have restarted.
+    It does not run until all stations have started, since each collection meanwhile would find nothing and visit the
+    objects of all. Those are then excluded from it (`gc.freeze`). What an ended run leaves is collected before the next
+    one, or, with many stations, once a tenth of them have restarted.
     """
 
     def __init__(self, stations: Sequence[StationRuntime]) -> None:

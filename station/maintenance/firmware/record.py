@@ -217,7 +217,11 @@ class FirmwareRecord:
 
 
 def _status_row(update: FirmwareUpdate, status: FirmwareStatus) -> tuple[int, int, str, int]:
-    """The columns update_id, request_id, status and told of one status; told is 0 until the CSMS has been notified."""
+    """The values of a new row of `firmware_statuses`: update_id, request_id, status, told.
+
+    `told` says whether the CSMS knows the status: 0 not yet. An update that the CSMS has not ordered has no request id
+    (0 is stored), and its statuses are never reported (`_NOT_FOR_THE_CSMS`).
+    """
     request_id = update.order.request_id
     if request_id is None:
         return update.id, 0, status.value, _NOT_FOR_THE_CSMS
