@@ -116,5 +116,6 @@ async def visiting(
     try:
         yield Visitor(walk, page, address, wrong)
     finally:
+        await page.unroute_all(behavior="wait")  # a request that a test answers may be under way
         await context.close()
     assert wrong == [], "\n".join(wrong)
