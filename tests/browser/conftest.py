@@ -12,7 +12,16 @@ from playwright.async_api import Browser, async_playwright, expect
 from tests.patience import PATIENCE_S
 
 CHROMIUM = "/usr/bin/chromium"
+_DISABLED_FEATURES = (
+    # A window has a suggestion list and a spare process, each in a process of its own: two fifths of the processor time.
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess"),
+    # Playwright disables these; its list is replaced by this one.
+    *("AimEnabled", "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "LensOverlay"),
+    *("HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "MediaRouter", "NetworkTimeServiceQuerying"),
+    *("OptimizationHints", "PaintHolding", "PreconnectToSearch", "ThirdPartyStoragePartitioning"),
+)
 _ARGUMENTS = [
+    f"--disable-features={','.join(_DISABLED_FEATURES)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

@@ -26,12 +26,7 @@ SWITCHING_BOARD = {"phase_switching": True, "phase_choice": True}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register what this suite marks tests with."""
-    config.addinivalue_line("markers", "case(profile, status, features): a certification case of Part 6")
-    config.addinivalue_line("markers", "setup(setup): the station's configuration that the case asks for")
-    config.addinivalue_line(
-        "markers", "smoke: the station is started as a user starts it, also where others are forked"
-    )
+    """Register the report."""
     report.register(config)
 
 
