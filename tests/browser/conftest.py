@@ -13,7 +13,7 @@ from tests.patience import PATIENCE_S
 
 CHROMIUM = "/usr/bin/chromium"
 _DISABLED_FEATURES = (
-    # A window has a suggestion list and a spare process, each in a process of its own: two fifths of the processor time.
+    # For each window a process for its suggestions, and a spare one: two fifths of the processor time.
     *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess"),
     # Playwright disables these; its list is replaced by this one.
     *("AimEnabled", "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "LensOverlay"),
