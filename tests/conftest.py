@@ -43,6 +43,12 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the walks first: they last longest, and at the end one worker would still have many of them."""
+    walks = Path(__file__).parent / "walks"
+    items.sort(key=lambda item: walks not in item.path.parents)
+
+
 @pytest.fixture(autouse=True)
 def _logging_restored() -> Generator[None]:
     """Restore logging after each test: a test that sets it up, as each `borne` command does, affects no later test."""
