@@ -7,7 +7,7 @@ ARGS ?=
 # modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 # Tests wait for programs and real time, so more run at once than there are processors.
-export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1) + 1)')
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 # Stations commit to their storage all the time: in memory, their tests take a sixth less processor time. Not where that has little
 # room, or runs no programs (noexec).
 MEMORY := /dev/shm

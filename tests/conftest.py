@@ -44,9 +44,9 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the walks first: they last longest, and at the end one worker would still have many of them."""
-    walks = Path(__file__).parent / "walks"
-    items.sort(key=lambda item: walks not in item.path.parents)
+    """Run the tests with whole stations first: they last longest, and at the end one worker would still have many."""
+    longest = {Path(__file__).parent / folder for folder in ("walks", "conformance")}
+    items.sort(key=lambda item: longest.isdisjoint(item.path.parents))
 
 
 @pytest.fixture(autouse=True)
