@@ -82,7 +82,7 @@ class StationRuntime:
     after it, a new runtime may use the storage.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of a whole station
         self,
         identity: str,
         configuration: Configuration,

@@ -33,7 +33,7 @@ class OcppStack:
     of the functional blocks. The local API asks it for the state of the link.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # made in one place
         self,
         link: Link,
         connection: Connection,

@@ -6,22 +6,13 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name
 
-_SUPPRESSION: Final = re.compile(r"#\s*(noqa|pyright:\s*ignore|type:\s*ignore|fmt:\s*(off|skip))")
-_BROAD_EXCEPTIONS: Final = frozenset({"Exception", "BaseException"})
-_CONTAINING_MODULE: Final = "foundation/supervision.py"
-"""where errors of auxiliary components are contained"""
-LATE_FOR_A_REASON: Final[Mapping[tuple[str, str], str]] = {
-    ("station/core/csms.py", "CsmsProxy.forward_to"): "the OCPP stack needs the station that asks the proxy",
-    ("station/interfaces/parts.py", "StationParts.add_lazy"): "a registry: what it is for",
-    ("station/interfaces/parts.py", "StationParts.add_current"): "a registry: what it is for",
-    ("station/interfaces/parts.py", "StationParts.add_on_demand"): "a registry: what it is for",
-}
-"""methods that may store a callable or a part late, each with its reason"""
+_SUPPRESSED_LINT: Final = re.compile(r"#\s*(noqa|fmt:\s*(off|skip))")
+_SUPPRESSED_TYPE: Final = re.compile(r"#\s*(pyright:\s*ignore|type:\s*ignore)")
 _STORING_METHODS: Final = frozenset({"append", "add", "insert", "setdefault", "appendleft"})
 
 
@@ -35,13 +26,22 @@ def casts(modules: Sequence[Module]) -> list[Finding]:
     )
 
 
-def suppressed_checks(modules: Sequence[Module]) -> list[Finding]:
-    """Comments that silence ruff, pyright or the formatter."""
+def suppressed_lints(modules: Sequence[Module]) -> list[Finding]:
+    """Comments that silence ruff or its formatter."""
+    return _comments(modules, _SUPPRESSED_LINT)
+
+
+def suppressed_types(modules: Sequence[Module]) -> list[Finding]:
+    """Comments that silence pyright."""
+    return _comments(modules, _SUPPRESSED_TYPE)
+
+
+def _comments(modules: Sequence[Module], pattern: re.Pattern[str]) -> list[Finding]:
     return sorted(
         Finding(module.path, token.start[0], token.string[:80])
         for module in modules
         for token in tokenize.generate_tokens(io.StringIO(module.source).readline)
-        if token.type == tokenize.COMMENT and _SUPPRESSION.search(token.string)
+        if token.type == tokenize.COMMENT and pattern.search(token.string)
     )
 
 
@@ -55,13 +55,11 @@ def uses_of_any(modules: Sequence[Module]) -> list[Finding]:
     )
 
 
-def late_parts(
-    modules: Sequence[Module], accepted: Collection[tuple[str, str]] = frozenset(LATE_FOR_A_REASON)
-) -> list[Finding]:
+def late_parts(modules: Sequence[Module]) -> list[Finding]:
     """Methods that store a callable, or an object with a `Protocol` as its type, which was given after construction.
 
     Counted: a method that assigns such a parameter to an attribute of `self`, or adds it to one. Not counted:
-    constructors, `subscribe` of events, registrations (`register`, `on`), which exist for this, and those `accepted`.
+    constructors, `subscribe` of events, and registrations (`register`, `on`), which exist for this.
     """
     contracts = _protocols(modules)
     found: list[Finding] = []
@@ -71,8 +69,6 @@ def late_parts(
                 continue
             for method in owner.body:
                 if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and method.name not in CONSTRUCTORS:
-                    if (module.path, f"{owner.name}.{method.name}") in accepted:
-                        continue
                     stored_parameters = sorted(_stored_parameters(method, contracts))
                     found += [
                         Finding(module.path, method.lineno, f"{owner.name}.{method.name} keeps {name}")

@@ -16,7 +16,8 @@ from typing import Final, TypeAlias
 from tools.wiring_escapes import (
     casts,
     late_parts,
-    suppressed_checks,
+    suppressed_lints,
+    suppressed_types,
     uses_of_any,
 )
 from tools.wiring_layers import wide_types
@@ -175,7 +176,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "types with parts of more than two layers": wide_types,
     "listeners of auxiliary components that can raise": raising_listeners,
     "casts": casts,
-    "suppressed checks": suppressed_checks,
+    "suppressed lints": suppressed_lints,
+    "suppressed types": suppressed_types,
     "uses of Any": uses_of_any,
     "methods that store a callable or a part late": late_parts,
 }

@@ -98,7 +98,7 @@ class _Submitted(Protocol):
 class _ClusterClient(Protocol):
     """`distributed.Client` in its asynchronous form, which it does not declare."""
 
-    def submit(
+    def submit(  # noqa: PLR0913  # the signature of Dask
         self,
         func: type[HostActor],
         order: WorkerOrder,

@@ -266,7 +266,7 @@ def shared_description(description: VariableDescription) -> VariableDescription:
     return description
 
 
-def create_variable(
+def create_variable(  # noqa: PLR0913  # the columns of a row
     place: Component,
     name: str,
     data_type: DataType,
@@ -311,7 +311,7 @@ def create_variable(
     return Variable(shared_description(description), access)
 
 
-def read_only_variable(
+def read_only_variable(  # noqa: PLR0913  # the columns of a row
     place: Component,
     name: str,
     data_type: DataType,

@@ -195,7 +195,7 @@ class OcppSession:
     Publishes each frame, and why a received frame is invalid, to `events`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # made in one place
         self,
         transport: FrameTransport,
         handlers: Handlers,

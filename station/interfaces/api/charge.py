@@ -103,7 +103,7 @@ class LoadHistoryRows(TypedDict):
 
 
 @router.get("/api/charges", dependencies=[require_role(Role.VISITOR)], summary="List the charge at each EVSE")
-async def list_charges(
+async def list_charges(  # noqa: PLR0913  # query parameters
     station: Annotated[ChargingStation, part(ChargingStation)],
     settings: Annotated[AuthorizationSettings, part(AuthorizationSettings)],
     configuration: Annotated[Configuration, part(Configuration)],

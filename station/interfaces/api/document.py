@@ -143,7 +143,7 @@ async def make_commissioning_report(
     summary="Create the report of a month",
     response_class=PdfResponse,
 )
-async def make_monthly_report(
+async def make_monthly_report(  # noqa: PLR0913  # query parameters
     request: Request,
     month: MonthText,
     sources: Sources,

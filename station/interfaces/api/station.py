@@ -140,7 +140,7 @@ async def check_health() -> str:
     summary="Read the metrics for Prometheus",
     response_class=PlainTextResponse,
 )
-async def read_metrics(
+async def read_metrics(  # noqa: PLR0913  # query parameters
     configuration: Annotated[Configuration, part(Configuration)],
     firmware: Annotated[FirmwareUpdates | None, part_if_running(FirmwareUpdates)],
     station: Annotated[ChargingStation | None, part_if_running(ChargingStation)],

@@ -236,7 +236,7 @@ class TransactionDetails(TransactionSummary):
 
 
 @router.get("/api/transactions", dependencies=[require_role(Role.OWNER)], summary="Search the transactions")
-async def find_transactions(
+async def find_transactions(  # noqa: PLR0913  # query parameters
     filters: Filters,
     log: Annotated[TransactionLog, part(TransactionLog)],
     station: Annotated[ChargingStation, part(ChargingStation)],
