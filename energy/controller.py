@@ -98,10 +98,7 @@ class LoadController:
         return self._vehicle_uses.policy
 
     def with_chosen_phases(self, demands: Sequence[Demand]) -> list[Demand]:
-        """Return copies of the demands with the phases that phase switching has chosen; no board is switched.
-
-        The choice for an EVSE that may not charge is forgotten: its next vehicle starts on three phases.
-        """
+        """Return copies of the demands with the phases that phase switching has chosen; changes nothing."""
         now_s = self.clock.monotonic()
         return [self._phase_switches.apply_choice(demand, now_s) for demand in demands]
 
@@ -129,6 +126,7 @@ class LoadController:
     def observe_draw(self, demands: Sequence[Demand]) -> None:
         """Record what the vehicles draw now, to separate it from the house in the next grid sample; decides nothing."""
         now_s = self.clock.monotonic()
+        self._phase_switches.forget_idle(demands)
         self._demands = demands = self.with_chosen_phases(demands)
         if self.connection_monitor is None:
             return

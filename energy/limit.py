@@ -74,6 +74,8 @@ SOURCE_TEXTS = {
     LimitSource.SAFE_START: "stored limits that cannot be used",
 }
 """descriptions for people"""
+LASTING_SOURCES = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
+"""limits of an EVSE that do not end by themselves: a composite schedule includes them (K08)"""
 
 
 class Limit(Frozen):

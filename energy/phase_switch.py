@@ -7,6 +7,8 @@ only after three phases have been better for long. A charging profile may also o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from energy.charging_profile import SchedulePeriod
@@ -75,15 +77,19 @@ class PhaseSwitches:
     def apply_choice(self, demand: Demand, now_s: float) -> Demand:
         """Return a copy of the demand with the chosen phases; unchanged if its board cannot switch.
 
-        The choice for an EVSE that may not charge is forgotten: its next vehicle starts on three phases.
+        Where nobody may charge, these are three, whatever was chosen for the vehicle before.
         """
         if not demand.can_switch_phases:
             return demand
-        if not demand.may_charge:
-            self._choices.pop(demand.evse_id, None)
-        choice = self._choices.get(demand.evse_id, PhaseChoice())
+        choice = self._choices.get(demand.evse_id, PhaseChoice()) if demand.may_charge else PhaseChoice()
         shows = choice.changed_at_s is None or now_s - choice.changed_at_s >= _VISIBLE_AFTER_S
         return replace(with_phases(demand, choice.phases), phase=choice.phase, shows_phases=shows)
+
+    def forget_idle(self, demands: Iterable[Demand]) -> None:
+        """Forget the choice for each EVSE that may not charge: its next vehicle starts on three phases."""
+        for demand in demands:
+            if not demand.may_charge:
+                self._choices.pop(demand.evse_id, None)
 
     def order_single_phase(self, demand: Demand, period: SchedulePeriod, now_s: float) -> None:
         """Choose one phase for a vehicle that wants energy, as this period of a profile orders (monotonic time)."""

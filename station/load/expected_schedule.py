@@ -14,7 +14,7 @@ from energy.composite_schedule import (
     composite_schedule,
     count_periods,
 )
-from energy.limit import LimitSource
+from energy.limit import LASTING_SOURCES
 from energy.profile_store import MAX_PERIODS, ProfileRefusal
 from foundation.frozen import Frozen
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.load.charging_profiles import PersistentProfiles
     from station.load.demands import Demands
-
-
-_LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
-"""limits of an EVSE that do not end by themselves"""
 
 
 class ExpectedSchedule(Frozen):
@@ -85,7 +81,7 @@ def station_forecast(controller: LoadController, demands: Sequence[Demand]) -> S
         EvseForecast(
             demand.target,
             demand.phases,
-            min(limit.current_a for limit in demand.own_limits if limit.source in _LASTING),
+            min(limit.current_a for limit in demand.own_limits if limit.source in LASTING_SOURCES),
             demand.may_charge,
             controller.feeding_phases(demand),
         )

@@ -72,12 +72,17 @@ class Bench:
             decision = self.second()
         return decision
 
-    def second(self) -> Decision:
-        """Decide once, and let the board and the vehicle follow."""
+    def demand(self, *, may_charge: bool = True) -> Demand:
+        """The demand of the EVSE now."""
         rating = (Limit(MAX_A, LimitSource.HARDWARE, fakes.NOON),)
         draws = self.draws.map(lambda current_a: current_a if self.offered_a else None)
-        demand = Demand(ProfileTarget(1), 3, True, draws, rating, self.offered_a, selectable_phases=self.single_phases)
-        decision = self.controller.decide([demand])[1]
+        return Demand(
+            ProfileTarget(1), 3, may_charge, draws, rating, self.offered_a, selectable_phases=self.single_phases
+        )
+
+    def second(self) -> Decision:
+        """Decide once, and let the board and the vehicle follow."""
+        decision = self.controller.decide([self.demand()])[1]
         assert decision.phases is not None
         selected = (decision.phases, decision.phase if decision.phases == 1 else self.phase)
         if selected == (self.phases, self.phase):
@@ -110,6 +115,18 @@ async def test_from_one_phase_to_three_the_amperes_fall_with_the_order_and_not_a
         pass
     assert bench.phases == 1  # the board has not moved yet
     assert decision.current_a == pytest.approx(11_000.0 / VOLTS / 3.0, abs=0.1)
+
+
+async def test_looking_at_an_evse_where_nobody_may_charge_forgets_no_phase_and_deciding_does() -> None:
+    bench = Bench.create()
+    bench.limit_power(3000.0)
+    await bench.run_for(30)
+    idle, ready = bench.demand(may_charge=False), bench.demand()
+    for _ in range(2):
+        phases = [demand.phases for demand in bench.controller.with_chosen_phases([idle, ready])]
+        assert phases == [3, 1]
+    bench.controller.decide([idle])
+    assert [demand.phases for demand in bench.controller.with_chosen_phases([ready])] == [3]
 
 
 @pytest.mark.parametrize(
