@@ -247,7 +247,7 @@ async def _create_load_management(
     )
     TransactionProfiles(profiles).follow(evses.values())
     pilots = PilotSequence(evses, clock)
-    decisions = DecisionLoop(controller, evses, demands, AppliedDecisions(evses, pilots), tariff, delay, profiles.store)
+    decisions = DecisionLoop(controller, evses, demands, AppliedDecisions(evses, pilots), tariff, profiles.store)
     schedules = ExpectedSchedules(controller, demands, profiles, clock)
     meter = GridMeterReader(_open_grid_source(core), evses.values(), decisions.process_sample)
     return LoadManagement(

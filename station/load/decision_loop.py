@@ -15,7 +15,7 @@ from foundation.monitored_task import MonitoredTask
 from station.load.profile_updates import ProfileUpdates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from energy.controller import LoadController
     from energy.demand import Demand
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.load.applied_decisions import AppliedDecisions
     from station.load.demands import DemandInputs, Demands
-    from station.load.limit_providers import RestartDelayLimit
     from station.load.tariff_steering import TariffSteering
 
 _DECIDE_EVERY_S: Final = 1.0
@@ -62,17 +61,15 @@ class DecisionLoop:
         demands: Demands,
         applied: AppliedDecisions,
         tariff: TariffSteering,
-        restart_delay: RestartDelayLimit,
         profiles: ProfileStore,
     ) -> None:
-        """`tariff`: gets the samples of the grid meter first; `restart_delay`: its end is decided in time."""
+        """`tariff`: gets the samples of the grid meter first."""
         self._controller = controller
         self._clock = clock = controller.clock
         self._evses = evses
         self._demands = demands
         self._applied = applied
         self._tariff = tariff
-        self._restart_delay = restart_delay
         self._started_at = clock.now()
         self._decision_requested = ChangeSignal()
         self._profile_updates = ProfileUpdates(profiles, clock, self.request)
@@ -136,7 +133,7 @@ class DecisionLoop:
             self._decide_for(demands)
         else:
             idle_until_s = self._decided_s + _DECIDE_IDLE_S
-            self._next_decision_s = min(idle_until_s, self._clock.monotonic() + self._next_decision_in_s())
+            self._next_decision_s = min(idle_until_s, self._clock.monotonic() + self._next_decision_in_s(demands))
         self._controller.grid.sampled.publish(None)
 
     def _note_change_of(self, evse: Evse, _: None) -> None:
@@ -145,15 +142,16 @@ class DecisionLoop:
             self._inputs[evse.id] = inputs
             self.request()
 
-    def _next_decision_in_s(self) -> float:
-        """Seconds after which to decide again if nothing changes."""
+    def _next_decision_in_s(self, demands: Iterable[Demand]) -> float:
+        """Seconds after which to decide again if nothing changes, also when the next limit of an EVSE may change."""
         if self._is_any_active():
             return _DECIDE_EVERY_S
         intervals_s = [_DECIDE_IDLE_S]
         if (change_s := self._controller.idle_change_s) is not None:
             intervals_s.append(change_s)
-        if (delay_s := self._restart_delay.remaining_s) > 0.0:
-            intervals_s.append(delay_s)
+        now = self._clock.now()
+        changes = [limit.next_change for demand in demands for limit in demand.own_limits if limit.next_change]
+        intervals_s += [(change - now).total_seconds() for change in changes if change > now]
         return max(_MIN_INTERVAL_S, min(intervals_s))
 
     def _is_any_active(self) -> bool:
@@ -183,7 +181,7 @@ class DecisionLoop:
         self._controller.grid.update_meter_silence()
         # After a decision for an active EVSE, the first sample without one decides.
         self._decided_grid = None if self._is_any_active() else self._grid_inputs()
-        self._next_decision_s = self._clock.monotonic() + self._next_decision_in_s()
+        self._next_decision_s = self._clock.monotonic() + self._next_decision_in_s(demands)
         self.after_decision.publish(None)
 
 

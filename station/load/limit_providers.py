@@ -94,14 +94,9 @@ class RestartDelayLimit:
         self._since = clock.now()
         self._ends_s = clock.monotonic() + random.uniform(0.0, delay_max_s)
 
-    @property
-    def remaining_s(self) -> float:
-        """Seconds until the delay ends; 0 or less: it has ended."""
-        return self._ends_s - self._clock.monotonic()
-
     def limit(self, evse: Evse, demand: Demand, now: datetime) -> Limit | None:
         """Return 0 A while the delay lasts."""
         del evse, demand
-        if (left_s := self.remaining_s) <= 0.0:
+        if (left_s := self._ends_s - self._clock.monotonic()) <= 0.0:
             return None
         return Limit(0.0, LimitSource.RESTART_DELAY, self._since, now + timedelta(seconds=left_s))

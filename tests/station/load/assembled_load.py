@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from energy.controller import LoadController
 from energy.grid import GridSource
@@ -20,6 +20,7 @@ from station.load.expected_schedule import ExpectedSchedules
 from station.load.grid_meter_reader import GridMeterReader
 from station.load.limit_providers import (
     CableLimit,
+    LimitProvider,
     RatingLimit,
     RestartDelayLimit,
     TemperatureLimit,
@@ -42,20 +43,22 @@ def assemble(
     evses: Mapping[int, Evse],
     database: Database,
     source: GridSource | None = None,
+    *,
+    further: Sequence[LimitProvider] = (),
 ) -> LoadManagement:
-    """Load management without stored profiles; `source`: the grid meter."""
+    """Load management without stored profiles; `source`: the grid meter; `further`: limits besides the usual ones."""
     clock, settings, every = controller.clock, SmartChargingSettings(), evses.values()
     profiles = PersistentProfiles(store, None, settings, clock)
     priorities = Priorities(dict.fromkeys(evses, 0), FactStore(database, "priority"))
     plans = ChargePlans(evses.keys(), ChargePlanSettings(), FactStore(database, "charge-plan"))
     tariff = TariffSteering(every, plans, ClockSettings(), clock, has_meter=source is not None)
     temperature, delay = TemperatureLimit(every, TemperatureRange(), clock), RestartDelayLimit(clock, 0.0)
-    limits = [RatingLimit(clock), CableLimit(), VentilationLimit(), temperature, tariff, delay]
+    limits = [RatingLimit(clock), CableLimit(), VentilationLimit(), temperature, tariff, delay, *further]
     arrivals = VehicleArrivals(every, clock)
     demands = Demands(evses, clock, profiles=profiles, priorities=priorities, arrivals=arrivals, limits=limits)
     TransactionProfiles(profiles).follow(every)
     applied = AppliedDecisions(evses, PilotSequence(evses, clock))
-    decisions = DecisionLoop(controller, evses, demands, applied, tariff, delay, store)
+    decisions = DecisionLoop(controller, evses, demands, applied, tariff, store)
     schedules = ExpectedSchedules(controller, demands, profiles, clock)
     meter = GridMeterReader(source, every, decisions.process_sample)
     return LoadManagement(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
 from energy.controller import GridConnection, LoadController, SharedLimit
+from energy.demand import Demand
 from energy.grid import GridSample
-from energy.limit import LimitSource, tightest
+from energy.limit import Limit, LimitSource, tightest
 from energy.profile_store import ProfileStore, no_selectable_phases
 from metering.reading import Phases
+from station.charging.evse import Evse
+from station.load.limit_providers import LimitProvider
 from station.load.load_management import LoadManagement
 from tests import fakes
 from tests.station.evse_fixture import EvseFixture, evse_fixture
@@ -41,18 +44,18 @@ class _ScriptedGridMeter:
 
 @contextlib.asynccontextmanager
 async def load_balancing(
-    path: Path, *, charges: bool = True
+    path: Path, *, charges: bool = True, further: Sequence[LimitProvider] = ()
 ) -> AsyncGenerator[tuple[EvseFixture, _ScriptedGridMeter, LoadManagement]]:
     """A vehicle that draws 16 A of 32 A offered, beside a house whose grid meter reports.
 
-    `charges`: False: no vehicle is there.
+    `charges`: False: no vehicle is there. `further`: limits of the EVSE besides the usual ones.
     """
     grid_meter = _ScriptedGridMeter()
     async with evse_fixture(path) as fixture:
         fixture.meter.clock = fixture.clock
         store = ProfileStore({1: 3}, no_selectable_phases)
         controller = LoadController(fixture.clock, store, GridConnection(3, 8.0, 40.0))
-        load = assemble(controller, store, {1: fixture.evse}, fixture.database, grid_meter)
+        load = assemble(controller, store, {1: fixture.evse}, fixture.database, grid_meter, further=further)
         tasks = [asyncio.create_task(load.run()), asyncio.create_task(load.meter.follow())]
         grid_meter.report(fixture, 4.0)
         if charges:
@@ -90,6 +93,40 @@ async def test_of_the_samples_that_wait_the_newest_is_used(tmp_path: Path) -> No
         last = grid_meter.report(fixture, 23.0)
         await fixture.clock.advance(0.5)
         assert list(dict.fromkeys(decided)) == [first, last]
+
+
+class _LimitUntil:
+    """A limit of an EVSE that ends at a moment; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.ends_at = fakes.NOON
+        self.asked = 0
+
+    def limit(self, evse: Evse, demand: Demand, now: datetime) -> Limit | None:
+        del evse, demand
+        self.asked += 1
+        return Limit(7.0, LimitSource.USER, fakes.NOON, self.ends_at) if now < self.ends_at else None
+
+
+async def test_a_limit_that_says_when_it_ends_is_decided_on_then_although_nothing_happens(tmp_path: Path) -> None:
+    limit = _LimitUntil()
+    async with load_balancing(tmp_path, charges=False, further=[limit]) as (fixture, _, load):
+        limit.ends_at = fixture.clock.now() + timedelta(seconds=130)
+        load.decisions.request()
+        await fixture.clock.advance(129.9)
+        assert LimitSource.USER in {limit.source for limit in fixture.evse.limits}
+        await fixture.clock.advance(0.2)
+        assert LimitSource.USER not in {limit.source for limit in fixture.evse.limits}
+
+
+async def test_the_demand_of_a_charging_evse_is_collected_once_for_each_sample(tmp_path: Path) -> None:
+    limit = _LimitUntil()
+    async with load_balancing(tmp_path, further=[limit]) as (fixture, grid_meter, _):
+        limit.asked = 0
+        for _ in range(10):
+            grid_meter.report(fixture, 20.0)
+            await fixture.clock.advance(0.1)
+        assert limit.asked in {10, 11}, "of each sample, and of the second that has passed"
 
 
 def _limit_of_house(fixture: EvseFixture) -> float:
