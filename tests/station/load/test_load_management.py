@@ -110,13 +110,21 @@ class _LimitUntil:
 
 async def test_a_limit_that_says_when_it_ends_is_decided_on_then_although_nothing_happens(tmp_path: Path) -> None:
     limit = _LimitUntil()
-    async with load_balancing(tmp_path, charges=False, further=[limit]) as (fixture, _, load):
-        limit.ends_at = fixture.clock.now() + timedelta(seconds=130)
-        load.decisions.request()
-        await fixture.clock.advance(129.9)
-        assert LimitSource.USER in {limit.source for limit in fixture.evse.limits}
-        await fixture.clock.advance(0.2)
-        assert LimitSource.USER not in {limit.source for limit in fixture.evse.limits}
+    async with evse_fixture(tmp_path) as fixture:
+        store = ProfileStore({1: 3}, no_selectable_phases)
+        controller = LoadController(fixture.clock, store, None)
+        load = assemble(controller, store, {1: fixture.evse}, fixture.database, further=[limit])
+        limit.ends_at = fixture.clock.now() + timedelta(seconds=90)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(load.run())
+            await fixture.clock.advance(29.9)
+            limit.asked = 0
+            await fixture.clock.advance(60)
+            assert limit.asked == 1, "once a minute"
+            assert LimitSource.USER in {limit.source for limit in fixture.evse.limits}
+            await fixture.clock.advance(0.1)
+            assert LimitSource.USER not in {limit.source for limit in fixture.evse.limits}
+            running.cancel()
 
 
 async def test_the_demand_of_a_charging_evse_is_collected_once_for_each_sample(tmp_path: Path) -> None:
