@@ -412,4 +412,43 @@ LANGUAGE = Addition(
     ),
     3,
 )
-ADDITIONS: Final = (MESSAGE, BLOCK, GRID_METER, BOARD, READER, LIMIT, DISPLAY, KEY, LANGUAGE)
+NOTIFIER = Addition(
+    "a notifier, which tells others what happens, as MQTT does",
+    {
+        "station/interfaces/light_notes.py": '''"""Writes each pattern of the status light to a file."""
+
+from pathlib import Path
+
+from station.core.event_feed import EventFeed
+
+
+class LightNotes:
+    """Writes each pattern of the status light to a file."""
+
+    def __init__(self, feed: EventFeed) -> None:
+        self._feed = feed
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        notes = Path("light.txt")
+        with self._feed.subscribe(lambda event_type: event_type == "light") as queue, notes.open("a") as file:
+            while True:
+                print((await queue.get()).data, file=file, flush=True)
+'''
+    },
+    (
+        Edit(
+            "borne/composition/station_assembly.py",
+            "from borne.composition.display_screens import mqtt_displays\n",
+            "from borne.composition.display_screens import mqtt_displays\n"
+            "from station.interfaces.light_notes import LightNotes\n",
+        ),
+        Edit(
+            "borne/composition/station_assembly.py",
+            "    if configuration.mqtt is None:\n        return feed\n",
+            "    feed.append(LightNotes(program.feed).run)\n    if configuration.mqtt is None:\n        return feed\n",
+        ),
+    ),
+    2,
+)
+ADDITIONS: Final = (MESSAGE, BLOCK, GRID_METER, BOARD, READER, LIMIT, DISPLAY, NOTIFIER, KEY, LANGUAGE)

@@ -25,6 +25,7 @@ from tests.additions import (
     LANGUAGE,
     LIMIT,
     MESSAGE,
+    NOTIFIER,
     READER,
     Addition,
 )
@@ -219,6 +220,25 @@ asyncio.run(main())
 """
     output = Copy(tmp_path, LIMIT).run(program)
     assert output == "ok:\n7.0 the quiet hours of the house\nlimit, fr - why, fr\n"
+
+
+def test_a_notifier_that_is_added_hears_of_a_charge(tmp_path: Path) -> None:
+    program = """
+import asyncio
+from pathlib import Path
+from tests.walk import walking
+
+async def main():
+    async with walking(Path("storage")) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.until(lambda: "charging" in Path("light.txt").read_text())
+
+asyncio.run(main())
+"""
+    assert Copy(tmp_path, NOTIFIER).run(program) == "ok:\n"
 
 
 def test_a_key_that_is_added_is_read_and_described(tmp_path: Path) -> None:
