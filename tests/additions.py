@@ -182,8 +182,8 @@ class RelayBoardConfig(BoardTable, tag_field="type", tag="relay"):
     @property
     def resources(self) -> tuple[Resource, ...]:
         return tuple(
-            Resource(ResourceKind.GPIO_LINE, (one.coil.chip, one.coil.line), ("evse", position, "coil", "line"))
-            for position, one in enumerate(self.evse)
+            Resource(ResourceKind.GPIO_LINE, (relay.coil.chip, relay.coil.line), ("evse", position, "coil", "line"))
+            for position, relay in enumerate(self.evse)
         )
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:

@@ -241,7 +241,7 @@ def _annotated_attributes(tree: ast.Module) -> Iterator[tuple[str, ast.expr, ast
             continue
         constructors = (inner for inner in node.body if isinstance(inner, ast.FunctionDef))
         bodies: list[Iterable[ast.AST]] = [node.body, *map(ast.walk, constructors)]
-        for statement in (one for body in bodies for one in body):
+        for statement in (inner for body in bodies for inner in body):
             match statement:
                 case (
                     ast.AnnAssign(target=ast.Name(id=name))

@@ -124,34 +124,34 @@ def payloads() -> Lines:
     return lines
 
 
-def _fields(schema: Any, path: str, root: Any = None, seen: tuple[str, ...] = ()) -> Iterator[str]:
+def _fields(schema: Any, path: str, root: Any = None, resolved: tuple[str, ...] = ()) -> Iterator[str]:
     """The paths of a JSON schema, each with what may stand there; names of definitions are left out."""
     root = schema if root is None else root
     if (name := schema.get("$ref", "").rpartition("/")[2]) != "":
-        if name in seen:
+        if name in resolved:
             yield f"{path}: as above"
             return
-        yield from _fields(root["$defs"][name], path, root, (*seen, name))
+        yield from _fields(root["$defs"][name], path, root, (*resolved, name))
         return
-    for one in schema.get("allOf", []):
-        yield from _fields(one, path, root, seen)
+    for alternative in schema.get("allOf", []):
+        yield from _fields(alternative, path, root, resolved)
     kinds = schema.get("anyOf", schema.get("oneOf"))
     if kinds is not None:
-        for one in kinds:
-            yield from _fields(one, path, root, seen)
+        for alternative in kinds:
+            yield from _fields(alternative, path, root, resolved)
         return
     if "enum" in schema or "const" in schema:
         for word in schema.get("enum", [schema.get("const")]):
             yield f"{path} = {json.dumps(word, ensure_ascii=False)}"
         return
     for key, inner in schema.get("properties", {}).items():
-        yield from _fields(inner, f"{path}.{key}" if path else key, root, seen)
+        yield from _fields(inner, f"{path}.{key}" if path else key, root, resolved)
     if isinstance(extra := schema.get("additionalProperties"), dict):
-        yield from _fields(extra, f"{path}.*", root, seen)
+        yield from _fields(extra, f"{path}.*", root, resolved)
     for place, inner in enumerate(schema.get("prefixItems", [])):
-        yield from _fields(inner, f"{path}[{place}]", root, seen)
+        yield from _fields(inner, f"{path}[{place}]", root, resolved)
     if "items" in schema and isinstance(schema["items"], dict):
-        yield from _fields(schema["items"], f"{path}[]", root, seen)
+        yield from _fields(schema["items"], f"{path}[]", root, resolved)
     if (kind := schema.get("type")) not in {None, "object", "array"}:
         bounds = {
             key: schema[key]
@@ -159,10 +159,10 @@ def _fields(schema: Any, path: str, root: Any = None, seen: tuple[str, ...] = ()
             if key in schema
         }
         # Python keeps one of two equal annotations, with bounds of 0 or of 0.0, by the order of imports.
-        shown = "".join(
+        bounds = "".join(
             f" {key}={value:.12g}" if isinstance(value, float) else f" {key}={value}" for key, value in bounds.items()
         )
-        yield f"{path}: {kind}{shown}"
+        yield f"{path}: {kind}{bounds}"
 
 
 def facts() -> Lines:
@@ -199,10 +199,10 @@ def settings() -> Lines:
 
     def line(setting: Setting[Any]) -> str:
         usual = setting.format(setting.default)
-        told = [f"default {usual!r}", f"bounds {setting.bounds}"] + (
+        properties = [f"default {usual!r}", f"bounds {setting.bounds}"] + (
             [f"of {','.join(setting.choices)}"] * bool(setting.choices)
         )
-        return f"{setting.name}: {type(setting).__name__}, {', '.join(told)}"
+        return f"{setting.name}: {type(setting).__name__}, {', '.join(properties)}"
 
     return sorted(line(setting) for setting in all_settings())
 
@@ -343,9 +343,10 @@ async def api_requests() -> Lines:
         for method, operation in methods.items():
             name = f"{method.upper()} {path}"
             lines.append(f"{name} -> {','.join(sorted(operation['responses']))}")
-            for one in operation.get("parameters", []):
+            for parameter in operation.get("parameters", []):
                 lines += [
-                    f"{name} {one['in']} {field}" for field in _fields(_whole(one["schema"], document), one["name"])
+                    f"{name} {parameter['in']} {field}"
+                    for field in _fields(_whole(parameter["schema"], document), parameter["name"])
                 ]
             for kind, content in operation.get("requestBody", {}).get("content", {}).items():
                 lines += [f"{name} {kind} {field}" for field in _fields(_whole(content["schema"], document), "body")]
@@ -363,7 +364,7 @@ async def api_answers() -> Lines:
     async with _fixture() as walk, visiting(walk) as api:
         await walk.accepted()
         await _run_house(walk)
-        await walk.until(lambda: len({one["eventType"] for one in walk.events()}) == 3, within_s=900)
+        await walk.until(lambda: len({event["eventType"] for event in walk.events()}) == 3, within_s=900)
         await walk.settle()
         found = (await api.get("/api/transactions"))["transactions"]
         places = {
@@ -384,7 +385,7 @@ async def api_answers() -> Lines:
             kind = answer.headers.get("content-type", "").partition(";")[0]
             lines.add(f"{path}: {answer.status_code} {kind}")
             if kind == "application/json":
-                lines |= {f"{path}: {one}" for one in _paths(answer.json(), "")}
+                lines |= {f"{path}: {field}" for field in _paths(answer.json(), "")}
             elif kind == "text/csv":
                 lines.add(f"{path}: {answer.text.splitlines()[0].lstrip(chr(0xFEFF))}")
     return sorted(lines)
@@ -404,7 +405,7 @@ def feed() -> Lines:
         if not isinstance(node.args[0].value, str):  # an `Event` between parts of the station, which has no name
             continue
         kind = node.args[0].value
-        lines.add(f"{kind}: {', '.join(one.arg or _UNPACKED[kind] for one in node.keywords)}")
+        lines.add(f"{kind}: {', '.join(keyword.arg or _UNPACKED[kind] for keyword in node.keywords)}")
     return sorted(lines)
 
 

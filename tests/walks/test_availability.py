@@ -196,22 +196,22 @@ async def test_without_a_minimum_every_status_is_told_at_once(tmp_path: Path) ->
         assert statuses(walk) == ["Available", "Occupied", "Available"]
 
 
-@pytest.mark.parametrize(("away_s", "told"), [(300, 1), (20, 0)])
+@pytest.mark.parametrize(("away_s", "notifications"), [(300, 1), (20, 0)])
 async def test_how_long_an_absence_is_does_not_depend_on_the_time_that_is_set_meanwhile(
-    tmp_path: Path, away_s: float, told: int
+    tmp_path: Path, away_s: float, notifications: int
 ) -> None:
     """B04.FR.01, B04.FR.02: a time service is found, or lost and another found, before the CSMS is."""
     async with walking(tmp_path, variable=variables(OCPPCommCtrlr__OfflineThreshold=200)) as walk:
         await walk.accepted()
         walk.stack.cut_network()
         await walk.until(lambda: not walk.csms.connected)
-        walk.parts.clock.adjust(timedelta(hours=-1 if told else 1))
+        walk.parts.clock.adjust(timedelta(hours=-1 if notifications else 1))
         await walk.advance(away_s)
         before = len(walk.csms.received("StatusNotification"))
         walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected)
         await walk.advance(5)
-        assert len(walk.csms.received("StatusNotification")) - before == told
+        assert len(walk.csms.received("StatusNotification")) - before == notifications
 
 
 async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:

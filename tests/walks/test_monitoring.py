@@ -54,10 +54,10 @@ def reported(csms: Csms, request_id: int) -> dict[int, Payload]:
     parts = [part for part in csms.received("NotifyMonitoringReport") if part["requestId"] == request_id]
     assert [part["seqNo"] for part in parts] == list(range(len(parts)))
     return {
-        one["id"]: {**one, "component": data["component"], "variable": data["variable"]}
+        installed["id"]: {**installed, "component": data["component"], "variable": data["variable"]}
         for part in parts
         for data in part["monitor"]
-        for one in data["variableMonitoring"]
+        for installed in data["variableMonitoring"]
     }
 
 

@@ -63,7 +63,7 @@ CUT = """
 import functools, os, signal, sqlite3
 
 class CutConnection(sqlite3.Connection):
-    events = seen = 0
+    events = reached = 0
 
     def execute(self, sql, *values):
         if sql.startswith("BEGIN"):
@@ -82,8 +82,8 @@ class CutConnection(sqlite3.Connection):
 
     def reach(self, window):
         if window == "{window}":
-            self.seen += 1
-            if self.seen == {count}:
+            self.reached += 1
+            if self.reached == {count}:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 sqlite3.connect = functools.partial(sqlite3.connect, factory=CutConnection)

@@ -64,7 +64,7 @@ from station.configuration.installation_file import Configuration
 from station.storage.database_thread import DatabaseCaches
 
 class CutConnection(sqlite3.Connection):
-    opened, seen = set(), 0
+    opened, reached = set(), 0
 
     def __init__(self, path, *arguments, **options):
         super().__init__(path, *arguments, **options)
@@ -91,8 +91,8 @@ class CutConnection(sqlite3.Connection):
 
     def reach(self, window):
         if window == {window!r}:
-            CutConnection.seen += 1
-            if self.seen == {count}:
+            CutConnection.reached += 1
+            if self.reached == {count}:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 connect = sqlite3.connect
