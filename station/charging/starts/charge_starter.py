@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from station.charging.starts.start_request import StartRequest
 
 
-_TOKENLESS: Final = frozenset({StartSource.BUTTON, StartSource.PLUG_IN})
-"""sources whose requests have no token; they may start a charge only while AuthCtrlr.Enabled is false"""
+_WITHOUT_TOKEN: Final = frozenset({StartSource.BUTTON, StartSource.PLUG_IN, StartSource.INSTALLER})
+"""sources whose requests have no token of a customer; the tokens of all others are authorized"""
+_WITHOUT_AUTHORIZATION: Final = _WITHOUT_TOKEN - {StartSource.INSTALLER}
+"""sources that may start a charge only while AuthCtrlr.Enabled is false"""
 
 
 class ChargeStarter:
@@ -127,7 +129,7 @@ class ChargeStarter:
 
     def _refusal(self, request: StartRequest) -> str | None:
         """Why no charge can start at any EVSE, as a sentence in English without final period; None: one may."""
-        if request.source in _TOKENLESS and self._settings.auth_enabled:  # C01.FR.01
+        if request.source in _WITHOUT_AUTHORIZATION and self._settings.auth_enabled:  # C01.FR.01
             return "charging needs a token"
         return self._permission.refusal(request.source)
 
@@ -182,7 +184,7 @@ class ChargeStarter:
         """
         if request.source is StartSource.REMOTE:
             return self._settings.authorize_remote_start and request.id_token.type not in CSMS_TOKEN_TYPES
-        return request.source is StartSource.CARD
+        return request.source not in _WITHOUT_TOKEN
 
     async def _authorize(self, request: StartRequest, evse_id: int | None) -> TokenAuthorization:
         """Authorize the token of a request; a rejected one loses its reservation of the EVSE that it is meant for."""

@@ -1,0 +1,72 @@
+"""Requests to start a charge become decisions: which tokens are authorized, what is refused, what follows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from station.charging.authorization.authorization_cache import AuthorizationCache
+from station.charging.authorization.authorization_settings import AuthorizationSettings
+from station.charging.authorization.authorizer import Authorizer
+from station.charging.authorization.local_list import LocalAuthorizationList
+from station.charging.reservations.reservation_settings import ReservationSettings
+from station.charging.reservations.reservation_store import ReservationStore
+from station.charging.reservations.reservations import Reservations
+from station.charging.restart import RestartController
+from station.charging.starts.charge_starter import ChargeStarter
+from station.charging.starts.served_vehicles import ServedVehicles
+from station.charging.starts.start_permission import StartPermission
+from station.charging.starts.start_request import StartRequest, StartSource
+from station.core.model import NO_TOKEN, AuthorizationStatus, IdTokenInfo
+from tests import fakes
+from tests.station.evse_fixture import EvseFixture, evse_fixture
+
+ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
+WITHOUT_TOKEN = frozenset({StartSource.BUTTON, StartSource.PLUG_IN, StartSource.INSTALLER})
+"""the only sources that have no token of a customer"""
+
+
+class StarterFixture:
+    """A `ChargeStarter` with one EVSE at work and a fake CSMS, which accepts `CARD`."""
+
+    def __init__(self, evse: EvseFixture) -> None:
+        self.evse, self.clock, self.activated = evse.evse, evse.clock, True
+        self.settings, self.csms = AuthorizationSettings(), fakes.FakeCsms()
+        self.csms.answers[fakes.CARD.key] = ACCEPTED
+        evses, transactions = {1: self.evse}, evse.settings.transactions
+        local_list = LocalAuthorizationList(evse.database, self.settings, self.clock)
+        cache = AuthorizationCache(None, self.settings, self.clock)
+        restart = RestartController(evses, evse.outbox, self.csms, transactions, self.clock, lambda _: None)
+        store = ReservationStore(evse.database)
+        self.reservations = Reservations(evses, store, ReservationSettings(), self.clock, reports_ends=True)
+        self.starter = ChargeStarter(
+            evses,
+            Authorizer(self.csms, cache, local_list, None, self.settings),
+            StartPermission(restart, self, self.csms, transactions),
+            self.reservations,
+            ServedVehicles(evses.values()),
+            self.settings,
+        )
+
+
+@pytest.fixture
+async def harness(tmp_path: Path) -> AsyncGenerator[StarterFixture]:
+    async with evse_fixture(tmp_path) as evse:
+        yield StarterFixture(evse)
+
+
+@pytest.mark.parametrize("source", StartSource)
+async def test_every_source_authorizes_its_token_unless_it_has_none(
+    harness: StarterFixture, source: StartSource
+) -> None:
+    """C01.FR.02, C02, F01.FR.01; a source that is added later authorizes, or is listed here expressly."""
+    has_token = source not in WITHOUT_TOKEN
+    harness.activated = source is not StartSource.INSTALLER
+    harness.settings.override(AuthorizationSettings.auth_enabled, has_token)
+    harness.settings.override(AuthorizationSettings.authorize_remote_start, True)
+    decision = await harness.starter.start(StartRequest(source, fakes.CARD if has_token else NO_TOKEN, 1))
+    assert decision.refusal is None
+    assert harness.csms.requested_tokens == ([fakes.CARD] if has_token else [])
+    assert (decision.token is not None) == has_token
