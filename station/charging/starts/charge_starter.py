@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from station.charging.evse_state import Authorization
 from station.charging.reservations.allocation import Claim
 from station.charging.starts.start_request import StartDecision, StartRefusal, StartSource, refused
 from station.charging.starts.start_rules import (
     EvseChoice,
     Obstacle,
     StartableEvse,
+    authorization_of,
     choose_evse,
     group_charge,
     is_open_to_all,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from station.charging.authorization.authorization_settings import AuthorizationSettings
     from station.charging.authorization.authorizer import Authorizer, TokenAuthorization
     from station.charging.evse import Evse
+    from station.charging.evse_state import Authorization
     from station.charging.reservations.reservations import Reservations
     from station.charging.starts.served_vehicles import ServedVehicles
     from station.charging.starts.start_permission import StartPermission
@@ -218,20 +219,12 @@ class ChargeStarter:
         self, request: StartRequest, evse: Evse, group_id: IdToken | None, token: TokenAuthorization | None
     ) -> StartDecision:
         """Use the reservation of the token and authorize the EVSE, which starts the charge."""
-        info = token.info if token is not None else None
-        authorization = Authorization(
-            request.id_token,
-            group_id,
-            remote_start_id=request.remote_start_id,
-            reservation_id=self._reservations.use(evse.id, request.id_token, group_id),  # H03.FR.09
-            personal_message=info.personal_message if info is not None else None,
-            charging_priority=info.charging_priority if info is not None else 0,
-            languages=info.languages if info is not None else (),
-            tests=request.source is StartSource.INSTALLER,
-        )
+        reservation_id = self._reservations.use(evse.id, request.id_token, group_id)  # H03.FR.09
+        decision = StartDecision(evse.id, token=token, group_id=group_id, reservation_id=reservation_id)
         remote = request.source is StartSource.REMOTE
-        evse.authorize(authorization, TriggerReason.REMOTE_START if remote else TriggerReason.AUTHORIZED)
-        return StartDecision(evse.id, token=token)
+        trigger = TriggerReason.REMOTE_START if remote else TriggerReason.AUTHORIZED
+        evse.authorize(authorization_of(request, decision), trigger)
+        return decision
 
 
 def _is_authorized_anyway(request: StartRequest, refusal: StartRefusal) -> bool:

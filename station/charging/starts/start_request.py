@@ -72,6 +72,10 @@ class StartDecision(Frozen):
     """the refusal as a sentence in English without its final period; None: the charge may start"""
     token: TokenAuthorization | None = None
     """the authorization of the token, and who decided on it; None: it was not requested, or not needed"""
+    group_id: IdToken | None = None
+    """the group for which the charge starts, whose tokens may also stop it; None: no group, or nothing starts"""
+    reservation_id: int | None = None
+    """the reservation that the start has used; None: no reservation, or nothing has started"""
 
 
 def refused(

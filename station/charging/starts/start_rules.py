@@ -1,4 +1,4 @@
-"""The rules of starting a charge: what an EVSE lacks, and which EVSE is chosen. Pure."""
+"""The rules of starting a charge: what an EVSE lacks, which EVSE is chosen, and its authorization. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from station.core.model import NO_TOKEN, IdToken
 
 if TYPE_CHECKING:
     from station.charging.reservations.allocation import Claim
-    from station.charging.starts.start_request import StartRequest
+    from station.charging.starts.start_request import StartDecision, StartRequest
 
 
 class StartableEvse(Frozen):
@@ -80,6 +80,21 @@ def group_charge(request: StartRequest, evses: Sequence[StartableEvse], group_id
             reason = f"EVSE {evse.evse_id} charges for the group of the token"
             return EvseChoice(evse.evse_id, Obstacle(StartRefusal.IN_USE_BY_GROUP, reason))
     return None
+
+
+def authorization_of(request: StartRequest, decision: StartDecision) -> Authorization:
+    """Return the authorization of the EVSE where a charge starts, from the request and the decision that starts it."""
+    info = decision.token.info if decision.token is not None else None
+    return Authorization(
+        request.id_token,
+        decision.group_id,
+        remote_start_id=request.remote_start_id,
+        reservation_id=decision.reservation_id,
+        personal_message=info.personal_message if info is not None else None,
+        charging_priority=info.charging_priority if info is not None else 0,
+        languages=info.languages if info is not None else (),
+        tests=request.source is StartSource.INSTALLER,
+    )
 
 
 def _preference(evse: StartableEvse) -> tuple[bool, bool, bool, bool]:

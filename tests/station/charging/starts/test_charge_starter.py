@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from station.charging.authorization.authorization_cache import AuthorizationCache
 from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.charging.authorization.authorizer import Authorizer
 from station.charging.authorization.local_list import LocalAuthorizationList
+from station.charging.evse_state import Authorization
+from station.charging.reservations.reservation import Reservation
 from station.charging.reservations.reservation_settings import ReservationSettings
 from station.charging.reservations.reservation_store import ReservationStore
 from station.charging.reservations.reservations import Reservations
@@ -19,10 +23,12 @@ from station.charging.starts.charge_starter import ChargeStarter
 from station.charging.starts.served_vehicles import ServedVehicles
 from station.charging.starts.start_permission import StartPermission
 from station.charging.starts.start_request import StartRequest, StartSource
-from station.core.model import NO_TOKEN, AuthorizationStatus, IdTokenInfo
+from station.charging.starts.start_rules import authorization_of
+from station.core.model import NO_TOKEN, AuthorizationStatus, IdToken, IdTokenInfo
 from tests import fakes
 from tests.station.evse_fixture import EvseFixture, evse_fixture
 
+FAMILY = IdToken("FAMILY", "Central")
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 WITHOUT_TOKEN = frozenset({StartSource.BUTTON, StartSource.PLUG_IN, StartSource.INSTALLER})
 """the only sources that have no token of a customer"""
@@ -50,6 +56,12 @@ class StarterFixture:
             self.settings,
         )
 
+    async def reserve(self, id_token: IdToken, group_id: IdToken | None = None) -> None:
+        """Reserve the EVSE for a token or its group, for an hour, with the id 7."""
+        expires_at = self.clock.now() + timedelta(hours=1)
+        assert (await self.reservations.reserve(Reservation(7, id_token, expires_at, group_id, 1))).accepted
+        self.reservations.update_evses()
+
 
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncGenerator[StarterFixture]:
@@ -70,3 +82,17 @@ async def test_every_source_authorizes_its_token_unless_it_has_none(
     assert decision.refusal is None
     assert harness.csms.requested_tokens == ([fakes.CARD] if has_token else [])
     assert (decision.token is not None) == has_token
+
+
+async def test_a_decision_names_the_group_and_the_reservation_with_which_the_charge_starts(
+    harness: StarterFixture,
+) -> None:
+    """H03.FR.07, H03.FR.09: the card uses the reservation of its group, which the CSMS names."""
+    harness.csms.answers[fakes.CARD.key] = replace(ACCEPTED, group_id=FAMILY, charging_priority=3, languages=("fr",))
+    await harness.reserve(fakes.OTHER_CARD, FAMILY)
+    request = StartRequest(StartSource.CARD, fakes.CARD, 1)
+    decision = await harness.starter.start(request)
+    assert (decision.evse_id, decision.group_id, decision.reservation_id) == (1, FAMILY, 7)
+    expected = Authorization(fakes.CARD, FAMILY, reservation_id=7, charging_priority=3, languages=("fr",))
+    assert authorization_of(request, decision) == expected
+    assert harness.evse.state.authorization == expected

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from station.charging.evse_state import Authorization, ChangeCause, EvseState, OpenTransaction, WithholdReason
 from station.charging.reservations.allocation import Claim
 from station.charging.reservations.reservation import Reservation
-from station.charging.starts.start_request import StartRefusal, StartRequest, StartSource
-from station.charging.starts.start_rules import StartableEvse, choose_evse, group_charge
+from station.charging.starts.start_request import StartDecision, StartRefusal, StartRequest, StartSource
+from station.charging.starts.start_rules import StartableEvse, authorization_of, choose_evse, group_charge
 from station.core.hardware.board import Observation, PilotState
-from station.core.model import Fault, IdToken, StoppedReason, TriggerReason
+from station.core.model import NO_TOKEN, Fault, IdToken, StoppedReason, TriggerReason
 from tests import fakes
 
 CARD, OTHER, FAMILY = fakes.CARD, IdToken("OTHER", "ISO14443"), IdToken("FAMILY", "Central")
@@ -154,3 +154,13 @@ def test_the_charge_of_a_group_is_found_where_the_token_is_presented() -> None:
     assert found.obstacle.refusal is StartRefusal.IN_USE_BY_GROUP
     assert group_charge(replace(BY_CARD, evse_id=1), candidates, FAMILY) is None
     assert group_charge(BY_CARD, candidates, None) is None
+
+
+def test_an_authorization_has_what_request_and_decision_say() -> None:
+    """H03.FR.09"""
+    remote = replace(REMOTE, remote_start_id=5)
+    assert authorization_of(remote, StartDecision(1, group_id=FAMILY, reservation_id=7)) == Authorization(
+        CARD, FAMILY, remote_start_id=5, reservation_id=7
+    )
+    installer = authorization_of(StartRequest(StartSource.INSTALLER), StartDecision(1))
+    assert installer == Authorization(NO_TOKEN, tests=True)
