@@ -131,9 +131,22 @@ async def test_where_authorization_is_wanted_a_button_gives_nothing(tmp_path: Pa
     async with walking(tmp_path, evse=[{"start_button": True}]) as walk, visiting(walk) as api:
         await walk.accepted()
         await walk.plug()
-        await api.post("/api/evses/1/start-button", status=409)
+        refused = await api.post("/api/evses/1/start-button", status=409)
+        assert refused["detail"] == "charging needs a token"
         assert await _press(walk) is TokenOutcome.REJECTED
         assert walk.evse.authorized_token is None
+
+
+async def test_a_station_that_is_about_to_restart_refuses_the_button_and_says_why(tmp_path: Path) -> None:
+    async with (
+        walking(tmp_path, variable=OPEN_TO_ALL, evse=[{"start_button": True}]) as walk,
+        visiting(walk) as api,
+    ):
+        await walk.accepted()
+        await charge(walk)
+        walk.parts.station.restart.schedule_restart()
+        refused = await api.post("/api/evses/1/start-button", status=409)
+        assert refused["detail"] == "the station is about to restart"
 
 
 async def _press(walk: Walk) -> TokenOutcome:

@@ -76,9 +76,15 @@ class ChargeStarter:
         """Whether an accepted token of anybody could start a charge at an EVSE now, apart from reservations."""
         return self._permission.refusal(StartSource.CARD) is None and is_open_to_all(evse.state)
 
+    def refusal(self, source: StartSource) -> str | None:
+        """Why no charge of this source can start at any EVSE, as a sentence in English without final period; None: one may."""
+        if source in _WITHOUT_AUTHORIZATION and self._settings.auth_enabled:  # C01.FR.01
+            return "charging needs a token"
+        return self._permission.refusal(source)
+
     def expects(self, request: StartRequest, group_id: IdToken | None) -> bool:
         """Whether an EVSE waits for the token of this request; `group_id`: its group as far as it is known."""
-        if self._refusal(request) is not None:
+        if self.refusal(request.source) is not None:
             return False
         return choose_evse(request, self._startable_evses(request, group_id, group_unknown=group_id is None)).expected
 
@@ -120,7 +126,7 @@ class ChargeStarter:
 
     def _check(self, request: StartRequest, group_id: IdToken | None, *, executes: bool) -> StartDecision:
         """Decide without the authorization of the token; `executes`: the EVSE may be held for this very start."""
-        if (reason := self._refusal(request)) is not None:
+        if (reason := self.refusal(request.source)) is not None:
             return refused(StartRefusal.NOT_PERMITTED, reason)
         group_unknown = group_id is None and self._needs_authorization(request)
         choice = choose_evse(
@@ -128,16 +134,10 @@ class ChargeStarter:
         )
         return StartDecision(choice.evse_id) if choice.obstacle is None else _refused_by_obstacle(choice, None)
 
-    def _refusal(self, request: StartRequest) -> str | None:
-        """Why no charge can start at any EVSE, as a sentence in English without final period; None: one may."""
-        if request.source in _WITHOUT_AUTHORIZATION and self._settings.auth_enabled:  # C01.FR.01
-            return "charging needs a token"
-        return self._permission.refusal(request.source)
-
     def _choose(self, request: StartRequest, group_id: IdToken | None, token: TokenAuthorization | None) -> EvseChoice:
         """Choose the EVSE with all that is known of the token; a card may also belong to the group of a charge."""
         evses = self._startable_evses(request, group_id, executes=True)
-        if (reason := self._refusal(request)) is not None:
+        if (reason := self.refusal(request.source)) is not None:
             choice = EvseChoice(None, Obstacle(StartRefusal.NOT_PERMITTED, reason))
         else:
             choice = choose_evse(request, evses, allowed=token.info.evse_ids if token is not None else ())

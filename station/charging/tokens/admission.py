@@ -112,6 +112,13 @@ class TokenAdmission:
         """
         return self.present(NO_TOKEN, evse_id)
 
+    def press_refusal(self, evse_id: int) -> str | None:
+        """Why a press of the start button is refused now whatever the EVSE does, in English without final period.
+
+        None: it may start a charge, or unlocks a cable; `press_start` decides.
+        """
+        return None if _is_unlocked_by_press(self._evses[evse_id]) else self._starter.refusal(StartSource.BUTTON)
+
     async def run(self) -> None:
         """Task until cancelled: decide on the queued tokens, one after the other."""
         while True:
@@ -188,7 +195,7 @@ class TokenAdmission:
 
     async def _decide_press(self, evse: Evse) -> TokenDecision:
         """Decide on a press of the start button."""
-        if is_anonymous(evse.state.lock_held_for) and evse.state.authorization is None:
+        if _is_unlocked_by_press(evse):
             evse.release_lock()
             return TokenDecision(TokenOutcome.UNLOCKED, (evse.id,))
         decision = await self._starter.start(StartRequest(StartSource.BUTTON, evse_id=evse.id))
@@ -265,6 +272,11 @@ def _stop_or_unlock(evse: Evse, id_token: IdToken) -> TokenDecision:
     # C01.FR.03, E07.FR.01, E07.FR.02: without asking the CSMS.
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=id_token)
     return TokenDecision(TokenOutcome.STOPPED, (evse.id,))
+
+
+def _is_unlocked_by_press(evse: Evse) -> bool:
+    """Whether a cable is kept locked after a charge without a token, which the start button unlocks."""
+    return is_anonymous(evse.state.lock_held_for) and evse.state.authorization is None
 
 
 def _is_stoppable(evse: Evse) -> bool:

@@ -10,7 +10,6 @@ from fastapi import HTTPException, Request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.admission import TokenOutcome
 from station.charging.tokens.rate_limit import RateLimiter
@@ -134,15 +133,14 @@ async def present_token_at_evse(
 async def press_start_button(
     evse: PathEvse,
     station: Annotated[ChargingStation, part(ChargingStation)],
-    settings: Annotated[AuthorizationSettings, part(AuthorizationSettings)],
     settle: Settle,
 ) -> TokenPresented:
     """Press the start button: it starts a charge without a token, or unlocks a cable kept locked after such a charge.
 
-    409 if charging needs a token.
+    409 if charging needs a token, or the station lets no charge start now; `detail` says which.
     """
-    if settings.auth_enabled and evse.state.lock_held_for is None:
-        raise HTTPException(409, "this EVSE has no start button: present an id token")
+    if (reason := station.admission.press_refusal(evse.id)) is not None:
+        raise HTTPException(409, reason)
     return await _token_response(station.admission.press_start(evse.id), settle)
 
 
