@@ -77,7 +77,7 @@ class ChargeStarter:
         return self._permission.refusal(StartSource.CARD) is None and is_open_to_all(evse.state)
 
     def refusal(self, source: StartSource) -> str | None:
-        """Why no charge of this source can start at any EVSE, as a sentence in English without final period; None: one may."""
+        """Why no charge of this source can start at any EVSE, in English without final period; None: one may."""
         if source in _WITHOUT_AUTHORIZATION and self._settings.auth_enabled:  # C01.FR.01
             return "charging needs a token"
         return self._permission.refusal(source)
