@@ -83,10 +83,11 @@ class RegisteredHandler(Frozen):
 
 
 class Handlers:
-    """Maps each action to the handler that answers its CALLs."""
+    """Maps each action to the handlers that answer its CALLs, one from each edition that changed it."""
 
     def __init__(self) -> None:
-        self._handlers: dict[str, RegisteredHandler] = {}
+        self._handlers: dict[str, dict[Edition, RegisteredHandler]] = {}
+        """by action, and by the first edition in whose sessions the handler is called"""
 
     def on(
         self,
@@ -96,19 +97,19 @@ class Handlers:
         unknown_value: UnknownValueResponse[ResponseT] | None = None,
         since: Edition = V201,
     ) -> None:
-        """Register the handler of an action, replacing any other; it is called with payloads that fit the schema.
+        """Register a handler of an action; it is called with payloads that fit the schema.
 
         `unknown_value`: how requests with an unknown value are answered; None: with a CALLERROR, as other invalid ones.
-        `since`: sessions of earlier editions do not have the handler.
+        `since`: sessions of earlier editions keep the handler that they have; one with the same `since` is replaced.
         """
         handle = cast("Callable[[object], Awaitable[HandlerResult[object]]]", handler)
         unknown = cast("UnknownValueResponse[object] | None", unknown_value)
-        self._handlers[action.name] = RegisteredHandler(handle, unknown, since)
+        self._handlers.setdefault(action.name, {})[since] = RegisteredHandler(handle, unknown, since)
 
     def get(self, action: str, edition: Edition) -> RegisteredHandler | None:
-        """Return the handler of the action with this name in sessions of this edition; None if there is none."""
-        found = self._handlers.get(action)
-        return found if found is not None and edition.includes(found.since) else None
+        """Return the latest handler of the action that sessions of this edition have; None if there is none."""
+        included = (found for found in self._handlers.get(action, {}).values() if edition.includes(found.since))
+        return max(included, key=lambda found: found.since.order, default=None)
 
 
 class FunctionalBlock(Protocol):

@@ -136,6 +136,37 @@ async def test_a_handler_answers_from_the_edition_on_with_which_it_came(edition:
     assert wire.sent[0][:3] == answer
 
 
+@pytest.mark.parametrize("later_first", [False, True])
+def test_each_session_has_the_latest_handler_that_its_edition_includes(*, later_first: bool) -> None:
+    async def original(_: object) -> HandlerResult[Any]:
+        return HandlerResult(NOW)
+
+    async def changed(_: object) -> HandlerResult[Any]:
+        return HandlerResult(NOW)
+
+    handlers = Handlers()
+    registrations = [(original, V201), (changed, LATER)]
+    for handler, since in reversed(registrations) if later_first else registrations:
+        handlers.on(actions.HEARTBEAT, handler, since=since)
+    found = [handlers.get("Heartbeat", edition) for edition in (V201, LATER)]
+    assert [handler and handler.handle for handler in found] == [original, changed]
+
+
+def test_a_second_handler_of_the_same_edition_replaces_the_first() -> None:
+    async def first(_: object) -> HandlerResult[Any]:
+        return HandlerResult(NOW)
+
+    async def second(_: object) -> HandlerResult[Any]:
+        return HandlerResult(NOW)
+
+    handlers = Handlers()
+    handlers.on(actions.HEARTBEAT, first)
+    handlers.on(actions.HEARTBEAT, second)
+    found = handlers.get("Heartbeat", LATER)
+    assert found is not None
+    assert found.handle is second
+
+
 @pytest.mark.parametrize(("edition", "name"), [(V201, "2.0.1"), (LATER, "9.9")])
 async def test_an_action_that_the_edition_of_the_session_does_not_have_is_not_implemented(
     edition: Edition, name: str
