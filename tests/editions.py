@@ -12,6 +12,6 @@ LATER: Final = Edition(
     subprotocol="ocpp9.9",
     schema_folder=V201.schema_folder,
     actions=V201.actions,
-    frame_kinds=(*V201.frame_kinds, 5),
+    frame_kinds=(*V201.frame_kinds, 5, 6),
 )
 """with the schemas of 2.0.1, which is enough: it differs by what came `since`"""

@@ -52,7 +52,10 @@ class CallError(Frozen):
 
 
 class InvalidFrame(Frozen):
-    """A received text that is not a valid frame; `reply`: the CALLERROR to send, None if it was itself a response."""
+    """A received text that is not a valid frame, or of a kind that is not read yet.
+
+    `reply`: the CALLERROR to send; None if it was itself a response, or asks for none.
+    """
 
     reason: str
     reply: CallError | None
@@ -89,6 +92,9 @@ def _decode_array(parts: list[object], text: str, edition: Edition) -> Frame:
         return _invalid_call(message_id, "MessageTypeNotSupported", f"the message type is not {expected}")
     if kind == CALL:
         return _decode_call(parts, message_id, text)
+    if kind not in (CALLRESULT, CALLERROR):
+        # A response or a SEND (OCPP 2.1), which must not be answered.
+        return InvalidFrame(f"frames of message type {kind} are not read yet", None)
     if not readable:
         return InvalidFrame("the response has no readable message id", None)
     if not _has_no_surrogates(parts, text):
@@ -99,6 +105,10 @@ def _decode_array(parts: list[object], text: str, edition: Edition) -> Frame:
             if len(parts) == 3
             else InvalidFrame("a CALLRESULT must be [3, id, payload]", None)
         )
+    return _decode_call_error(parts, message_id)
+
+
+def _decode_call_error(parts: list[object], message_id: str) -> CallError:
     if len(parts) != 5 or not isinstance(parts[2], str):
         # Some CSMSs leave out empty parts: it still counts as an error response.
         return CallError(message_id, "GenericError", "the CALLERROR is incomplete")

@@ -35,6 +35,22 @@ def test_a_frame_of_a_kind_that_the_edition_does_not_have_is_refused() -> None:
     refused = frame.decode('[5, "1", "Heartbeat", {}]', V201)
     assert isinstance(refused, InvalidFrame)
     assert refused.reason == "the message type is not 2, 3 or 4"
-    refused = frame.decode('[6, "1", "Heartbeat", {}]', LATER)
+    assert refused.reply is not None
+    refused = frame.decode('[7, "1", "Heartbeat", {}]', LATER)
     assert isinstance(refused, InvalidFrame)
-    assert refused.reason == "the message type is not 2, 3, 4 or 5"
+    assert refused.reason == "the message type is not 2, 3, 4, 5 or 6"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('[5, "1", "InternalError", "", {}]', 5),
+        ('[6, "1", "NotifyPeriodicEventStream", {}]', 6),
+        ('[6, "1", "NotifyPeriodicEventStream", "", {}]', 6),
+        ("[6, 1]", 6),
+    ],
+)
+def test_a_frame_of_a_later_kind_that_nothing_reads_yet_is_no_callerror_and_gets_no_answer(
+    text: str, kind: int
+) -> None:
+    assert frame.decode(text, LATER) == InvalidFrame(f"frames of message type {kind} are not read yet", None)
