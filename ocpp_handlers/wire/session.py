@@ -86,8 +86,8 @@ class Handlers:
     """Maps each action to the handlers that answer its CALLs, one from each edition that changed it."""
 
     def __init__(self) -> None:
-        self._handlers: dict[str, dict[Edition, RegisteredHandler]] = {}
-        """by action, and by the first edition in whose sessions the handler is called"""
+        self._handlers: dict[str, list[RegisteredHandler]] = {}
+        """the handlers of each action, those of the latest edition first"""
 
     def on(
         self,
@@ -104,12 +104,16 @@ class Handlers:
         """
         handle = cast("Callable[[object], Awaitable[HandlerResult[object]]]", handler)
         unknown = cast("UnknownValueResponse[object] | None", unknown_value)
-        self._handlers.setdefault(action.name, {})[since] = RegisteredHandler(handle, unknown, since)
+        kept = [other for other in self._handlers.get(action.name, ()) if other.since is not since]
+        kept.append(RegisteredHandler(handle, unknown, since))
+        self._handlers[action.name] = sorted(kept, key=lambda registered: registered.since.order, reverse=True)
 
     def get(self, action: str, edition: Edition) -> RegisteredHandler | None:
         """Return the latest handler of the action that sessions of this edition have; None if there is none."""
-        included = (found for found in self._handlers.get(action, {}).values() if edition.includes(found.since))
-        return max(included, key=lambda found: found.since.order, default=None)
+        for found in self._handlers.get(action, ()):
+            if edition.includes(found.since):
+                return found
+        return None
 
 
 class FunctionalBlock(Protocol):
