@@ -435,6 +435,8 @@ class Outbox(StoredEvents):
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
             await self._database.unreadable.save()
+        if unreadable := self._database.unreadable.of("events"):  # perhaps found by whoever read the history
+            self._waiting.remove([int(row.address.key) for row in unreadable])
         if transaction_id is None or not self._has_csms:
             return self.waiting
         rows = await self._database.rows(

@@ -163,6 +163,9 @@ async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays
         await database.write(f"UPDATE events SET {spoilt} WHERE transaction_id = 'two'")
         await database.write("UPDATE ended_samples SET payload = '{' || payload WHERE transaction_id = 'two'")
         assert [event.transaction_id for event in await outbox.latest_events(1, 10)] == ["one", "three"]
+        waiting = [await outbox.count_waiting(name) for name in ("one", "two", "three")]
+        assert waiting == [1, 0, 1]
+        assert await outbox.count_waiting() == outbox.waiting == sum(waiting)
         assert [await outbox.end_data.samples(name) for name in ("one", "two")] == [[VALUE], []]
         assert [event.transaction_id for event in await drain(outbox)] == ["one", "three"]
         unsettled = await database.rows("SELECT transaction_id, given_up FROM events WHERE settled_at IS NULL")
