@@ -192,7 +192,7 @@ def _create_token_parts(
     starter = ChargeStarter(evses, authorizer, permission, reservations, served, settings)
     selects = core.configuration.station.master_pass_selection
     admission = TokenAdmission(evses, authorizer, starter, cards, settings, clock, selection_enabled=selects)
-    plug_in_start = PlugInStart(starter, served, settings, clock)
+    plug_in_start = PlugInStart(starter, settings, clock)
     return TokenParts(cache, authorizer, admission, starter, plug_in_start, reservations, permission)
 
 

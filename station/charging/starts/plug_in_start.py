@@ -6,14 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from station.charging.evse_state import ev_connected
-from station.charging.starts.start_request import StartRequest, StartSource
+from station.charging.starts.start_request import StartRefusal, StartRequest, StartSource
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.authorization.authorization_settings import AuthorizationSettings
     from station.charging.evse import Evse
     from station.charging.starts.charge_starter import ChargeStarter
-    from station.charging.starts.served_vehicles import ServedVehicles
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +26,8 @@ class PlugInStart:
     Only at EVSEs without a start button.
     """
 
-    def __init__(
-        self, starter: ChargeStarter, served: ServedVehicles, settings: AuthorizationSettings, clock: Clock
-    ) -> None:
+    def __init__(self, starter: ChargeStarter, settings: AuthorizationSettings, clock: Clock) -> None:
         self._starter = starter
-        self._served_vehicles = served
         self._settings = settings
         self._clock = clock
 
@@ -45,12 +41,12 @@ class PlugInStart:
             decision = await self._starter.start(StartRequest(StartSource.PLUG_IN, evse_id=evse.id))
             if decision.refusal is None:
                 _log.info("EVSE %d: charging is authorized without a token", evse.id)
+            elif decision.refusal is StartRefusal.VEHICLE_SERVED:  # until it is unplugged
+                await evse.changed.wait(count_before)
             else:
                 await evse.changed.wait_for(count_before, self._clock, _RETRY_S)
 
     def _is_due(self, evse: Evse) -> bool:
-        """Whether a vehicle waits that has not been served, and no token or button is needed."""
-        waiting = (
-            ev_connected(evse.state) and evse.state.authorization is None and not self._served_vehicles.at(evse.id)
-        )
+        """Whether a vehicle is connected without authorization, and no token or button is needed."""
+        waiting = ev_connected(evse.state) and evse.state.authorization is None
         return waiting and not evse.layout.start_button and not self._settings.auth_enabled

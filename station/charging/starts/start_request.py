@@ -57,6 +57,8 @@ class StartRefusal(Enum):
     """the cable or transaction of the EVSE belongs to another token"""
     IN_USE_BY_GROUP = auto()
     """the EVSE is authorized for a token of the same group, whose charge this token may stop (C09.FR.03)"""
+    VEHICLE_SERVED = auto()
+    """the vehicle has been authorized since it was connected, so that it does not start by itself again"""
     EVSE_CHANGED = auto()
     """the authorization of the EVSE changed while the token was checked"""
 

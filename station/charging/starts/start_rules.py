@@ -118,6 +118,8 @@ def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] 
     state, evse_name = evse.state, f"EVSE {evse.evse_id}"
     if request.source is StartSource.REMOTE and (found := _obstacle_to_remote_start(evse)) is not None:
         return found
+    if request.source is StartSource.PLUG_IN and evse.vehicle_served:
+        return Obstacle(StartRefusal.VEHICLE_SERVED, f"the vehicle at {evse_name} has been served already")
     usable = _in_service(state) if request.source is StartSource.INSTALLER else state.operative
     if not usable or not can_charge(state):  # F01.FR.21–F01.FR.23, F02.FR.23–F02.FR.25
         return Obstacle(StartRefusal.NO_EVSE, f"{evse_name} is {connector_status(state)}")

@@ -22,9 +22,17 @@ from station.charging.restart import RestartController
 from station.charging.starts.charge_starter import ChargeStarter
 from station.charging.starts.served_vehicles import ServedVehicles
 from station.charging.starts.start_permission import StartPermission
-from station.charging.starts.start_request import StartRequest, StartSource
+from station.charging.starts.start_request import StartRefusal, StartRequest, StartSource
 from station.charging.starts.start_rules import authorization_of
-from station.core.model import NO_TOKEN, AuthorizationStatus, IdToken, IdTokenInfo
+from station.core.model import (
+    NO_TOKEN,
+    AuthorizationStatus,
+    IdToken,
+    IdTokenInfo,
+    PilotState,
+    StoppedReason,
+    TriggerReason,
+)
 from tests import fakes
 from tests.station.evse_fixture import EvseFixture, evse_fixture
 
@@ -39,6 +47,7 @@ class StarterFixture:
 
     def __init__(self, evse: EvseFixture) -> None:
         self.evse, self.clock, self.activated = evse.evse, evse.clock, True
+        self.observe = evse.observe
         self.settings, self.csms = AuthorizationSettings(), fakes.FakeCsms()
         self.csms.answers[fakes.CARD.key] = ACCEPTED
         evses, transactions = {1: self.evse}, evse.settings.transactions
@@ -96,3 +105,17 @@ async def test_a_decision_names_the_group_and_the_reservation_with_which_the_cha
     expected = Authorization(fakes.CARD, FAMILY, reservation_id=7, charging_priority=3, languages=("fr",))
     assert authorization_of(request, decision) == expected
     assert harness.evse.state.authorization == expected
+
+
+async def test_a_vehicle_starts_by_itself_once_until_it_is_plugged_in_again(harness: StarterFixture) -> None:
+    """C02, remark"""
+    harness.settings.override(AuthorizationSettings.auth_enabled, False)
+    plug_in = StartRequest(StartSource.PLUG_IN, evse_id=1)
+    await harness.observe(pilot=PilotState.B, cable_plugged=True)
+    assert (await harness.starter.start(plug_in)).refusal is None
+    harness.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, ends_transaction=True)
+    await harness.clock.advance(10)
+    assert (await harness.starter.start(plug_in)).refusal is StartRefusal.VEHICLE_SERVED
+    await harness.observe(pilot=PilotState.A, cable_plugged=False)
+    await harness.observe(pilot=PilotState.B, cable_plugged=True)
+    assert (await harness.starter.start(plug_in)).refusal is None

@@ -106,6 +106,17 @@ def test_the_station_prefers_the_reserved_evse_then_a_new_vehicle_then_a_served_
     assert choose_evse(request_, [free]).evse_id == 1
 
 
+def test_a_vehicle_that_was_served_does_not_start_by_itself_again_but_by_all_others() -> None:
+    """C02, remark"""
+    served = evse(1, PLUGGED, vehicle_served=True)
+    by_itself = choose_evse(StartRequest(StartSource.PLUG_IN, evse_id=1), [served])
+    assert by_itself.obstacle is not None
+    assert by_itself.obstacle.refusal is StartRefusal.VEHICLE_SERVED
+    assert by_itself.obstacle.reason == "the vehicle at EVSE 1 has been served already"
+    for source in set(StartSource) - {StartSource.PLUG_IN}:
+        assert choose_evse(StartRequest(source, evse_id=1), [served]).obstacle is None
+
+
 def test_an_evse_that_may_be_kept_for_a_group_comes_last() -> None:
     """H03.FR.08"""
     undecided = replace(evse(1, PLUGGED), group_may_decide=True)
