@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from foundation.frozen import Frozen
 from station.core.model import EventType, IdToken
 from station.maintenance import signed_data_erasure as signed_traces
+from station.maintenance.found_rows import find_keys
 from station.storage.database import Database
 from station.storage.payloads import READABLE
 from station.storage.recorded_register import last_register
@@ -39,6 +40,11 @@ _RETRY_S = 3_600.0
 _VALUE = f"lower(json_extract({READABLE}, '$.id_token.value'))"
 _TYPE = f"json_extract({READABLE}, '$.id_token.type')"
 _OF_TOKEN = f"{_VALUE} = ? AND {_TYPE} = ?"
+_LOGGED_ONLY = (
+    "token = ? COLLATE NOCASE AND token_type = ? AND began_at <= ? AND NOT EXISTS"
+    f" (SELECT 1 FROM events WHERE events.transaction_id = transactions.transaction_id AND {_OF_TOKEN})"
+)
+"""a transaction in the log with a token that none of its events has"""
 
 
 class Customer(Frozen):
@@ -221,17 +227,8 @@ class CustomerInformation:
 
     async def _make_anonymous(self, key: Key, requested_at: str) -> int:
         """Remove a token from events that do not need it; if others do, store the request. Returns their number."""
-        await self._database.write(
-            "UPDATE events SET payload = json_set(payload, '$.id_token', NULL)"
-            f" WHERE {_OF_TOKEN} AND occurred_at <= ? AND NOT {signed_traces.NEEDED}",
-            (*key, requested_at),
-        )
-        await self._database.write(
-            "UPDATE transactions SET token = NULL, token_type = NULL"
-            " WHERE token = ? COLLATE NOCASE AND token_type = ? AND began_at <= ? AND NOT EXISTS"
-            f" (SELECT 1 FROM events WHERE events.transaction_id = transactions.transaction_id AND {_OF_TOKEN})",
-            (*key, requested_at, *key),
-        )
+        await self._erase_from_events(key, requested_at)
+        await self._erase_from_log(key, requested_at)
         copies = await signed_traces.erase_copies(self._database, key, requested_at)
         rows = await self._database.long_query(
             f"SELECT COUNT(*) FROM events WHERE {_OF_TOKEN} AND occurred_at <= ?", (*key, requested_at)
@@ -245,6 +242,24 @@ class CustomerInformation:
         else:
             await self._database.write("DELETE FROM customers_to_forget WHERE token = ? AND type = ?", key)
         return needed
+
+    async def _erase_from_events(self, key: Key, requested_at: str) -> None:
+        where, values = f"{_OF_TOKEN} AND occurred_at <= ?", (*key, requested_at)
+        async for numbers in find_keys(self._database, "events", f"{where} AND NOT {signed_traces.NEEDED}", values):
+            await self._database.write_many(
+                "UPDATE events SET payload = json_set(payload, '$.id_token', NULL)"
+                f" WHERE id = ? AND {where} AND {signed_traces.EVENT_NOT_NEEDED}",
+                [(number, *values) for number in numbers],
+            )
+
+    async def _erase_from_log(self, key: Key, requested_at: str) -> None:
+        """Remove a token from the log of transactions, except from those with an event that still has it."""
+        values = (*key, requested_at, *key)
+        async for numbers in find_keys(self._database, "transactions", _LOGGED_ONLY, values, key="number"):
+            await self._database.write_many(
+                f"UPDATE transactions SET token = NULL, token_type = NULL WHERE number = ? AND {_LOGGED_ONLY}",
+                [(number, *values) for number in numbers],
+            )
 
 
 def _token_text(value: str, kind: str) -> str:

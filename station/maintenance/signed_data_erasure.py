@@ -13,19 +13,34 @@ from msgspec.structs import replace
 
 from station.charging.signing.meter_value_signing import assign_user
 from station.core.model import IdToken
+from station.maintenance.found_rows import find_keys
 from station.storage import payloads
-from station.storage.unreadable_rows import RowAddress, event_address
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from station.charging.authorization.authorization_cache import Key
     from station.storage.database import Database
+    from station.storage.sql import Value
 
 NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"
-"""an event not yet received by the CSMS, or of a running transaction"""
+"""an event not yet received by the CSMS, or of a running transaction; reads all events once: for a long query"""
+EVENT_NOT_NEEDED = (
+    "(settled_at IS NOT NULL AND (SELECT TRUE FROM events AS ended WHERE ended.transaction_id = events.transaction_id"
+    " AND ended.event_type = 'Ended' ORDER BY ended.seq_no DESC LIMIT 1) IS NOT NULL)"
+)
+"""the opposite of `NEEDED`; reads the end of one transaction for each event: for events that are found by their key"""
 _NAMES = "instr(lower({}), ?) AND instr(lower({}), ?)"
 _COPIES = _NAMES.format("payload", "payload")
 _RECORDS = _NAMES.format("record", "record")
+_BY_KEYS = "id IN (SELECT value FROM json_each(?))"
 _NEEDED_SAMPLE = f"transaction_id IN (SELECT transaction_id FROM events WHERE {NEEDED})"
+_SAMPLE_NOT_NEEDED = (
+    "NOT EXISTS (SELECT 1 FROM events WHERE events.transaction_id = ended_samples.transaction_id"
+    f" AND NOT {EVENT_NOT_NEEDED})"
+)
+"""the opposite of `_NEEDED_SAMPLE`; reads the events of one transaction for each sample"""
 
 
 async def count_signed_records(database: Database, key: Key) -> int:
@@ -47,46 +62,56 @@ async def erase_copies(database: Database, key: Key, requested_at: str) -> int:
         StorageError: not all of them are removed.
     """
     token_texts = tuple(json.dumps(mark)[1:-1] for mark in _token_texts(key))
-    # On the connection that writes: a payload that was read beside the commits could undo a change made meanwhile.
-    samples = await database.rows(
-        f"SELECT payload, id, transaction_id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", token_texts
+    values, copies = (*token_texts, requested_at), f"{_COPIES} AND occurred_at <= ?"
+    needed = await _count_needed(database, copies, values)  # before: what is delivered meanwhile may not be found below
+    async for keys in find_keys(database, "ended_samples", f"{_COPIES} AND NOT {_NEEDED_SAMPLE}", token_texts):
+        selected = f"{_BY_KEYS} AND {_COPIES} AND {_SAMPLE_NOT_NEEDED}"
+        await _remove_signatures(database, "ended_samples", selected, (json.dumps(keys), *token_texts), _unsigned_value)
+    async for keys in find_keys(database, "events", f"{copies} AND NOT {NEEDED}", values):
+        selected = f"{_BY_KEYS} AND {copies} AND {EVENT_NOT_NEEDED}"
+        await _remove_signatures(database, "events", selected, (json.dumps(keys), *values), _unsigned_event)
+    return max(needed, await _count_needed(database, copies, values))
+
+
+async def _count_needed(database: Database, copies: str, values: Sequence[Value]) -> int:
+    rows = await database.long_query(f"SELECT COUNT(*) FROM events WHERE {copies} AND {NEEDED}", values)
+    return int(str(rows[0][0]))
+
+
+async def _remove_signatures(
+    database: Database, table: str, where: str, values: Sequence[Value], unsigned: Callable[[object], str]
+) -> None:
+    """Remove the signed texts from the readable rows of a table that fulfil a condition, found by their key.
+
+    A payload that another task changes between reading and writing is not overwritten, but read again.
+    """
+    seq_no_column = "seq_no" if table == "events" else "NULL"
+    while True:
+        # The bytes identify the payload that was read: in its text, invalid bytes are replaced.
+        rows = await database.rows(
+            f"SELECT payload, CAST(payload AS BLOB), id, transaction_id, {seq_no_column} FROM {table} WHERE {where}",
+            values,
+        )
+        changes: list[Sequence[Value]] = []
+        for payload, stored, number, of, seq_no in rows:
+            address = RowAddress(table, str(number), str(of), seq_no if isinstance(seq_no, int) else None)
+            text = database.unreadable.read(unsigned, payload, address)
+            if text is not None and text != payload:
+                changes.append((text, number, stored))
+        if not changes:
+            return
+        await database.write_many(f"UPDATE {table} SET payload = ? WHERE id = ? AND CAST(payload AS BLOB) = ?", changes)
+
+
+def _unsigned_value(stored: object) -> str:
+    return payloads.value_to_text(payloads.value_from_text(stored).with_signature(None))
+
+
+def _unsigned_event(stored: object) -> str:
+    event = payloads.event_from_text(stored)
+    return payloads.event_to_text(
+        replace(event, meter_values=tuple(value.with_signature(None) for value in event.meter_values))
     )
-    read = database.unreadable.read
-    values = [
-        (read(payloads.value_from_text, text, RowAddress("ended_samples", str(number), str(of))), number)
-        for text, number, of in samples
-    ]
-    events = await database.rows(
-        f"SELECT payload, id, transaction_id, seq_no FROM events WHERE {_COPIES} AND occurred_at <= ? AND NOT {NEEDED}",
-        (*token_texts, requested_at),
-    )
-    signed = [
-        (read(payloads.event_from_text, text, event_address(number, of, seq_no)), number)
-        for text, number, of, seq_no in events
-    ]
-    unsigned = [
-        (replace(event, meter_values=tuple(value.with_signature(None) for value in event.meter_values)), number)
-        for event, number in signed
-        if event is not None
-    ]
-    await database.write_together(
-        (
-            "UPDATE ended_samples SET payload = ? WHERE id = ?",
-            [
-                (payloads.value_to_text(value.with_signature(None)), number)
-                for value, number in values
-                if value is not None
-            ],
-        ),
-        (
-            "UPDATE events SET payload = ? WHERE id = ?",
-            [(payloads.event_to_text(event), number) for event, number in unsigned],
-        ),
-    )
-    still_needed = await database.long_query(
-        f"SELECT COUNT(*) FROM events WHERE {_COPIES} AND occurred_at <= ? AND {NEEDED}", (*token_texts, requested_at)
-    )
-    return int(str(still_needed[0][0]))
 
 
 def _token_texts(key: Key) -> tuple[str, str]:

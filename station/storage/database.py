@@ -103,7 +103,7 @@ class Database:
         """Return all rows of a SELECT that may take long, executed on a read-only connection beside the commits.
 
         It sees everything that was committed before the call, and each write whose caller waits for it. An export reads
-        page by page (`ReadConnections`); what a write depends on is read by `rows`.
+        page by page (`ReadConnections`); what a write depends on is read by `rows`, or checked again by the write.
 
         Raises:
             StorageError: as `write`.
