@@ -107,7 +107,7 @@ class StackParts:
         core = self._core
         security_events = SecurityEventDelivery(core.security_events, self._link, core.settings.csms_link, core.clock)
         monitoring_events = MonitoringEventDelivery(
-            self._monitoring.queue, self._link, core.settings.csms_link, core.clock
+            self._monitoring.queue, self._model, self._link, core.settings.csms_link, core.clock
         )
         stack = OcppStack(
             self._link,
@@ -184,7 +184,7 @@ class StackParts:
             self._certificate_signing,
             self._log_uploads,
             CustomerInformationBlock(link, self._maintenance.customers, core.clock),
-            MonitoringBlock(link, self._monitoring, settings.variable_requests, aside, core.clock),
+            MonitoringBlock(link, self._model, self._monitoring, settings.variable_requests, aside, core.clock),
             DisplayMessageBlock(link, self._display.messages, aside),
             self._data_transfer,
         )

@@ -19,6 +19,7 @@ from ocpp_handlers.translate.variable_address import (
     matches_item,
     variable_to_wire,
 )
+from ocpp_handlers.variables.monitored_model import came_later, unknown_part
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
 from ocpp_handlers.wire.session import HandlerResult, Handlers, UnknownValueResponse
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.connection.link_settings import CsmsLinkSettings
+    from ocpp_handlers.variables.device_model import DeviceModel
     from ocpp_handlers.variables.request_settings import VariableRequestSettings
     from ocpp_handlers.wire import messages as m
     from station.maintenance.monitoring.event_queue import EventQueue, WaitingEvent
@@ -84,13 +86,18 @@ class MonitoringBlock:
     def __init__(
         self,
         link: Link,
+        model: DeviceModel,
         monitoring: VariableMonitoring,
         settings: VariableRequestSettings,
         set_aside_rows: SetAsideRows,
         clock: Clock,
     ) -> None:
-        """`set_aside_rows`: monitors that a safe start has set aside, which the CSMS may clear too."""
+        """`link`: the CSMS knows the variables of the edition that its session has.
+
+        `set_aside_rows`: monitors that a safe start has set aside, which the CSMS may clear too.
+        """
         self._link = link
+        self._model = model
         self._monitoring = monitoring
         self._settings = settings
         self._set_aside_rows = set_aside_rows
@@ -116,7 +123,7 @@ class MonitoringBlock:
         items = request["setMonitoringData"]
         most_items, most_bytes = self._settings.set_monitoring_items, self._settings.set_monitoring_bytes
         check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)
-        monitor_requests = [_request_from_wire(item) for item in items]
+        monitor_requests = [self._request_from_wire(item) for item in items]
         refused = SetMonitorResult(SetMonitorStatus.REJECTED, reason="NotEnabled")
         results = [refused] * len(monitor_requests)
         if self._monitoring.rules.enabled:
@@ -207,17 +214,34 @@ class MonitoringBlock:
     async def _matching_monitors(
         self, requested_variables: Sequence[m.ComponentVariableType], criteria: Sequence[m.MonitoringCriterionEnumType]
     ) -> list[Monitor]:
-        """The monitors that a request includes; lets other tasks run meanwhile."""
+        """The monitors that a request includes, of variables that the CSMS knows; lets other tasks run meanwhile."""
         types = frozenset[MonitorType]().union(*(_TYPES_OF_CRITERION[criterion] for criterion in criteria))
         chosen: list[Monitor] = []
         for count, monitor in enumerate(self._monitoring.monitors(), 1):
-            if (not criteria or monitor.type in types) and (
-                not requested_variables or any(matches_item(item, monitor.address) for item in requested_variables)
+            if (
+                (not criteria or monitor.type in types)
+                and (
+                    not requested_variables or any(matches_item(item, monitor.address) for item in requested_variables)
+                )
+                and not came_later(self._model, monitor.address, self._link.edition)
             ):
                 chosen.append(monitor)
             if count % _MONITORS_PER_TURN == 0:
                 await asyncio.sleep(0)
         return chosen
+
+    def _request_from_wire(self, item: m.SetMonitoringDataType) -> MonitorRequest:
+        monitor_id = item.get("id")
+        address = address_from_wire(item["component"], item["variable"])
+        return MonitorRequest(
+            address,
+            MonitorType(item["type"]),
+            _float_or_infinity(item["value"]),
+            translate.parse_integer(item["severity"], "severity"),
+            item.get("transaction", False),
+            translate.parse_integer(monitor_id, "id") if monitor_id is not None else None,
+            unknown_part(self._model, address, self._link.edition),
+        )
 
     def _follow_up(self, request_id: int, monitors: Sequence[Monitor]) -> FollowUp:
         async def send() -> None:
@@ -247,10 +271,16 @@ class MonitoringBlock:
 
 
 class MonitoringEventDelivery:
-    """Sends the waiting events of monitors to the CSMS, the oldest first, several in a message; empties the queue."""
+    """Sends the waiting events of monitors to the CSMS, the oldest first, several in a message; empties the queue.
 
-    def __init__(self, queue: EventQueue, link: Link, settings: CsmsLinkSettings, clock: Clock) -> None:
+    Events of variables that came with a later edition than that of the session are not sent.
+    """
+
+    def __init__(
+        self, queue: EventQueue, model: DeviceModel, link: Link, settings: CsmsLinkSettings, clock: Clock
+    ) -> None:
         self._queue = queue
+        self._model = model
         self._link = link
         self._settings = settings
         self._clock = clock
@@ -269,8 +299,17 @@ class MonitoringEventDelivery:
             if not len(self._queue):
                 await self._queue.changed.wait(count_before)
                 await self._clock.sleep(_COLLECTION_S)
-            if events := self._queue.oldest(_MAX_EVENTS, _MAX_BYTES):
+            events = self._queue.oldest(_MAX_EVENTS, _MAX_BYTES)
+            hidden = [waiting for waiting in events if self._is_hidden(waiting)]
+            if hidden:
+                self._queue.settle(hidden)
+                await asyncio.sleep(0)  # other tasks may run, also if none of thousands is to be sent
+            elif events:
                 await self._deliver(events)
+
+    def _is_hidden(self, waiting: WaitingEvent) -> bool:
+        """Return whether an event is of a variable that the CSMS does not know."""
+        return came_later(self._model, waiting.event.address, self._link.edition)
 
     async def _deliver(self, events: list[WaitingEvent]) -> None:
         """Send events; if the CSMS refuses several because of one of them, each for itself."""
@@ -318,18 +357,6 @@ def _cleared_to_wire(
 ) -> m.ClearMonitoringResultType:
     """The result of ClearVariableMonitoring for one id; `set_aside_ids`: those cleared among the monitors set aside."""
     return {"id": monitor_id, "status": (ClearMonitorStatus.ACCEPTED if monitor_id in set_aside_ids else status).value}
-
-
-def _request_from_wire(item: m.SetMonitoringDataType) -> MonitorRequest:
-    monitor_id = item.get("id")
-    return MonitorRequest(
-        address_from_wire(item["component"], item["variable"]),
-        MonitorType(item["type"]),
-        _float_or_infinity(item["value"]),
-        translate.parse_integer(item["severity"], "severity"),
-        item.get("transaction", False),
-        translate.parse_integer(monitor_id, "id") if monitor_id is not None else None,
-    )
 
 
 def _float_or_infinity(value: float) -> float:

@@ -11,6 +11,7 @@ from station.maintenance.monitoring.monitored_variables import MonitorableVariab
 
 if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
+    from ocpp_handlers.wire.edition import Edition
     from station.maintenance.monitoring.monitor import AddressKey, VariableAddress
 
 _NUMERIC_TYPES: Final = frozenset({DataType.INTEGER, DataType.DECIMAL})
@@ -34,10 +35,8 @@ class MonitoredModel:
         """The traits of the Actual attribute of a variable; else which part of the address is unknown."""
         place = Component(address.component, address.component_instance, address.evse_id, address.connector_id)
         variable = self._model.find(place, address.variable, address.instance)
-        if variable is VariableNotFound.COMPONENT:
-            return VariableMissing.COMPONENT
         if isinstance(variable, VariableNotFound):
-            return VariableMissing.VARIABLE
+            return _missing_part(variable)
         write_only = variable.mutability is Mutability.WRITE_ONLY
         description = variable.description
         numeric = description.data_type in _NUMERIC_TYPES and not write_only  # each write counts, whatever was written
@@ -89,3 +88,19 @@ class MonitoredModel:
             self._write_counts[key] = self._write_counts.get(key, 0) + 1
             value = str(self._write_counts[key])
         self.changed.publish(ObservedValue(key, value))
+
+
+def unknown_part(model: DeviceModel, address: VariableAddress, edition: Edition) -> VariableMissing | None:
+    """Return which part of an address is unknown to a CSMS that speaks this edition; None: it knows the variable."""
+    found = model.find_key(*address.key, AttributeType.ACTUAL, edition)
+    return _missing_part(found) if isinstance(found, VariableNotFound) else None
+
+
+def came_later(model: DeviceModel, address: VariableAddress, edition: Edition) -> bool:
+    """Return whether the station has the variable with this address, but it came with a later edition than this one."""
+    found = model.find_key(*address.key, AttributeType.ACTUAL)
+    return isinstance(found, Variable) and not edition.includes(found.description.since)
+
+
+def _missing_part(found: VariableNotFound) -> VariableMissing:
+    return VariableMissing.COMPONENT if found is VariableNotFound.COMPONENT else VariableMissing.VARIABLE

@@ -11,7 +11,7 @@ from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY, PERIODIC, T
 
 if TYPE_CHECKING:
     from station.maintenance.monitoring.monitor import VariableAddress
-    from station.maintenance.monitoring.monitored_variables import MonitorableVariable
+    from station.maintenance.monitoring.monitored_variables import MonitorableVariable, VariableMissing
 
 SHORTEST_PERIOD_S = 1.0
 LONGEST_PERIOD_S = 365 * 86_400.0
@@ -29,6 +29,8 @@ class MonitorRequest(Frozen):
     transaction: bool = False
     id: int | None = None
     """None: a new monitor"""
+    unknown_part: VariableMissing | None = None
+    """the part of the address that the edition of the session does not have; None: it has them all"""
 
 
 class SetMonitorStatus(StrEnum):

@@ -237,7 +237,7 @@ class VariableMonitoring:
 
     def _refusal_of(self, request: MonitorRequest, accepted: dict[int, _PreparedMonitor]) -> SetMonitorResult | None:
         """The refusal of a request; None: it can be accepted. `accepted`: of the same message, not active yet."""
-        variable = self._variables.find(request.address)
+        variable = request.unknown_part or self._variables.find(request.address)
         if isinstance(variable, VariableMissing):
             return SetMonitorResult(_MISSING[variable])
         if request.id is not None:

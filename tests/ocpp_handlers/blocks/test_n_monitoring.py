@@ -12,11 +12,13 @@ import pytest
 from ocpp_handlers.blocks.n_monitoring import MonitoringBlock, MonitoringEventDelivery
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
+from ocpp_handlers.variables.variable import Component, DataType, Mutability, create_variable
 from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError, InvalidRequestError
 from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import HandlerResult, PayloadError
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
+from tests.editions import LATER
 from tests.full_disk import FullDisk
 from tests.station.maintenance.monitoring.monitored import Environment, Monitored, running
 
@@ -26,6 +28,9 @@ SCHEMAS = Schemas(V201)
 
 class FakeLink:
     """Records the CALLs of the blocks, and answers or fails as the test has set."""
+
+    edition = V201
+    """of the session"""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Payload]] = []
@@ -53,10 +58,15 @@ class Harness:
         self.link = FakeLink()
         self.settings = VariableRequestSettings()
         self.block = MonitoringBlock(
-            cast("Any", self.link), station.monitoring, self.settings, station.set_aside, environment.clock
+            cast("Any", self.link),
+            station.model,
+            station.monitoring,
+            self.settings,
+            station.set_aside,
+            environment.clock,
         )
         self.delivery = MonitoringEventDelivery(
-            station.queue, cast("Any", self.link), CsmsLinkSettings(), environment.clock
+            station.queue, station.model, cast("Any", self.link), CsmsLinkSettings(), environment.clock
         )
 
     async def handle_request(self, action: str, request: Payload) -> Payload:
@@ -285,6 +295,80 @@ async def test_an_event_that_is_refused_does_not_take_the_others_with_it(
     assert [len(events) for events in sent] == [3, 1, 1, 1]
     assert [event for events in sent[1:] for event in events] == sent[0]
     assert len(harness.station.queue) == 0
+
+
+def add_later_variables(harness: Harness) -> None:
+    """A variable, and a component with one, that came with a later edition than 2.0.1."""
+    values, moved = harness.environment.values, harness.station.moved
+    for place, name in (("Thing", "Later"), ("New", "Enabled")):
+        values[name] = "0"
+        integer, read_only = DataType.INTEGER, Mutability.READ_ONLY
+        harness.station.model.add(
+            create_variable(
+                Component(place), name, integer, read_only, lambda name=name: values[name], changes=moved, since=LATER
+            )
+        )
+
+
+ENABLED: Payload = {**item("Enabled"), "component": {"name": "New"}}
+
+
+async def set_statuses(harness: Harness, *data: Payload) -> list[str]:
+    answer = await harness.handle_request("SetVariableMonitoring", {"setMonitoringData": list(data)})
+    return [result["status"] for result in answer["setMonitoringResult"]]
+
+
+async def test_no_monitor_can_be_set_of_a_variable_that_came_later(harness: Harness) -> None:
+    """N04.FR.03, N04.FR.04: as of one that does not exist."""
+    add_later_variables(harness)
+    other = {**item("Other"), "component": {"name": "New"}}
+    before = harness.station.monitoring.monitors()
+    assert await set_statuses(harness, item("Later"), ENABLED, other) == [
+        "UnknownVariable", "UnknownComponent", "UnknownComponent",
+    ]  # fmt: skip
+    assert harness.station.monitoring.monitors() == before
+    harness.link.edition = LATER
+    assert await set_statuses(harness, item("Later"), ENABLED, other) == ["Accepted", "Accepted", "UnknownVariable"]
+
+
+async def test_a_report_leaves_out_the_monitors_of_variables_that_came_later_which_stay(harness: Harness) -> None:
+    add_later_variables(harness)
+    original = ids((await harness.report())[1])
+    harness.link.edition = LATER
+    await set_statuses(harness, item("Later"), ENABLED)
+    status, parts = await harness.report()
+    assert (status, len(ids(parts))) == ("Accepted", len(original) + 2)
+    harness.link.edition = V201
+    assert ids((await harness.report())[1]) == original
+    later = {"component": {"name": "Thing"}, "variable": {"name": "Later"}}
+    assert await harness.report(componentVariable=[later]) == ("EmptyResultSet", [])
+    harness.link.edition = LATER
+    assert ids((await harness.report())[1]) == ids(parts)
+
+
+async def test_events_of_variables_that_came_later_are_not_sent_to_a_csms_of_an_earlier_edition(
+    harness: Harness,
+) -> None:
+    add_later_variables(harness)
+    harness.link.edition = LATER
+    await set_statuses(harness, item("Later"), ENABLED, item("Level"))
+
+    async def changed_variables(value: str) -> list[str]:
+        """The variables of the events that are sent when all values change."""
+        harness.link.sent.clear()
+        sending = asyncio.ensure_future(harness.delivery.run())
+        await harness.station.set_values(Later=value, Enabled=value, Level=value)
+        await harness.environment.clock.advance(10.0)
+        await harness.environment.clock.settle()
+        sending.cancel()
+        assert len(harness.station.queue) == 0
+        return [event["variable"]["name"] for _, payload in harness.link.sent for event in payload["eventData"]]
+
+    assert sorted(await changed_variables("10")) == ["Enabled", "Later", "Level"]
+    harness.link.edition = V201
+    assert await changed_variables("20") == ["Level"]
+    harness.link.edition = LATER
+    assert sorted(await changed_variables("30")) == ["Enabled", "Later", "Level"], "the monitors stay"
 
 
 async def test_other_tasks_run_while_many_monitors_are_compared_with_many_items(harness: Harness) -> None:
