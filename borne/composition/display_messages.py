@@ -62,8 +62,8 @@ async def create_display(
     prices = ShownPrices(billing.tariff_and_cost, billing.prices, settings.prices)
     readers = [table.evse for table in configuration.reader]
     starts = StartMethods(settings.authorization, readers, has_csms=configuration.csms is not None)
-    lights = maintenance.light
-    reader = EvseReader(lights, prices, core.transactions, starts, session_page(core), core.clock)
+    lights, starter = maintenance.light, charging.station.starter
+    reader = EvseReader(lights, prices, core.transactions, starts, starter, session_page(core), core.clock)
     screens = create_screens(core, charging, messages, reader)
     subscribe_screens(screens, core, billing, maintenance, messages)
     return DisplayParts(messages, screens, prices, starts)

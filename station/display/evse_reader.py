@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from station.charging.evse_state import all_faults, ev_connected
-from station.charging.starts.start_rules import is_open_to_all
 from station.core.driver_messages import DisplayTopic
 from station.core.model import ChargingState, MessageContent
 from station.display.message_visibility import condition_of
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from station.charging.authorization.authorization_settings import AuthorizationSettings
     from station.charging.evse import Evse
     from station.charging.evse_state import Authorization
+    from station.charging.starts.charge_starter import ChargeStarter
     from station.core.light_patterns import Light
     from station.display.session_page import SessionPage
 
@@ -103,6 +103,7 @@ class EvseReader:
         prices: ShownPrices,
         transactions: TransactionLog,
         start_methods: StartMethods,
+        starter: ChargeStarter,
         session_page: SessionPage,
         clock: Clock,
     ) -> None:
@@ -110,6 +111,7 @@ class EvseReader:
         self._prices = prices
         self._transactions = transactions
         self._start_methods = start_methods
+        self._starter = starter
         self._session_page = session_page
         self._clock = clock
         self._latest_transactions: dict[int, LoggedTransaction] = {}
@@ -123,6 +125,7 @@ class EvseReader:
         return (
             self._lights.evse_light(evse.id).reason,
             condition_of(evse),
+            self._starter.is_possible(evse),
             state.authorization,
             ev_connected(state),
             all_faults(state),
@@ -145,7 +148,7 @@ class EvseReader:
             message_state=condition.state,
             faults=all_faults(state),
             start=self._start_methods.of(evse),
-            open_to_all=is_open_to_all(evse.state),
+            open_to_all=self._starter.is_possible(evse),
             authorized=authorization is not None,
             connected=connected,
             transaction_id=condition.transaction_id,

@@ -272,3 +272,17 @@ async def test_the_language_of_a_driver_started_from_afar_comes_with_the_first_a
         assert (await walk.csms.call("RequestStartTransaction", start))["status"] == "Accepted"
         await walk.plug(phases=3)
         await shows(walk, "Laadt", "Energie", within_s=120)
+
+
+async def test_while_no_charge_may_start_neither_display_nor_page_asks_for_another_card(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=READER) as walk, visiting(walk) as api:
+        await walk.accepted()
+        walk.csms.answers["Authorize"] = lambda _: {"idTokenInfo": {"status": "Invalid"}}
+        await walk.plug(phases=3)
+        await walk.present()
+        await shows(walk, "Please present another card")
+        assert (await api.get("/api/charges"))[0]["awaits_token"]
+        walk.parts.station.restart.schedule_restart()
+        await walk.until(lambda: not any(text.startswith("Please present another card") for text in texts(walk)))
+        assert walk.evse.state.transaction is not None, "the restart waits for the vehicle"
+        assert not (await api.get("/api/charges"))[0]["awaits_token"]
