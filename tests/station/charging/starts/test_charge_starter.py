@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from station.charging.restart import RestartController
 from station.charging.starts.charge_starter import ChargeStarter
 from station.charging.starts.served_vehicles import ServedVehicles
 from station.charging.starts.start_permission import StartPermission
-from station.charging.starts.start_request import StartRefusal, StartRequest, StartSource
+from station.charging.starts.start_request import StartDecision, StartRefusal, StartRequest, StartSource
 from station.charging.starts.start_rules import authorization_of
+from station.core.csms import AuthorizationAnswer, AuthorizationRequest
 from station.core.model import (
     NO_TOKEN,
     AuthorizationStatus,
@@ -38,8 +39,21 @@ from tests.station.evse_fixture import EvseFixture, evse_fixture
 
 FAMILY = IdToken("FAMILY", "Central")
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
+BY_CARD = StartRequest(StartSource.CARD, fakes.CARD, 1)
 WITHOUT_TOKEN = frozenset({StartSource.BUTTON, StartSource.PLUG_IN, StartSource.INSTALLER})
 """the only sources that have no token of a customer"""
+
+
+class AskedCsms(fakes.FakeCsms):
+    """A fake CSMS; something may change while it is asked about a token."""
+
+    while_asked: Callable[[], None] | None = None
+
+    async def authorize(self, request: AuthorizationRequest) -> AuthorizationAnswer:
+        """Make the change, then answer."""
+        if self.while_asked is not None:
+            self.while_asked()
+        return await super().authorize(request)
 
 
 class StarterFixture:
@@ -48,7 +62,7 @@ class StarterFixture:
     def __init__(self, evse: EvseFixture) -> None:
         self.evse, self.clock, self.activated = evse.evse, evse.clock, True
         self.observe = evse.observe
-        self.settings, self.csms = AuthorizationSettings(), fakes.FakeCsms()
+        self.settings, self.csms = AuthorizationSettings(), AskedCsms()
         self.csms.answers[fakes.CARD.key] = ACCEPTED
         evses, transactions = {1: self.evse}, evse.settings.transactions
         local_list = LocalAuthorizationList(evse.database, self.settings, self.clock)
@@ -70,6 +84,11 @@ class StarterFixture:
         expires_at = self.clock.now() + timedelta(hours=1)
         assert (await self.reservations.reserve(Reservation(7, id_token, expires_at, group_id, 1))).accepted
         self.reservations.update_evses()
+
+    async def start_while(self, request: StartRequest, change: Callable[[], None]) -> StartDecision:
+        """Request a start, and make a change while the CSMS is asked about the token."""
+        self.csms.while_asked = change
+        return await self.starter.start(request)
 
 
 @pytest.fixture
@@ -99,11 +118,10 @@ async def test_a_decision_names_the_group_and_the_reservation_with_which_the_cha
     """H03.FR.07, H03.FR.09: the card uses the reservation of its group, which the CSMS names."""
     harness.csms.answers[fakes.CARD.key] = replace(ACCEPTED, group_id=FAMILY, charging_priority=3, languages=("fr",))
     await harness.reserve(fakes.OTHER_CARD, FAMILY)
-    request = StartRequest(StartSource.CARD, fakes.CARD, 1)
-    decision = await harness.starter.start(request)
+    decision = await harness.starter.start(BY_CARD)
     assert (decision.evse_id, decision.group_id, decision.reservation_id) == (1, FAMILY, 7)
     expected = Authorization(fakes.CARD, FAMILY, reservation_id=7, charging_priority=3, languages=("fr",))
-    assert authorization_of(request, decision) == expected
+    assert authorization_of(BY_CARD, decision) == expected
     assert harness.evse.state.authorization == expected
 
 
@@ -119,3 +137,35 @@ async def test_a_vehicle_starts_by_itself_once_until_it_is_plugged_in_again(harn
     await harness.observe(pilot=PilotState.A, cable_plugged=False)
     await harness.observe(pilot=PilotState.B, cable_plugged=True)
     assert (await harness.starter.start(plug_in)).refusal is None
+
+
+async def test_an_evse_that_was_authorized_while_the_token_was_checked_stays_with_that_authorization(
+    harness: StarterFixture,
+) -> None:
+    other = Authorization(fakes.OTHER_CARD)
+    decision = await harness.start_while(BY_CARD, lambda: harness.evse.authorize(other, TriggerReason.REMOTE_START))
+    assert (decision.evse_id, decision.refusal) == (1, StartRefusal.EVSE_CHANGED)
+    assert decision.reason == "the authorization of EVSE 1 changed while the token was checked"
+    assert harness.evse.authorized_token == fakes.OTHER_CARD
+
+
+async def test_an_evse_that_was_freed_while_the_token_was_checked_starts_nothing(harness: StarterFixture) -> None:
+    harness.evse.authorize(Authorization(fakes.OTHER_CARD), TriggerReason.AUTHORIZED)
+    decision = await harness.start_while(
+        BY_CARD, lambda: harness.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+    )
+    assert (decision.evse_id, decision.refusal) == (1, StartRefusal.EVSE_CHANGED)
+    assert harness.evse.authorized_token is None
+
+
+async def test_a_rejected_token_loses_its_reservation_and_that_of_others_stays(harness: StarterFixture) -> None:
+    """H03.FR.09"""
+    harness.csms.answers[fakes.CARD.key] = IdTokenInfo(AuthorizationStatus.BLOCKED)
+    await harness.reserve(fakes.CARD)
+    stranger = await harness.starter.start(StartRequest(StartSource.CARD, fakes.OTHER_CARD, 1))
+    assert stranger.refusal is StartRefusal.NO_EVSE
+    assert [reservation.reservation_id for reservation in harness.reservations.pending] == [7]
+    decision = await harness.starter.start(BY_CARD)
+    assert (decision.refusal, decision.reservation_id) == (StartRefusal.TOKEN_REJECTED, None)
+    assert harness.reservations.pending == ()
+    assert harness.evse.authorized_token is None
