@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +178,11 @@ def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configu
     return Configuration.from_tree(tree)
 
 
+def mid_month() -> datetime:
+    """The middle of the present month: what begins then also ends in this month."""
+    return datetime.now(UTC).replace(day=15, hour=12, minute=0, second=0, microsecond=0)
+
+
 def install_new_meter(storage: Path, evse_id: int = 1) -> None:
     """Put a register at 0 into a storage that has none, so that a test can count from there."""
     EnergyRegister(storage / f"simulated-meter-{evse_id}.register", folder_locked=True).close()
@@ -221,8 +226,13 @@ async def _let_time_pass(application: StationRuntime) -> None:
 
 
 @contextlib.asynccontextmanager
-async def walking(storage: Path, csms: Csms | None = None, /, **tables: Any) -> AsyncGenerator[Walk]:
-    """Run a station with its CSMS; check at the end that all messages fitted their schemas."""
-    async with running_csms(csms) as served, powered(configuration(storage, served.url, **tables), served) as walk:
+async def walking(
+    storage: Path, csms: Csms | None = None, /, *, at: datetime | None = None, **tables: Any
+) -> AsyncGenerator[Walk]:
+    """Run a station with its CSMS, as `powered`; check at the end that all messages fitted their schemas."""
+    async with (
+        running_csms(csms) as served,
+        powered(configuration(storage, served.url, **tables), served, at=at) as walk,
+    ):
         yield walk
     assert served.schema_faults == []

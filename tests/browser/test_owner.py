@@ -18,7 +18,7 @@ from station.security.access.accounts import Role
 from station.storage.unreadable_rows import RowAddress
 from tests.browser.visitor import DESKTOP, Visitor, visiting
 from tests.csms import Csms
-from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
+from tests.walk import CARD, OTHER_CARD, Walk, configuration, mid_month, powered, walking
 from tests.walks.steps import listed, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the browser
@@ -178,7 +178,7 @@ async def test_an_owner_looks_back_at_what_was_charged(browser: Browser, tmp_pat
 
 async def test_an_owner_takes_the_report_of_a_month_along(browser: Browser, tmp_path: Path) -> None:
     """For all cards or for one; as a document and as a table."""
-    async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
+    async with walking(tmp_path, at=mid_month()) as walk, visiting(browser, walk) as owner:
         await walk.accepted()
         await run_charge(walk, 30)
         await walk.parts.cards.add(OTHER_CARD, "Anna")
