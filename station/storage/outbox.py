@@ -20,6 +20,7 @@ that no CSMS receives a part of it. Events that wait when the CSMS is removed st
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.storage.sql import Row, Value
 
+_ROW_ID = re.compile("[0-9]{1,18}")
 _SETTLED_AT_ONCE = 64
 """responses stored in one write; a power cut before it causes at most this many events to be sent again"""
 _CHECK_AFTER = 64
@@ -435,8 +437,10 @@ class Outbox(StoredEvents):
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
             await self._database.unreadable.save()
-        if unreadable := self._database.unreadable.of("events"):  # perhaps found by whoever read the history
-            self._waiting.remove([int(row.address.key) for row in unreadable])
+        keys = (row.address.key for row in self._database.unreadable.of("events"))
+        unreadable = [int(key) for key in keys if _ROW_ID.fullmatch(key)]
+        if found := [row_id for row_id in unreadable if row_id in self._waiting]:  # by whoever read the history
+            self._waiting.remove(found)
         if transaction_id is None or not self._has_csms:
             return self.waiting
         rows = await self._database.rows(

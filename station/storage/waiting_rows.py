@@ -26,6 +26,9 @@ class WaitingRows:
     def __len__(self) -> int:
         return len(self._ids) - self._first
 
+    def __contains__(self, row_id: int) -> bool:
+        return self._index(row_id) is not None
+
     def set(self, ids: Iterable[int]) -> None:
         """Replace all ids, which are given in order."""
         self._ids, self._first = array("q", ids), 0

@@ -24,6 +24,7 @@ from station.core.sampling import Measurand, MeterValue, ReadingContext, Sampled
 from station.storage.database import Database, StorageError
 from station.storage.outbox import Outbox
 from station.storage.queued_event import QueuedEvent
+from station.storage.unreadable_rows import RowAddress
 from tests import fakes
 from tests.databases import open_database
 from tests.patience import PATIENCE_S
@@ -171,6 +172,19 @@ async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays
         unsettled = await database.rows("SELECT transaction_id, given_up FROM events WHERE settled_at IS NULL")
         assert unsettled == [("two", 0)]
         assert await outbox.count_waiting() == await outbox.count_waiting("two") == 0
+
+
+async def test_counting_beside_a_spoilt_list_of_unreadable_events_fails_not_and_announces_no_change(
+    tmp_path: Path,
+) -> None:
+    async with open_outbox(tmp_path) as (outbox, database):
+        await outbox.append(fakes.event("one"))
+        for key in ("", "x", "-1", "9" * 5_000, "7"):
+            database.unreadable.add(RowAddress("events", key), "a problem")
+        changes: list[None] = []
+        outbox.waiting_changed.subscribe(changes.append)
+        assert await outbox.count_waiting() == await outbox.count_waiting("one") == 1
+        assert changes == []
 
 
 async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -> None:
