@@ -227,7 +227,7 @@ async def _let_time_pass(application: StationRuntime) -> None:
 
 @contextlib.asynccontextmanager
 async def walking(
-    storage: Path, csms: Csms | None = None, /, *, at: datetime | None = None, **tables: Any
+    storage: Path, csms: Csms | None = None, at: datetime | None = None, /, **tables: Any
 ) -> AsyncGenerator[Walk]:
     """Run a station with its CSMS, as `powered`; check at the end that all messages fitted their schemas."""
     async with (

@@ -178,7 +178,7 @@ async def test_an_owner_looks_back_at_what_was_charged(browser: Browser, tmp_pat
 
 async def test_an_owner_takes_the_report_of_a_month_along(browser: Browser, tmp_path: Path) -> None:
     """For all cards or for one; as a document and as a table."""
-    async with walking(tmp_path, at=mid_month()) as walk, visiting(browser, walk) as owner:
+    async with walking(tmp_path, None, mid_month()) as walk, visiting(browser, walk) as owner:
         await walk.accepted()
         await run_charge(walk, 30)
         await walk.parts.cards.add(OTHER_CARD, "Anna")

@@ -79,7 +79,7 @@ async def test_a_key_that_flash_memory_has_spoilt_keeps_nobody_from_the_receipt_
 
 
 async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_document(tmp_path: Path) -> None:
-    async with walking(tmp_path, at=mid_month(), prices=PRICES) as walk, visiting(walk) as api:
+    async with walking(tmp_path, None, mid_month(), prices=PRICES) as walk, visiting(walk) as api:
         await walk.accepted()
         identities = [await charge(api), await charge(api)]
         await charge(api, OTHER_CARD.value)
@@ -105,7 +105,7 @@ async def test_a_document_is_in_the_language_asked_for_else_in_that_of_the_page_
     tmp_path: Path,
 ) -> None:
     """A script that asks for nothing gets the English table, which stays the same for programs."""
-    async with walking(tmp_path, at=mid_month()) as walk, visiting(walk) as api:
+    async with walking(tmp_path, None, mid_month()) as walk, visiting(walk) as api:
         await walk.accepted()
         identity = await charge(api)
         month = {"month": f"{walk.application.clock.now():%Y-%m}"}
@@ -132,7 +132,7 @@ async def test_history_receipt_and_report_name_cards_as_their_owner_does_and_are
     tmp_path: Path,
 ) -> None:
     """Two cards of one name are one person; a card that was removed keeps its name."""
-    async with walking(tmp_path, at=mid_month(), prices=PRICES) as walk, visiting(walk) as api:
+    async with walking(tmp_path, None, mid_month(), prices=PRICES) as walk, visiting(walk) as api:
         await walk.accepted()
         annas = [await charge(api, CARD.value), await charge(api, "04A3FFFFFFFF80")]
         await charge(api, OTHER_CARD.value)
@@ -161,7 +161,7 @@ async def test_history_receipt_and_report_name_cards_as_their_owner_does_and_are
 
 async def test_a_report_of_a_card_as_it_is_shown_is_refused_where_another_card_is_shown_so_too(tmp_path: Path) -> None:
     """Cards of one maker begin with 04 and often end with 80: one would pay for the other."""
-    async with walking(tmp_path, at=mid_month(), prices=PRICES) as walk, visiting(walk) as api:
+    async with walking(tmp_path, None, mid_month(), prices=PRICES) as walk, visiting(walk) as api:
         await walk.accepted()
         await charge(api)
         await charge(api, "04A3FFFFFFFF80")
