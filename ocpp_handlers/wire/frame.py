@@ -142,7 +142,7 @@ def encode(frame: Call | CallResult | CallError) -> str:
             parts = [CALLERROR, frame.id, frame.code, frame.description[:255], frame.details]
     try:
         text = _ENCODER.encode(parts).decode()
-        if "null" not in text:  # written for NaN too, which is not JSON: `json.dumps` refuses it
+        if not any(word in text for word in _WRITTEN_FOR_NO_NUMBER):
             return text
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except RecursionError as error:
@@ -299,4 +299,7 @@ def _invalid_call(message_id: str, code: str, why: str) -> InvalidFrame:
 
 
 _DECODER: Final = Decoder(float_hook=_parse_decimal)
-_ENCODER: Final = Encoder()
+_ENCODER: Final = Encoder(decimal_format="number")
+"""A Decimal counts as a number when a payload is validated, and is written as one."""
+_WRITTEN_FOR_NO_NUMBER: Final = ("null", "NaN", "Infinity")
+"""what the encoder writes for a float or a Decimal that JSON does not have; texts have it too: `json.dumps` decides"""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, cast
 from msgspec import MsgspecError, convert
 from msgspec.json import Encoder
 
-from foundation.frozen import Frozen
 from ocpp_handlers.wire.schema_types import payload_type
 from ocpp_handlers.wire.schema_violation import SchemaViolation
 
@@ -20,18 +19,8 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire.schema_errors import SchemaErrors
 
 _ENCODER: Final = Encoder()
-_NUMBER_ENCODER: Final = Encoder(decimal_format="number")
-_HAS_DECIMAL: Final = SchemaViolation("FormatViolation", "The payload cannot be read: Unsupported type: 'Decimal'.")
 _MAY_BE_EMPTY_LISTS = {"SendLocalListRequest": "localAuthorizationList"}
 """by message: a list that may be empty (D01.FR.04, D01.FR.05), although its JSON schema requires an item"""
-
-
-class _MessageType(Frozen):
-    """The type of the payload of a message, for `msgspec.convert`."""
-
-    payload: object
-    has_numbers: bool
-    """whether it has fields that may be fractions; `convert` accepts a Decimal for these, and only for these"""
 
 
 class Schemas:
@@ -43,7 +32,7 @@ class Schemas:
     def __init__(self, edition: Edition) -> None:
         self.edition = edition
         self._folder = _schema_folder(edition)
-        self._types: dict[str, _MessageType] = {}
+        self._types: dict[str, object] = {}
         self._errors: SchemaErrors | None = None
 
     def check_request(self, action: str, payload: object) -> SchemaViolation | None:
@@ -88,23 +77,19 @@ class Schemas:
         # Action names come from the CSMS: only those of the edition are used to build a path.
         if action not in self.edition.actions:
             return SchemaViolation("NotImplemented", f"OCPP {self.edition.name} has no such action.")
-        if self._accepts(message, payload):
-            return None
-        fault = self._schema_errors().violation(message, payload)
-        return _HAS_DECIMAL if fault is None and _is_written_with_decimal(payload) else fault
+        return None if self._accepts(message, payload) else self._schema_errors().violation(message, payload)
 
     def _accepts(self, message: str, payload: object) -> bool:
         """Return whether a payload is surely valid; False if the JSON schema has to decide."""
         kind = self._types.get(message)
         if kind is None:
-            schema = self._schema_text(message)
-            kind = self._types[message] = _MessageType(payload_type(json.loads(schema)), '"number"' in schema)
+            kind = self._types[message] = payload_type(json.loads(self._schema_text(message)))
         try:
-            convert(payload, kind.payload)
-            text = _ENCODER.encode(payload)  # refuses unpaired surrogates, which JSON in UTF-8 does not have
+            convert(payload, kind)
+            _ENCODER.encode(payload)  # refuses unpaired surrogates, which JSON in UTF-8 does not have
         except (MsgspecError, ValueError, TypeError):  # the last one: an object that is not JSON
             return False
-        return not kind.has_numbers or not _has_decimal(text, payload)
+        return True
 
     def _schema_errors(self) -> SchemaErrors:
         if self._errors is None:
@@ -118,19 +103,6 @@ class Schemas:
         if (field := _MAY_BE_EMPTY_LISTS.get(message)) is not None:
             text = _without_min_items(text, field)
         return text
-
-
-def _has_decimal(text: bytes, payload: object) -> bool:
-    """Return whether a payload with this text has a Decimal: it would be sent as a string, but checked as a number."""
-    return text != _NUMBER_ENCODER.encode(payload)
-
-
-def _is_written_with_decimal(payload: object) -> bool:
-    """Return whether a payload can be written, but has a Decimal."""
-    try:
-        return _has_decimal(_ENCODER.encode(payload), payload)
-    except (ValueError, TypeError, RecursionError):  # `frame.encode` refuses it
-        return False
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -189,7 +190,20 @@ def test_every_depth_of_nesting_is_survived(escape: str) -> None:
             assert _refusal(text) in {("1", "FormatViolation"), ("-1", "RpcFrameworkError")}
 
 
-@pytest.mark.parametrize("payload", [{"x": float("nan")}, {"x": float("inf")}])
+@pytest.mark.parametrize("number", ["1.5", "16.50", "2", "-0", "1E+3", "1.2345678901234567890"])
+def test_a_decimal_is_written_as_a_number(number: str) -> None:
+    assert frame.encode(CallResult("1", {"x": [Decimal(number)]})) == f'[3,"1",{{"x":[{number}]}}]'
+
+
+@pytest.mark.parametrize("text", ["null", "NaN", "Infinity"])
+def test_words_of_what_is_not_json_may_be_in_texts(text: str) -> None:
+    result = CallResult("1", {"x": text, "y": 1.5, text: "é"})
+    assert frame.decode(frame.encode(result), V201) == result
+
+
+@pytest.mark.parametrize(
+    "payload", [{"x": convert(name)} for convert in (float, Decimal) for name in ("nan", "inf", "-inf")]
+)
 def test_what_is_not_json_is_not_written(payload: object) -> None:
     with pytest.raises(ValueError, match="JSON"):
         frame.encode(CallResult("1", payload))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -57,6 +58,32 @@ def test_a_valid_message_is_written_and_nothing_reported(caplog: pytest.LogCaptu
     assert outgoing.call("NotifyReport", report(VARIABLE)) == [2, "1", "NotifyReport", report(VARIABLE)]
     assert outgoing.result("ClearCache", {"status": "Accepted"}) == [3, "1", {"status": "Accepted"}]
     assert (outgoing.reported, lines(caplog)) == ([], [])
+
+
+def _charging_limit(limit: object) -> dict[str, Any]:
+    period = {"startPeriod": 0, "limit": limit}
+    schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [period]}
+    return {"chargingLimit": {"chargingLimitSource": "EMS"}, "chargingSchedule": [schedule]}
+
+
+def test_a_decimal_leaves_as_the_number_for_which_it_was_checked(caplog: pytest.LogCaptureFixture) -> None:
+    outgoing = OutgoingHarness()
+    sent = outgoing.call("NotifyChargingLimit", _charging_limit(Decimal("16.5")))[3]
+    assert sent == _charging_limit(16.5)
+    assert type(sent["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"]) is float
+    assert (outgoing.reported, lines(caplog)) == ([], [])
+
+
+@pytest.mark.parametrize("convert", [Decimal, float])
+@pytest.mark.parametrize("name", ["nan", "inf", "-inf"])
+def test_what_is_no_number_of_json_does_not_leave(
+    convert: type[Decimal] | type[float], name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    outgoing = OutgoingHarness()
+    with pytest.raises(InvalidRequestError, match="NotifyChargingLimit was not sent"):
+        outgoing.call("NotifyChargingLimit", _charging_limit(convert(name)))
+    assert outgoing.reported == [InvalidMessage("NotifyChargingLimit", sent=False)]
+    assert len(lines(caplog)) == 1
 
 
 def test_fields_that_the_schema_does_not_have_are_cut_wherever_they_are(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,13 +10,11 @@ import sys
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Protocol, TypedDict, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.json import Encoder
 from ocpp.messages import (
     MessageType,
     get_validator,  # pyright: ignore[reportUnknownVariableType] the package has few types
@@ -421,43 +419,6 @@ def test_a_payload_that_is_nothing_but_faults_takes_no_memory_for_each_of_them(s
 def test_an_answer_of_ours_with_a_python_object_in_it_is_a_fault(schemas: Schemas) -> None:
     fault = schemas.check_response("Heartbeat", {"currentTime": {1, 2}})
     assert fault == SchemaViolation("FormatViolation", "The payload cannot be read: Unsupported type: 'set'.")
-
-
-_PERIODS = [{"startPeriod": 0, "limit": Decimal("16.5")}]
-
-
-@pytest.mark.parametrize(
-    ("action", "payload"),
-    [
-        ("CostUpdated", {"transactionId": "x", "totalCost": Decimal("1.5")}),
-        ("CostUpdated", {"transactionId": "x", "totalCost": Decimal(2)}),
-        ("CostUpdated", {"transactionId": "x", "totalCost": Decimal("NaN")}),
-        ("CostUpdated", {"transactionId": "x", "totalCost": 1, "customData": {"vendorId": "x", "y": Decimal("1.5")}}),
-        ("DataTransfer", {"vendorId": "x", "data": [Decimal("1.5")]}),
-        (
-            "NotifyChargingLimit",
-            {
-                "chargingLimit": {"chargingLimitSource": "EMS"},
-                "chargingSchedule": [{"id": 1.0, "chargingRateUnit": "A", "chargingSchedulePeriod": _PERIODS}],
-            },
-        ),
-    ],
-)
-def test_a_decimal_is_a_fault_since_it_would_be_sent_as_a_string(
-    schemas: Schemas, action: str, payload: dict[str, object]
-) -> None:
-    assert b'"' in Encoder().encode(Decimal("1.5"))
-    fault = schemas.check_request(action, payload)
-    assert fault is not None
-    assert fault.code in {"FormatViolation", "TypeConstraintViolation"}
-
-
-def test_the_decimal_is_named_if_nothing_else_is_wrong(schemas: Schemas) -> None:
-    payload = {"transactionId": "x", "totalCost": Decimal("1.5")}
-    assert schemas.check_request("CostUpdated", payload) == SchemaViolation(
-        "FormatViolation", "The payload cannot be read: Unsupported type: 'Decimal'."
-    )
-    assert schemas.check_request("CostUpdated", {**payload, "totalCost": 1.5}) is None
 
 
 TEXT = st.text(st.characters(), max_size=30)
