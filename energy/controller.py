@@ -15,6 +15,7 @@ from energy.connection import ConnectionMonitor
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import DrawBounds
 from energy.grid import without_impossible_values
+from energy.grid_changes import GridChanges
 from energy.grid_connection import AvailableCurrent, GridConnection
 from energy.grid_view import GridView
 from energy.house_share import HouseAllocator, HouseCapacity
@@ -71,7 +72,11 @@ class LoadController:
             if connection is not None
             else RotationProber(3)
         )
-        self.grid = GridView(clock, self.connection_monitor, self._rotations, self.house_allocator, self.limits)
+        self.grid_changes = GridChanges(self.connection_monitor)
+        """the events of the grid connection"""
+        self.grid = GridView(
+            clock, self.connection_monitor, self._rotations, self.house_allocator, self.limits, self.grid_changes
+        )
         """what others may know of the grid connection"""
         self._serving: set[int] = set()
         self._demands: Sequence[Demand] = ()

@@ -25,7 +25,6 @@ from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from energy.connection import ConnectionMonitor
-    from energy.grid_view import GridView
     from energy.house_share import HouseAllocator
     from energy.phase_state import PhaseState
     from foundation.clock import Clock
@@ -121,18 +120,7 @@ class _Hold(Frozen):
     peak_a: float | None = None
 
 
-def explain_grid(grid: GridView, evse_id: int) -> GridExplanation | None:
-    """Explain what the house connection leaves an EVSE, by the last decision.
-
-    None before the first decision, and while the house's current is not known: there is no meter, or it is silent or
-    doubted.
-    """
-    if grid.monitor is None:
-        return None
-    return _GridExplainer(grid.clock, grid.monitor, grid.allocator).explain(evse_id)
-
-
-class _GridExplainer:
+class GridExplainer:
     """Explains the share of an EVSE in the house connection's current, by the last division of it."""
 
     def __init__(self, clock: Clock, monitor: ConnectionMonitor, allocator: HouseAllocator) -> None:
@@ -141,7 +129,7 @@ class _GridExplainer:
         self._allocator = allocator
 
     def explain(self, evse_id: int) -> GridExplanation | None:
-        """Explain the share of an EVSE now; None: as `explain_grid`."""
+        """Explain the share of an EVSE now; None: there is none, or the house's current is not known."""
         division = self._allocator.last_division
         if division is None or (part := division.shares.get(evse_id)) is None:
             return None

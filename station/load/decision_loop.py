@@ -134,7 +134,7 @@ class DecisionLoop:
         else:
             idle_until_s = self._decided_s + _DECIDE_IDLE_S
             self._next_decision_s = min(idle_until_s, self._clock.monotonic() + self._next_decision_in_s(demands))
-        self._controller.grid.sampled.publish(None)
+        self._controller.grid_changes.sampled.publish(None)
 
     def _note_change_of(self, evse: Evse, _: None) -> None:
         """Request a decision when an input of the demand of an EVSE has changed."""
@@ -160,7 +160,7 @@ class DecisionLoop:
 
     def _grid_inputs(self) -> _GridInputs | None:
         """Inputs of a decision from the grid meter now; None before the first sample."""
-        grid, monitor = self._controller.grid, self._controller.grid.monitor
+        grid, monitor = self._controller.grid, self._controller.connection_monitor
         sample = grid.last_sample
         if monitor is None or sample is None:
             return None
@@ -178,7 +178,7 @@ class DecisionLoop:
         self._profile_updates.note_decision(demands)
         if self._applied.apply(demands, self._controller.decide_observed()):
             self.limits_changed.notify()
-        self._controller.grid.update_meter_silence()
+        self._controller.grid_changes.update_meter_silence()
         # After a decision for an active EVSE, the first sample without one decides.
         self._decided_grid = None if self._is_any_active() else self._grid_inputs()
         self._next_decision_s = self._clock.monotonic() + self._next_decision_in_s(demands)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from energy.grid_explanation import GridExplanation, GridHold, explain_grid
+from energy.grid_explanation import GridExplanation, GridHold
 from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.access.accounts import Role
 from tests.browser.visitor import DESKTOP, Visitor, visiting
@@ -24,7 +24,7 @@ def amps(current_a: float) -> str:
 
 async def check_grid_explanation(driver: Visitor, walk: Walk, held_by: GridHold | None) -> GridExplanation:
     """Check that sentence and chart show the numbers of load management; returns these."""
-    explanation = explain_grid(walk.parts.load.grid, 1)
+    explanation = walk.parts.load.grid.explain(1)
     assert explanation is not None
     assert explanation.held_by is held_by
     house, limit = amps(explanation.house_a), amps(explanation.limit_a)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from energy.composite import ProfileTarget
 from energy.controller import Decision, Demand, GridConnection, LoadController
 from energy.grid import GridSample
-from energy.grid_explanation import GridExplanation, GridHold, explain_grid
+from energy.grid_explanation import GridExplanation, GridHold
 from energy.limit import Limit, LimitSource
 from energy.phase_map import PhaseMap
 from energy.profile_store import ProfileStore, no_selectable_phases
@@ -37,7 +37,7 @@ def test_limit_less_house_and_margin_is_what_the_car_gets_or_what_holds_it_is_na
     def check(controller: LoadController, decisions: dict[int, Decision]) -> None:
         for evse_id, decision in decisions.items():
             of_grid = [limit.current_a for limit in decision.limits if limit.source is LimitSource.GRID]
-            explained = explain_grid(controller.grid, evse_id)
+            explained = controller.grid.explain(evse_id)
             assert (explained is not None) is bool(of_grid)
             if explained is not None:
                 assert of_grid == [explained.current_a]
@@ -95,7 +95,7 @@ class Home:
                 grid = Phases[float | None](round(house_a + drawn_a, 2), None, None)
                 self.controller.process_sample(GridSample(self.clock.now(), grid, period_s=self.period_s))
             self.offered_a = self.controller.decide([demand])[1].current_a
-        return explain_grid(self.controller.grid, 1)
+        return self.controller.grid.explain(1)
 
     async def explain_after(self, seconds: float, house_a: float) -> GridExplanation:
         """Run for some seconds while the meter sends this current of the house; returns the last explanation."""
@@ -188,6 +188,6 @@ async def test_a_silent_meter_leaves_nothing_to_add_up() -> None:
     home = Home()
     await home.explain_after(60, 2.0)
     assert await home.run_for(30, None) is None
-    assert explain_grid(Home().controller.grid, 1) is None
-    assert explain_grid(LoadController(home.clock, ProfileStore({1: 1}, no_selectable_phases), None).grid, 1) is None
+    assert Home().controller.grid.explain(1) is None
+    assert LoadController(home.clock, ProfileStore({1: 1}, no_selectable_phases), None).grid.explain(1) is None
     assert Home().controller.grid.house_currents_a == UNKNOWN_PHASES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from energy.grid_explanation import explain_grid, explanation_to_json
+from energy.grid_explanation import explanation_to_json
 from energy.limit import limit_to_json, tightest
 from foundation.frozen import Frozen
 from station.charging.authorization.authorizer import loggable_token
@@ -175,7 +175,7 @@ class EvseStatusReader:
         cost, own_tariff = await self._costs.cost(evse), self._costs.own_tariff(evse)
         display, tariff = await self._costs.messages_for(evse), self._prices.tariff(evse)
         state, token, binding = evse.state, evse.authorized_token, tightest(evse.limits)
-        explained = explain_grid(self._grid, evse.id)
+        explained = self._grid.explain(evse.id)
         return {
             "id": evse.id,
             "connector_id": evse.layout.connector_id,

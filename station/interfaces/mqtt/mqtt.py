@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from aiomqtt import Client, MqttError, Will
 
-from energy.grid_explanation import explain_grid, explanation_to_json
+from energy.grid_explanation import explanation_to_json
 from energy.limit import LimitSource, limit_to_json, tightest
 from foundation.frozen import Frozen
 from foundation.supervision import raise_lost_cancellation
@@ -292,7 +292,7 @@ class MqttBridge:
         while True:
             for evse in self._evses.values():
                 reason = tightest(evse.limits)
-                explained = explain_grid(grid, evse.id) if _is_grid(reason) else None
+                explained = grid.explain(evse.id) if _is_grid(reason) else None
                 reasons = {
                     "offered_a": evse.offered_a,
                     "reason": limit_to_json(reason) if reason is not None else None,

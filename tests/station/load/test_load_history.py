@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from energy.grid_explanation import explain_grid
 from tests.walk import walking
 from tests.walks.house import GRID, House
 
@@ -33,7 +32,7 @@ async def test_the_house_is_the_one_that_load_management_counts_with(tmp_path: P
         await walk.plug(phases=3)
         await walk.present()
         await house.live(100)
-        explained = explain_grid(walk.parts.load.grid, 1)
+        explained = walk.parts.load.grid.explain(1)
         assert explained is not None
         now = walk.parts.history.now()
         assert now.house_a == tuple(walk.parts.load.grid.house_currents_a) == (9.0, 4.0, 2.0)
