@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from station.billing.price_settings import PriceSettings
 from station.charging.authorization.authorization_settings import AuthorizationSettings
 from station.configuration.missing_packages import missing_packages
-from station.devices.display_config import MqttDisplayConfig
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress, displays_of
 from station.display.display_screens import DisplayDriver, DisplayScreens, PublishedDisplays, ScreenSources
 from station.display.display_settings import DisplaySettings
@@ -37,10 +36,10 @@ def create_screens(
     drivers = [
         DisplayDriver(
             DisplayProfile(_address(output.evse), tuple(config.languages), config.rotation_s, output.text_size),
-            output.open(),
+            driver,
         )
         for output in config.output
-        if not isinstance(output, MqttDisplayConfig) and _is_usable(output)
+        if _is_usable(output) and (driver := output.open()) is not None
     ]
     displays = [
         DisplayProfile(address, tuple(config.languages), config.rotation_s)
@@ -63,9 +62,7 @@ def _is_usable(output: DeviceTable) -> bool:
 def mqtt_displays(configuration: Configuration, screens: DisplayScreens) -> PublishedDisplays:
     """The displays whose screens are published to the MQTT broker, by the installation file."""
     outputs = configuration.display.output
-    return PublishedDisplays(
-        screens, tuple(_address(output.evse) for output in outputs if isinstance(output, MqttDisplayConfig))
-    )
+    return PublishedDisplays(screens, tuple(_address(output.evse) for output in outputs if output.needs_broker))
 
 
 def subscribe_screens(

@@ -14,7 +14,6 @@ from station.charging.authorization.authorization_cache import AuthorizationCach
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.core.event_feed import EventFeed
-from station.devices.leds import create_leds
 from station.devices.simulated_config import SimulatedUpdaterConfig
 from station.interfaces.part_keys import DEVICE_MODEL, STATION_STATUS
 from station.interfaces.status_light import Lamp, PageLight, StatusLight
@@ -179,7 +178,7 @@ def create_status_light(
 ) -> StatusLight:
     """Create the status light, shown on the page and on the configured lamps; it follows cards and load management."""
     configuration = core.configuration
-    leds = create_leds(configuration.light)
+    leds = configuration.light.open()
     each = len(leds) > 1
     lamps = [
         Lamp(PageLight(core.runtime.feed)),

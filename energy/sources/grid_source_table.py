@@ -27,6 +27,9 @@ class MeterPort(Enum):
 class GridSourceTable(DeviceTable):
     """Base class of the [grid.source] tables: what a source has. Each states what differs from these defaults."""
 
+    simulation_table: ClassVar[str | None] = None
+    """the table of [simulation] that provides the simulated device of the source, if it has one of its own"""
+
     @property
     def meter_port(self) -> MeterPort | None:
         """The wire from the meter to the smart-meter port of the station; None: the source does not use the port."""

@@ -19,6 +19,7 @@ class LinkyConfig(SerialSourceTable, tag_field="type", tag="linky"):
     """
 
     type: ClassVar[Literal["linky"]] = "linky"
+    simulation_table: ClassVar[str] = "linky"
     wired_port: ClassVar[MeterPort] = MeterPort.LINKY
     mode: Literal["auto", "historique", "standard"] = "auto"
     """mode of the meter's output; the grid operator sets it, the factory setting is historique"""

@@ -24,6 +24,7 @@ class P1Config(SerialSourceTable, tag_field="type", tag="p1"):
     """A meter whose P1 port (DSMR, Belgium, Luxembourg) reaches a serial device of this machine, or a serial server."""
 
     type: ClassVar[Literal["p1"]] = "p1"
+    simulation_table: ClassVar[str] = "p1"
     wired_port: ClassVar[MeterPort] = MeterPort.P1
     version: Literal["auto", "old", "modern"] = "auto"
     """old: 2.2 and 3 (9600 7E1); modern: 4 and later (115200 8N1); auto tries both"""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from station.core.installation_file.document import RuleError
-from station.devices.simulated_config import SimulatedUpdaterConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +22,8 @@ def simulated_part_errors(configuration: InstallationTables) -> Iterator[RuleErr
     around = f'board.type is "{board.type}"'
     if configuration.given_simulation is not UNSET:
         yield RuleError(("simulation",), f"must be left out: {around}, and nothing is simulated")
-    if isinstance(configuration.firmware, SimulatedUpdaterConfig):
-        yield RuleError(("firmware", "type"), f'must be "command": {around}')
+    if (updater_key := configuration.firmware.simulated_key) is not None:
+        yield RuleError(("firmware", *updater_key), f'must be "command": {around}')
     for table, device in configuration.devices:
         if device.simulated_key is not None:
             must = "must be a real meter" if table[-1] == "meter" else "must not be simulated"

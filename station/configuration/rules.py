@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from energy.sources.grid_source_table import SIMULATED_DEVICE
 from station.configuration.hardware_rules import board_errors, simulated_part_errors, socket_errors
 from station.configuration.related_settings import RELATED_SETTINGS
 from station.core.installation_file.document import RuleError, RuleErrors
-from station.devices.leds import SysfsLightConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,8 +40,8 @@ def _evses_count_from_one(tables: InstallationTables) -> Iterator[RuleError]:
 
 
 def _leds_fit_the_evses(tables: InstallationTables) -> Iterator[RuleError]:
-    if isinstance(tables.light, SysfsLightConfig) and len(tables.light.paths) not in {1, len(tables.evse)}:
-        led_count = len(tables.light.paths)
+    led_count = tables.light.led_count
+    if led_count not in {None, 1, len(tables.evse)}:
         yield RuleError(
             ("light", "paths"), f"must have 1 entry, or {len(tables.evse)}: one for each EVSE (has {led_count})"
         )
@@ -61,10 +59,10 @@ def _simulated_linky_is_the_grid_source(tables: InstallationTables) -> Iterator[
     simulated = tables.simulation.linky
     if simulated is None:
         return
-    if tables.grid is None or tables.grid.source.type != "linky":
+    if tables.grid is None or tables.grid.source.simulation_table != "linky":
         yield RuleError(("simulation", "linky"), 'needs a [grid] with a source of type "linky"')
         return
-    if tables.grid.source.device != SIMULATED_DEVICE:
+    if tables.grid.source.simulated_key is None:
         key = ("grid", "source", "device")
         yield RuleError(key, "must be left out, because [simulation.linky] provides the device")
     if simulated.phases != tables.grid.phases:

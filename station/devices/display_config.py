@@ -23,7 +23,16 @@ class _OutputTable(DeviceTable):
     evse: EvseNumber | None = None
     """the EVSE whose display this is, one of display.evses; absent: the display of the station"""
     needs_broker: ClassVar[bool] = False
-    """whether the output is published to the broker of [mqtt]"""
+    """whether the output is published to the broker of [mqtt], instead of by a driver"""
+
+    @property
+    def text_size(self) -> TextSize | None:
+        """The size of the display; None: any text fits."""
+        return None
+
+    def open(self) -> DisplayOutput | None:
+        """Create the driver, which opens nothing yet; None if there is none, since the output needs a broker."""
+        return None
 
 
 class CharacterLcdConfig(_OutputTable, tag_field="type", tag="lcd"):
@@ -62,11 +71,6 @@ class FileDisplayConfig(_OutputTable, kw_only=True, tag_field="type", tag="file"
     type: ClassVar[Literal["file"]] = "file"
     path: Annotated[FilePath, Meta(examples=["/run/borne/display.json"])]
     """the file; it is replaced as a whole, and readable for all users of the machine"""
-
-    @property
-    def text_size(self) -> None:
-        """None: any text fits."""
-        return
 
     def open(self) -> DisplayOutput:
         """Create the writer of this file; writes nothing yet."""

@@ -56,13 +56,26 @@ class LightOutput(Protocol):
         ...
 
 
-class PageLightConfig(Table, tag_field="type", tag="simulated"):
+class _LightTable(Table):
+    """Base class of the [light] tables. Each states what differs from these defaults."""
+
+    @property
+    def led_count(self) -> int | None:
+        """The number of LEDs that are configured, one for the station or one for each EVSE; None: there are none."""
+        return None
+
+    def open(self) -> Sequence[SysfsLed]:
+        """Create the LEDs, in the order of the EVSEs; writes nothing."""
+        return ()
+
+
+class PageLightConfig(_LightTable, tag_field="type", tag="simulated"):
     """[light] of type "simulated": no LED; the status light is shown on the page and in the API only."""
 
     type: ClassVar[Literal["simulated"]] = "simulated"
 
 
-class SysfsLightConfig(Table, tag_field="type", tag="sysfs"):
+class SysfsLightConfig(_LightTable, tag_field="type", tag="sysfs"):
     """[light] of type "sysfs": also shown on multicolour LEDs of the Linux kernel."""
 
     type: ClassVar[Literal["sysfs"]] = "sysfs"
@@ -70,6 +83,15 @@ class SysfsLightConfig(Table, tag_field="type", tag="sysfs"):
     """directories of LEDs, such as /sys/class/leds/rgb:status: one for the station, or one for each EVSE in order"""
     brightness: Annotated[float, Meta(extra=STRICT, gt=0, le=1)] = 1.0
     """share of the maximum brightness"""
+
+    @property
+    def led_count(self) -> int:
+        """The number of directories."""
+        return len(self.paths)
+
+    def open(self) -> Sequence[SysfsLed]:
+        """Create the LEDs of these directories; writes nothing."""
+        return [SysfsLed(path, self.brightness) for path in self.paths]
 
 
 LightConfig: TypeAlias = PageLightConfig | SysfsLightConfig
@@ -159,16 +181,9 @@ def _intensities(colour: Colour, order: Iterable[str]) -> list[int]:
     return [intensities.get(name, 0) for name in order]
 
 
-def create_leds(config: LightConfig) -> Sequence[SysfsLed]:
-    """Create the configured LEDs: none, one for the station, or one for each EVSE in order; writes nothing."""
-    if isinstance(config, PageLightConfig):
-        return ()
-    return [SysfsLed(path, config.brightness) for path in config.paths]
-
-
 def show_on_all_leds(config: LightConfig, light: Light) -> None:
     """Write this light to every configured LED at the start, before the light task runs; only logs failures. Blocks."""
-    for led in create_leds(config):
+    for led in config.open():
         try:
             led.show_blocking(light)
         except LightError as error:

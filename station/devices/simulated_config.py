@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from foundation.device_table import DeviceTable, TableKey
-from foundation.table import Table
 from station.core.hardware.board_table import BoardTable
+from station.devices.updater_config import UpdaterTable
 
 
 class SimulatedBoardConfig(BoardTable, tag_field="type", tag="simulated"):
@@ -49,9 +49,12 @@ class SimulatedReaderConfig(DeviceTable, tag_field="type", tag="simulated"):
         return ("type",)
 
 
-class SimulatedUpdaterConfig(Table, tag_field="type", tag="simulated"):
+class SimulatedUpdaterConfig(UpdaterTable, tag_field="type", tag="simulated"):
     """[firmware] of type "simulated": images are stored in two simulated slots, files below the storage directory."""
 
     type: ClassVar[Literal["simulated"]] = "simulated"
-    allow_unsigned: bool = False
-    """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
+
+    @property
+    def simulated_key(self) -> TableKey:
+        """The type: this updater is always simulated."""
+        return ("type",)

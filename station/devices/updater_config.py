@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from foundation.table import Table
+from foundation.device_table import DeviceTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 _Command = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
-class CommandUpdaterConfig(Table, kw_only=True, tag_field="type", tag="command"):
+class UpdaterTable(DeviceTable):
+    """Base class of the [firmware] tables: the keys that all updaters have."""
+
+    allow_unsigned: bool = False
+    """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
+
+
+class CommandUpdaterConfig(UpdaterTable, kw_only=True, tag_field="type", tag="command"):
     """[firmware] of type "command": the station installs updates by running these programs, without a shell."""
 
     type: ClassVar[Literal["command"]] = "command"
-    allow_unsigned: bool = False
-    """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
     install_command: Annotated[_Command, Meta(examples=[["/usr/sbin/install-firmware", "--slot"]])]
     """gets the path of the image as its last argument; exit status 65 means that the image is bad"""
     activate_command: Annotated[_Command | None, Meta(examples=[["/usr/sbin/reboot"]])] = None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from station.core.light_patterns import STARTING, Colour, Light, LightReason, Pattern
-from station.devices.leds import LightError, PageLightConfig, SysfsLed, SysfsLightConfig, create_leds, show_on_all_leds
+from station.devices.leds import LightError, PageLightConfig, SysfsLed, SysfsLightConfig, show_on_all_leds
 
 GREEN = Light(Colour.GREEN, Pattern.STEADY, LightReason.AVAILABLE)
 CHARGING = Light(Colour.BLUE, Pattern.BLINKING, LightReason.CHARGING)
@@ -107,4 +107,4 @@ def test_the_first_light_is_there_on_every_lamp_though_one_is_broken(tmp_path: P
 
 
 def test_a_simulated_light_has_no_lamp() -> None:
-    assert list(create_leds(PageLightConfig())) == []
+    assert list(PageLightConfig().open()) == []
