@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from station.core.languages import LANGUAGES
 from tests import project
 
 
@@ -330,15 +329,6 @@ class MqttDisplayConfig(''',
     ),
     3,
 )
-_PAGE_TEXTS: Final = tuple(
-    Edit(
-        f"station/languages/{language}.json",
-        f'"{kind}.hardware": ',
-        f'"{kind}.quiet-hours": "{kind}, {language}",\n    "{kind}.hardware": ',
-    )
-    for language in LANGUAGES
-    for kind in ("limit", "why")
-)
 LIMIT = Addition(
     "a limit of an EVSE",
     {},
@@ -353,7 +343,6 @@ LIMIT = Addition(
             "SOURCE_TEXTS = {\n",
             'SOURCE_TEXTS = {\n    LimitSource.QUIET_HOURS: "the quiet hours of the house",\n',
         ),
-        *_PAGE_TEXTS,
         Edit(
             "station/load/limit_providers.py",
             "class CableLimit:\n",
@@ -374,7 +363,7 @@ class CableLimit:
             "            CableLimit(),\n            QuietHoursLimit(),\n",
         ),
     ),
-    3 + len(LANGUAGES),
+    3,
 )
 KEY = Addition(
     "a key of the installation file",

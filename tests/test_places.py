@@ -202,8 +202,7 @@ def test_a_limit_that_is_added_limits_the_vehicle_and_is_explained(tmp_path: Pat
     program = """
 import asyncio
 from pathlib import Path
-from energy.limit import tightest
-from station.interfaces.languages import catalogue
+from energy.limit import limit_to_json, tightest
 from tests.walk import walking
 
 async def main():
@@ -213,13 +212,13 @@ async def main():
         await walk.present()
         await walk.charging()
         limit = tightest(walk.evse.limits)
-        print(walk.evse.offered_a, limit.source_text)
-        print(catalogue("fr")[f"limit.{limit.source}"], "-", catalogue("fr")[f"why.{limit.source}"])
+        print(walk.evse.offered_a, limit.source)
+        print(limit_to_json(limit)["words"])
 
 asyncio.run(main())
 """
     output = Copy(tmp_path, LIMIT).run(program)
-    assert output == "ok:\n7.0 the quiet hours of the house\nlimit, fr - why, fr\n"
+    assert output == "ok:\n7.0 quiet-hours\nthe quiet hours of the house\n"
 
 
 def test_a_notifier_that_is_added_hears_of_a_charge(tmp_path: Path) -> None:

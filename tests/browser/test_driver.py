@@ -14,6 +14,7 @@ from station.billing.price import PeriodPrice, PriceList
 from station.billing.transaction_log import TransactionQuery
 from station.core.light_patterns import LightReason
 from station.interfaces.languages import catalogue
+from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.access.accounts import Role
 from tests.browser.visitor import DESKTOP, Visitor, visiting
 from tests.patience import until
@@ -124,6 +125,26 @@ async def test_a_pause_is_told_as_one_in_the_language_of_the_page(browser: Brows
         await driver.page.get_by_text(words["charge.all-limits"]).click()
         await driver.reads(words["limit.pause"])
         await expect(driver.page.locator("[data-limits]")).not_to_contain_text("paused")
+
+
+async def test_a_limit_that_the_page_has_no_text_for_is_explained_in_english(browser: Browser, tmp_path: Path) -> None:
+    """A source of a limit that is new, or of a station that is newer than the page."""
+    words = catalogue("fr")
+    async with walking(tmp_path) as walk, visiting(browser, walk) as driver:
+        await walk.accepted()
+        texts = {key: text for key, text in words.items() if key not in {"why.user", "limit.user"}}
+        await driver.page.route("**/words/fr.json", lambda route: route.fulfill(json=texts))
+        await driver.sign_in(Role.DRIVER)
+        await driver.page.get_by_role("link", name="Français").click()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.parts.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=None))
+        await driver.reads(words["why.title"].replace("{current}", "10 A"))
+        await expect(driver.page.locator("[data-why-text]")).to_have_text("The owner's limit.")
+        await driver.page.get_by_text(words["charge.all-limits"]).click()
+        await expect(driver.page.locator("[data-limits]")).to_contain_text("The owner's limit")
+        await expect(driver.page.locator("[data-limits]")).to_contain_text(words["limit.hardware"])
 
 
 async def test_a_driver_starts_with_the_number_of_a_card(browser: Browser, tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ function why(card, evse, status) {
   if (!asks) return;
   setText(card.whyTitle, t(limit.current_a > 0 ? "why.title" : "why.title-none", { current: amps(limit.current_a) }));
   const explained = limit.source === "grid" ? (evse.grid_explanation ?? null) : null;
-  setText(card.whyText, explained === null ? t(`why.${kindOf(limit)}`, { by: limit.by ?? "" }) : gridText(explained, status.clock.now));
+  setText(card.whyText, explained === null ? reasonText(limit) : gridText(explained, status.clock.now));
   const announced = explained === null && limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
   show(card.whyNext, announced);
   if (announced) {
@@ -263,16 +263,29 @@ const nextMinute = (moment) => new Date(Math.ceil(new Date(moment) / MINUTE_MS) 
 /** The kind of a limit as shown: the owner's limit of 0 A is a pause. */
 const kindOf = (limit) => (limit.source === "user" && limit.current_a === 0 ? "pause" : limit.source);
 
+/** Why a limit applies; in English where the page has no text for its kind yet. */
+function reasonText(limit) {
+  const key = `why.${kindOf(limit)}`;
+  return known(key) ? t(key, { by: limit.by ?? "" }) : `${capitalised(limit.words)}.`;
+}
+
+/** The name of a limit, with who set it if several can; in English where the page has no text for its kind yet. */
+function nameText(limit) {
+  const kind = kindOf(limit);
+  if (!known(`limit.${kind}`)) return capitalised(limit.words);
+  return NAMED.has(kind) && limit.by !== null ? `${t(`limit.${kind}`)} (${limit.by})` : t(`limit.${kind}`);
+}
+
+const capitalised = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
 function limitRow(one, binding, most) {
   const bar = make("i");
   bar.style.width = `${Math.round((100 * one.current_a) / most)}%`;
-  const kind = kindOf(one);
-  const name = NAMED.has(kind) && one.by !== null ? `${t(`limit.${kind}`)} (${one.by})` : t(`limit.${kind}`);
   const binds = one.source === binding.source && one.by === binding.by && one.current_a === binding.current_a;
   return make(
     "li",
     { class: binds ? "binds" : "" },
-    make("span", {}, name),
+    make("span", {}, nameText(one)),
     make("span", {}, amps(one.current_a)),
     make("span", { class: "bar", "aria-hidden": "true" }, bar),
   );
