@@ -127,7 +127,7 @@ class GatewaySource:
 
     async def samples(self) -> AsyncGenerator[GridSample]:
         while True:
-            yield GridSample(taken_at=self._clock.monotonic(), currents_a=Phases(7.0, 8.0, 9.0))
+            yield GridSample(self._clock.now(), currents_a=Phases(7.0, 8.0, 9.0))
             await self._clock.sleep(1)
 '''
     },
@@ -186,7 +186,7 @@ class RelayBoardConfig(BoardTable, tag_field="type", tag="relay"):
         )
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
-        return RelayBoard()
+        return RelayBoard(clock)
 
     def open_back_plate(self, _: Clock) -> BackPlate:
         return ConfiguredBackPlate("16")
@@ -194,21 +194,35 @@ class RelayBoardConfig(BoardTable, tag_field="type", tag="relay"):
         "station/devices/relay/board.py": '''"""The driver."""
 from __future__ import annotations
 from collections.abc import AsyncGenerator
-from foundation.waiting import Flag
-from station.core.hardware.board import Observation, Outputs
+from foundation.change_signal import ChangeSignal
+from foundation.clock import Clock
+from station.core.hardware.board import SAFE_OUTPUTS, Observation, Outputs, SelfTest, Sensor
+from station.core.model import PilotState
 
 class RelayBoard:
-    outputs: Outputs | None = None
+    sensors: frozenset[Sensor] = frozenset()
+    observation_task = None
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._applied = ChangeSignal()
+        self.outputs = SAFE_OUTPUTS
 
     async def observations(self) -> AsyncGenerator[Observation]:
-        yield Observation()
-        await Flag().wait()
+        while True:
+            count, now = self._applied.count, self.outputs
+            yield Observation(PilotState.C, cable_plugged=True, contactor_closed=now.contactor, locked=now.lock)
+            await self._applied.wait_for(count, self._clock, 60.0)
 
     async def apply(self, outputs: Outputs) -> None:
         self.outputs = outputs
+        self._applied.notify()
+
+    async def test_residual_monitor(self) -> SelfTest:
+        return SelfTest.ABSENT
 
     async def close(self) -> None:
-        self.outputs = None
+        await self.apply(SAFE_OUTPUTS)
 ''',
     },
     (

@@ -124,39 +124,75 @@ asyncio.run(main())
     assert answer == "ok:\n{'status': 'NoFirmware'}\n"
 
 
-def test_a_grid_meter_that_is_added_is_checked_described_and_chosen(tmp_path: Path) -> None:
+def test_a_grid_meter_that_is_added_is_checked_described_and_limits_a_charge(tmp_path: Path) -> None:
     file = f'{_STATION}[grid]\nphases = 3\n[grid.source]\ntype = "gateway"\nhost = "192.168.1.30"\n'
     program = """
+import asyncio
+from pathlib import Path
 from typing import get_args
 from energy.sources.grid_source_config import GridSourceConfig
 from energy.sources.gateway import GatewayConfig
 from station.interfaces.page.source_forms import source_forms
 from station.load.jumpers import expected_position
+from tests.walk import walking
+
+async def main():
+    grid = {"phases": 3, "max_current_a": 25.0, "safe_current_a": 8.0, "source": {"type": "gateway", "host": "h"}}
+    async with walking(Path("storage"), grid=grid) as walk:
+        await walk.accepted()
+        await walk.until(lambda: walk.parts.load.grid.last_sample is not None)
+        print(*walk.parts.load.grid.house_currents_a)
+        await walk.plug()
+        await walk.present()
+        await walk.until(lambda: "grid" in {limit.source for limit in walk.evse.limits})
+
 print('host = "192.168.1.30"                # required; the address of the gateway' in borne("init"))
 print(source_forms(get_args(GridSourceConfig))[-1].fields[0].key, expected_position(GatewayConfig(host="h"), None))
+asyncio.run(main())
 """
-    assert Copy(tmp_path, GRID_METER).run(program, file) == "ok:\nTrue\nhost 1-2\n"
+    assert Copy(tmp_path, GRID_METER).run(program, file) == "ok:\nTrue\nhost 1-2\n7.0 8.0 9.0\n"
 
 
-def test_a_board_that_is_added_is_checked_described_and_opened(tmp_path: Path) -> None:
-    file = f'{_STATION}{_REAL}[board]\ntype = "relay"\n[[board.evse]]\ncoil = {{ line = 4 }}\n'
+def test_a_board_that_is_added_is_checked_described_and_charges(tmp_path: Path) -> None:
+    file = f'{_STATION}{_REAL}[[variable]]\ncomponent = "AuthCtrlr"\nvariable = "Enabled"\nvalue = "false"\n'
+    file += '[board]\ntype = "relay"\n[[board.evse]]\ncoil = { line = 4 }\n'
     program = """
+import asyncio
 from pathlib import Path
+from borne.composition.station_assembly import host_process
+from foundation.clock import SystemClock
+from metering.drivers.models import MODELS
+from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
 from station.configuration.installation_file import ConfigurationError, load_configuration
-from station.devices.real_hardware import RealHardware
+from tests import fakes
+from tests.patience import until
+from tests.walks.real_board_process import running
+
+async def main():
+    served = ServedMeter(MODELS["eastron-sdm630"], lambda: fakes.reading(1000.0, 0.0))
+    async with TcpMeterServer({1: served}, TcpFraming(), SystemClock()) as meter:
+        meter_address = {"BORNE_EVSE_0_METER_HOST": "127.0.0.1", "BORNE_EVSE_0_METER_PORT": str(meter.port)}
+        variables = {"BORNE_HTTP_PORT": "0", "BORNE_STATION_STORAGE": "storage", **meter_address}
+        configuration = load_configuration(Path("station.toml"), variables)
+        process = host_process(configuration)
+        async with running(process):
+            hardware = process.station.hardware
+            board = hardware.board(configuration.evse[0])
+            await until(lambda: board.outputs.contactor)
+            print(type(board).__name__, board.outputs.pilot_a, hardware.back_plate.view.selector)
+        print(board.outputs.contactor)
+
 print("# In place of [board] above: a relay for each EVSE\\n" in borne("init"))
-configuration = load_configuration(Path("station.toml"), {})
-hardware = RealHardware(configuration.board)
-print(type(hardware.board(configuration.evse[0])).__name__, hardware.back_plate.view.selector)
 contact = '[grid_order]\\ntype = "dry-contact"\\npolarity = "open-dims"\\nline = 4\\n'
 Path("shared.toml").write_text(Path("station.toml").read_text() + contact)
 try:
     load_configuration(Path("shared.toml"), {})
 except ConfigurationError as error:
     print(error.sentences[0].partition(": ")[2])
+asyncio.run(main())
 """
     assert Copy(tmp_path, BOARD).run(program, file) == (
-        "ok:\nTrue\nRelayBoard 16\ngrid_order.line: must not be the same as board.evse[0].coil.line\n"
+        "ok:\nTrue\ngrid_order.line: must not be the same as board.evse[0].coil.line\nRelayBoard 16.0 16\nFalse\n"
     )
 
 
