@@ -86,7 +86,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance")
     group.addoption("--station", metavar="URL", help="local API of a station that runs already, in place of our own")
     group.addoption(
-        "--own-process", action="store_true", help="start each station anew as a user does, in place of forking it"
+        "--own-process", action="store_true", help="start each station as a user does, in place of forking it"
     )
     group.addoption(
         "--csms-port", default="9310", help="where that station finds the test system (ws://HOST:PORT/ocpp)"

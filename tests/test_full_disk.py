@@ -13,7 +13,7 @@ from tests.databases import open_database
 from tests.full_disk import FullDisk
 
 
-async def test_it_refuses_what_it_is_told_by_table_or_value_and_undoes_the_transaction(
+async def test_it_refuses_the_table_or_value_that_a_test_names_and_undoes_the_transaction(
     tmp_path: Path, disk: FullDisk
 ) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:

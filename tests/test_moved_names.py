@@ -173,7 +173,7 @@ def test_the_command_is_a_function_that_exists() -> None:
         assert resolves(f"{module}.{function}")
 
 
-# What tools are told
+# The configuration of tools
 
 
 def test_pyright_looks_at_every_package() -> None:

@@ -112,7 +112,7 @@ class TariffAndCost:
             StorageError: a total is not stored; nothing is lost, the caller retries later.
         """
         watchers = {f"display-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
-        await run_together({**watchers, "told-costs": self._write_totals()})
+        await run_together({**watchers, "reported-costs": self._write_totals()})
 
     async def cost(self, evse: Evse) -> DisplayedCost | None:
         """The cost of the newest transaction of an EVSE; None if no cost is to be shown to its driver.

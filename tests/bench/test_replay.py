@@ -71,7 +71,7 @@ def test_a_vehicle_follows_late_and_rises_slowly() -> None:
     assert drawn == [0.0, 0.0, 4.0, 8.0, 12.0, 16.0, 16.0, 16.0, 6.0, 6.0]
 
 
-def test_a_meter_tells_late_seldom_and_in_whole_amperes() -> None:
+def test_a_meter_reports_late_rarely_and_in_whole_amperes() -> None:
     meter = ReplayGridMeter(ReplayMeterModel("test", period_s=2, delay_s=1, whole_amperes=True), 3)
     assert [meter.step((second + 0.4, 0.0, 0.0)) for second in range(4)] == [
         None,

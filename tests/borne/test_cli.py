@@ -388,13 +388,13 @@ sys.exit(main(["check", "station.toml"]))
 # --- version
 
 
-def test_version_tells_the_version(tmp_path: Path) -> None:
+def test_version_prints_the_version(tmp_path: Path) -> None:
     result = borne("version", cwd=tmp_path)
     assert result.returncode == 0
     assert re.fullmatch(r"borne (\d+\.\d+\.\d+\S*|unpackaged)\n", result.stdout)
 
 
-def test_the_option_tells_the_version_too(tmp_path: Path) -> None:
+def test_the_option_prints_the_version_too(tmp_path: Path) -> None:
     result = borne("--version", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, borne("version", cwd=tmp_path).stdout)
 

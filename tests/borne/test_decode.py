@@ -135,7 +135,7 @@ def test_a_recording_with_the_parity_left_in_says_the_same(name: str, tmp_path: 
     assert run("linky", with_parity_file).stdout == run("linky", SAMPLES / "linky" / name).stdout
 
 
-def test_the_key_of_another_meter_opens_nothing_and_is_told_so() -> None:
+def test_the_key_of_another_meter_decrypts_nothing_and_the_error_says_so() -> None:
     if not SAMPLES.is_dir():
         pytest.skip("the sample recordings are not on this machine")
     file = SAMPLES / "dsmr" / "encrypted-t210.bin"
@@ -210,7 +210,7 @@ def test_what_is_no_recording_of_registers_is_exit_1_and_why(
     assert sentence in result.stderr
 
 
-def test_frames_of_which_none_is_whole_are_told_one_by_one_and_exit_1(tmp_path: Path) -> None:
+def test_frames_of_which_none_is_whole_are_reported_one_by_one_and_exit_1(tmp_path: Path) -> None:
     file = tmp_path / "frames.json"
     request = "01 04 00 00 00 02 71 CB"
     frames = [
@@ -249,7 +249,7 @@ def test_noise_is_not_believed(tmp_path_factory: pytest.TempPathFactory, kind: s
     assert result.stderr.count("\n") == 1
 
 
-def test_another_meter_than_the_one_that_was_named_is_told_by_its_voltages() -> None:
+def test_another_meter_than_the_one_that_was_named_is_detected_by_its_voltages() -> None:
     if not SAMPLES.is_dir():
         pytest.skip("the sample recordings are not on this machine")
     result = run("modbus", SAMPLES / "modbus" / "pac2200.json", "--model", "em340")

@@ -112,7 +112,7 @@ def test_an_envelope_without_a_tag_is_believed_for_its_telegrams_checksum(tmp_pa
     assert decoded("p1", tmp_path, bytes(flipped), "--key", "00" * 16)[0].exit_code == 1
 
 
-def test_a_telegram_whose_line_ends_were_changed_is_refused_and_told_why(tmp_path: Path) -> None:
+def test_a_telegram_whose_line_ends_were_changed_is_refused_with_the_reason(tmp_path: Path) -> None:
     result, _ = decoded("p1", tmp_path, telegram().replace(b"\r\n", b"\n"))
     assert result.exit_code == 1
     assert "the line ends of the recording were changed" in result.stderr

@@ -1,4 +1,4 @@
-"""What systemd is told over its socket, by a real socket; and why a run begins."""
+"""What systemd is notified of over its socket, by a real socket; and why a run begins."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_program_without_a_free_descriptor_says_that_it_is_alive(listener: tup
     assert wire.recv(1000).decode() == "WATCHDOG=1"
 
 
-def test_without_a_service_manager_nothing_is_told() -> None:
+def test_without_a_service_manager_nothing_is_notified() -> None:
     assert SystemdNotifier.from_environment({}) is None
     assert SystemdNotifier.from_environment({"NOTIFY_SOCKET": ""}) is None
     assert SystemdNotifier.from_environment({"NOTIFY_SOCKET": "vsock:2:1"}) is None, (
@@ -75,7 +75,7 @@ def test_commands_that_the_station_runs_cannot_speak_for_it() -> None:
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
-def test_the_watchdog_is_minded_where_it_means_this_process(given: dict[str, str], within_s: float | None) -> None:
+def test_the_watchdog_time_counts_if_it_is_for_this_process(given: dict[str, str], within_s: float | None) -> None:
     manager = SystemdNotifier.from_environment({"NOTIFY_SOCKET": "/run/notify", **given})
     assert manager is not None
     manager.close()

@@ -483,7 +483,7 @@ def test_the_begin_and_end_of_different_meters_are_not_one_bill(tmp_path: Path) 
         assert f"the pagination is not ascending: {page}, then T2" in run_verify(back).stdout
 
 
-def test_the_numbers_tell_the_order_of_a_begin_and_an_end_whatever_lies_between(tmp_path: Path) -> None:
+def test_the_numbers_give_the_order_of_a_begin_and_an_end_whatever_lies_between(tmp_path: Path) -> None:
     later = signed_record(END.replace('"T2"', '"T9"'))
     assert (
         "\nbillable by energy"
@@ -520,7 +520,7 @@ def test_a_time_that_nobody_vouches_for_is_not_billed(tmp_path: Path) -> None:
     assert "billable by energy, not by time" in result.stdout
 
 
-def test_a_terminal_is_not_told_what_a_record_wants_it_told(tmp_path: Path) -> None:
+def test_a_terminal_gets_no_control_characters_of_a_record(tmp_path: Path) -> None:
     payload = PAYLOAD.replace('"MS":"7"', '"MS":"\\u001b[2J"')
     assert "\x1b" not in run_verify(write_record(tmp_path, signed_record(payload), public_key_der().hex())).stdout
 

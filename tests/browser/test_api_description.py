@@ -30,14 +30,14 @@ async def _try_out(operation: Locator) -> None:
     await operation.get_by_role("button", name="Try it out").click()
 
 
-@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desk"])
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 async def test_a_visitor_reads_what_fields_mean_and_tries_out_a_request(
     tmp_path: Path, browser: Browser, viewport: dict[str, int]
 ) -> None:
     async with walking(tmp_path) as walk, visiting(browser, walk, viewport=viewport) as visitor:
         await walk.accepted()
         await visitor.go("/docs")
-        name = "phone" if viewport is PHONE else "desk"
+        name = "phone" if viewport is PHONE else "desktop"
         operation = await _unfolded_operation(visitor, "station", "read_status")
         await visitor.picture(f"api-{name}")
         await _try_out(operation)

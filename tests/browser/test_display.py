@@ -205,7 +205,7 @@ async def test_the_page_follows_the_station_again_after_one_that_starts_has_refu
         visitor.wrong.clear()  # the browser complains of the refusal
 
 
-async def test_a_page_of_another_version_of_the_station_is_loaded_anew(browser: Browser, tmp_path: Path) -> None:
+async def test_a_page_of_another_version_of_the_station_is_reloaded(browser: Browser, tmp_path: Path) -> None:
     async with (
         walking(tmp_path, reader=READER) as walk,
         visiting(browser, walk, viewport=SCREENS[1], local=True) as visitor,

@@ -73,7 +73,7 @@ async def test_anybody_sees_until_when_an_evse_is_reserved_also_offline(browser:
         await visitor.reads("If the reservation is yours, present your card.")
 
 
-async def test_before_it_is_commissioned_nobody_is_told_that_it_is_free(browser: Browser, tmp_path: Path) -> None:
+async def test_before_it_is_commissioned_it_is_not_announced_as_free(browser: Browser, tmp_path: Path) -> None:
     """A plug alone begins nothing, and the page says whose turn it is."""
     async with (
         walking(tmp_path, station={"identity": "BORNE-TEST", "commissioning": "required"}) as walk,
@@ -111,7 +111,7 @@ async def test_a_driver_reads_why_the_car_gets_so_little_and_stops(browser: Brow
         await driver.reads("Charging stopped")
 
 
-async def test_a_pause_is_told_as_one_in_the_language_of_the_page(browser: Browser, tmp_path: Path) -> None:
+async def test_a_pause_is_explained_as_one_in_the_language_of_the_page(browser: Browser, tmp_path: Path) -> None:
     words = catalogue("fr")
     async with walking(tmp_path) as walk, visiting(browser, walk) as driver:
         await walk.accepted()
@@ -242,7 +242,7 @@ async def test_a_start_without_a_car_counts_down_and_can_be_cancelled(browser: B
         assert sum(walk.board.currents_a) == 0, "it was cancelled"
 
 
-async def test_the_owners_price_is_told_in_the_language_of_the_page_with_its_free_minutes(
+async def test_the_owners_price_is_shown_in_the_language_of_the_page_with_its_free_minutes(
     browser: Browser, tmp_path: Path
 ) -> None:
     async with (
@@ -300,7 +300,7 @@ async def test_the_owner_activates_the_station_where_the_page_says_that_it_is_no
         assert walk.parts.activation.activated
 
 
-async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, tmp_path: Path) -> None:
+async def test_the_page_is_as_good_in_dark_colours_and_on_a_large_screen(browser: Browser, tmp_path: Path) -> None:
     """Contrast is computed in both schemes."""
     async with (
         walking(tmp_path, grid=GRID) as walk,
@@ -313,7 +313,7 @@ async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, t
             await visitor.reads(f"Why {walk.evse.offered_a:.3g} A?")
             await visitor.page.get_by_text("All limits").click()
             await visitor.audit()
-            await visitor.picture(f"driver-desk-{name}")
+            await visitor.picture(f"driver-desktop-{name}")
 
 
 async def test_each_of_two_charging_points_is_drawn_against_its_own_limit(browser: Browser, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ async def wait_for_grid_sample(walk: Walk) -> None:
 async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
     browser: Browser, tmp_path: Path
 ) -> None:
-    """As a desk shows it."""
+    """On a desktop screen."""
     async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESKTOP) as service:
         await walk.accepted()
         await service.sign_in(Role.SERVICE, to="/installer#ocpp")

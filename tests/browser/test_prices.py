@@ -58,8 +58,8 @@ async def reads(driver: Visitor, name: str, value: str) -> None:
     await expect(costs.locator("dd")).to_have_text(value)
 
 
-@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESKTOP, "desk")])
-async def test_a_driver_reads_tariff_running_cost_and_total_as_the_csms_tells_them(
+@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESKTOP, "desktop")])
+async def test_a_driver_reads_tariff_running_cost_and_total_as_the_csms_sends_them(
     browser: Browser, tmp_path: Path, viewport: dict[str, int], name: str
 ) -> None:
     """I01.FR.03, I02.FR.03, I03.FR.03; the owner's prices are never shown beside them."""
@@ -89,7 +89,7 @@ async def test_a_driver_reads_tariff_running_cost_and_total_as_the_csms_tells_th
         await driver.audit()
 
 
-async def test_where_the_csms_tells_nothing_the_fallback_texts_are_read(browser: Browser, tmp_path: Path) -> None:
+async def test_where_the_csms_sends_nothing_the_fallback_texts_are_used(browser: Browser, tmp_path: Path) -> None:
     """I04.FR.01; offline at the end it is the same text (I05.FR.02)."""
     async with walking(tmp_path, csms_with_prices(), variable=FALLBACK) as walk, visiting(browser, walk) as driver:
         await charge(walk)
@@ -131,7 +131,7 @@ async def test_what_is_switched_off_is_not_read(browser: Browser, tmp_path: Path
         await expect(driver.page.locator(".figures div:visible dt")).to_have_text(["Energy", "Time"])
 
 
-async def test_passers_by_read_what_it_costs_but_not_what_one_driver_is_told(browser: Browser, tmp_path: Path) -> None:
+async def test_passers_by_read_what_it_costs_but_no_message_for_one_driver(browser: Browser, tmp_path: Path) -> None:
     page = {"visitors": "all"}
     async with (
         walking(tmp_path, csms_with_prices("Welcome, Mrs Smith"), page=page) as walk,
@@ -144,7 +144,7 @@ async def test_passers_by_read_what_it_costs_but_not_what_one_driver_is_told(bro
         await expect(visitor.page.get_by_text("Mrs Smith")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESKTOP, "desk")])
+@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESKTOP, "desktop")])
 async def test_anybody_finds_the_public_key_of_the_meter_as_qr_code_and_text(
     browser: Browser, tmp_path: Path, viewport: dict[str, int], name: str
 ) -> None:

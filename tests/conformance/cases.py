@@ -114,7 +114,7 @@ NOT_APPLICABLE: tuple[NotApplicable, ...] = (
         "Sampled Meter Values - Context Transaction.Begin - EVSE not known",
         "Core",
         "AQ-8",
-        "an authorization is always for one EVSE: it is known when the transaction starts, and told with its start",
+        "an authorization is always for one EVSE: it is known when the transaction starts, and reported with its start",
     ),
     NotApplicable(
         "TC_L_11_CS",

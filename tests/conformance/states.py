@@ -53,7 +53,7 @@ async def has_booted(
     boot = await bench.expect("BootNotification", within_s=180.0, csms=endpoint)
     boots_first(bench)
     if after is not None:
-        assert endpoint.connection != after, "the station did not connect anew"
+        assert endpoint.connection != after, "the station did not reconnect"
     notified_evses: set[int] = set()
     while len(notified_evses) < bench.setup.evses:
         status = await bench.expect("StatusNotification", csms=endpoint)
@@ -548,7 +548,7 @@ async def reboot_before_firmware_activation(bench: Bench, request_id: int) -> Pa
     assert boot["reason"] == "FirmwareUpdate", boot
     notifications = bench.journal.sent("FirmwareStatusNotification")
     rebooting = next(frame for frame in reversed(notifications) if frame.payload["status"] == "InstallRebooting")
-    assert rebooting.connection < bench.journal.sent("BootNotification")[-1].connection, "told after the reboot"
+    assert rebooting.connection < bench.journal.sent("BootNotification")[-1].connection, "sent after the reboot"
     await bench.expect_all_statuses("Available")
     await startup_is_notified(bench)
     return boot

@@ -56,7 +56,7 @@ async def upgrade_is_rejected(bench: Bench, slot: int, active: int) -> None:
     status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", f"{slot},{active}")
     assert status == "Rejected"
     await bench.advance(10.0)
-    assert bench.csms.connection == connection, "the station connected anew"
+    assert bench.csms.connection == connection, "the station reconnected"
     assert all(not endpoint.handshakes for endpoint in bench.other_endpoints), "the station went to the other endpoint"
     assert await bench.get_variable("OCPPCommCtrlr", "NetworkConfigurationPriority") == before
     security_profile = await bench.get_variable("SecurityCtrlr", "SecurityProfile")

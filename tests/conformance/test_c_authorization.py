@@ -192,7 +192,7 @@ async def stopped_by_master_pass(bench: Bench, evse_ids: tuple[int, ...]) -> Non
         if event["eventType"] == "Ended":
             assert event["transactionInfo"]["stoppedReason"] == "MasterPass", event
             del open_transactions[event["transactionInfo"]["transactionId"]]
-    assert max(tokens.values()) <= 1, "the token is told once per transaction"
+    assert max(tokens.values()) <= 1, "the token is reported once per transaction"
     for evse_id in evse_ids:
         session = bench.session(evse_id)
         session.authorized, session.charging, session.stop_authorized = False, False, True

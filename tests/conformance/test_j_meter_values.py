@@ -80,7 +80,7 @@ def check_intervals(values: Sequence[Payload], interval_s: float) -> None:
 
 
 def check_phases(values: Sequence[Payload]) -> None:
-    """Errata 2025-09, 6.2.63: what a meter measures of each phase is told of each, at each moment."""
+    """Errata 2025-09, 6.2.63: what a meter measures of each phase is reported of each, at each moment."""
     for moment, values_then in by_moment(values).items():
         for measurand in ("Current.Import", "Voltage"):
             phases = {sample.get("phase") for sample in samples(values_then) if sample.get("measurand") == measurand}
@@ -392,7 +392,7 @@ async def offered_measurands(bench: Bench) -> list[str]:
     return row["variableCharacteristics"]["valuesList"].split(",")
 
 
-async def test_every_offered_measurand_is_told_and_the_intervals_add_up_to_the_registers(bench: Bench) -> None:
+async def test_every_offered_measurand_is_sent_and_the_intervals_add_up_to_the_registers(bench: Bench) -> None:
     """J02.FR.11, MeasurandEnumType: an interval is what its register counted since the sample before."""
     offered = await offered_measurands(bench)
     assert {"Energy.Reactive.Import.Register", "Power.Factor", "Energy.Active.Import.Interval"} <= set(offered)

@@ -1,4 +1,4 @@
-"""Block M, certificates: roots installed, told and deleted (Core and Advanced Security)."""
+"""Block M, certificates: roots installed, reported and deleted (Core and Advanced Security)."""
 
 from __future__ import annotations
 

@@ -273,7 +273,7 @@ async def test_tc_n_44_cs(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["UpperThreshold", "LowerThreshold", "Delta"])
-async def test_a_threshold_or_difference_for_texts_is_refused_or_means_any_change(bench: Bench, kind: str) -> None:
+async def test_a_threshold_or_difference_for_texts_is_refused_or_taken_as_any_change(bench: Bench, kind: str) -> None:
     """N04.FR.05, N04.FR.12 to N04.FR.14."""
     (result,) = await request_monitors(bench, monitor(kind, 5, EVSE_STATE))
     assert result["status"] == ("Accepted" if kind == "Delta" else "UnsupportedMonitorType"), result

@@ -45,7 +45,7 @@ async def test_an_answer_after_more_than_twenty_seconds_is_an_answer(bench: Benc
 
 
 @setup(accept_at_boot=False)
-async def test_a_csms_without_security_events_is_told_of_them_no_more(bench: Bench) -> None:
+async def test_a_csms_without_security_events_gets_no_more_of_them(bench: Bench) -> None:
     """NotImplemented is no reason to try again for ever, nor to keep other messages waiting."""
     bench.on("SecurityEventNotification", NOT_IMPLEMENTED)
     bench.csms.accepting = True

@@ -246,21 +246,21 @@ def test_a_call_that_may_come_at_any_time_may_be_unread(scenario: Scenario, acti
     scenario.receives(action, payload).check()
 
 
-def test_the_event_after_connecting_tells_the_connector(scenario: Scenario) -> None:
+def test_the_event_after_connecting_has_the_connector(scenario: Scenario) -> None:
     _start_transaction(scenario).driver("connected", 2).event(1, "Updated", "CablePluggedIn", 2, evse={"id": 1})
     with pytest.raises(AssertionError, match="connectorId"):
         scenario.check()
 
 
 @pytest.mark.parametrize("trigger", ["Authorized", "CablePluggedIn"])
-def test_the_event_after_presenting_tells_the_token(scenario: Scenario, trigger: str) -> None:
+def test_the_event_after_presenting_has_the_token(scenario: Scenario, trigger: str) -> None:
     scenario.driver("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
     scenario.answered({"idTokenInfo": {"status": "Accepted"}}).event(0, "Started", trigger, 2)
     with pytest.raises(AssertionError):
         scenario.check()
 
 
-def test_a_token_that_was_refused_needs_not_be_told(scenario: Scenario) -> None:
+def test_a_token_that_was_refused_need_not_be_reported(scenario: Scenario) -> None:
     scenario.event(0, "Started", "CablePluggedIn", 1)
     scenario.driver("presented", 2).station("Authorize", {"idToken": VALID_TOKEN}, 2)
     scenario.answered({"idTokenInfo": {"status": "Invalid"}}).event(1, "Ended", "EVCommunicationLost", 3)
@@ -302,7 +302,7 @@ def test_a_firmware_status_names_its_request(scenario: Scenario) -> None:
         scenario.check()
 
 
-def test_an_update_that_was_replaced_tells_no_more(scenario: Scenario) -> None:
+def test_an_update_that_was_replaced_reports_no_more(scenario: Scenario) -> None:
     scenario.csms("UpdateFirmware", {"requestId": 3}, {"status": "Accepted"}, 1)
     scenario.csms("UpdateFirmware", {"requestId": 4}, {"status": "AcceptedCanceled"}, 2)
     scenario.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 3}, 2)  # on its way already
@@ -315,7 +315,9 @@ def test_an_update_that_was_replaced_tells_no_more(scenario: Scenario) -> None:
 @pytest.mark.parametrize(
     ("action", "before"), [("connected", "Available"), ("disconnected", "Occupied")], ids=["connected", "disconnected"]
 )
-def test_a_new_status_is_told_after_connecting_and_disconnecting(scenario: Scenario, action: str, before: str) -> None:
+def test_a_new_status_is_reported_after_connecting_and_disconnecting(
+    scenario: Scenario, action: str, before: str
+) -> None:
     after = {"Available": "Occupied", "Occupied": "Available"}[before]
     connector = {"evseId": 1, "connectorId": 1}
     scenario.station("StatusNotification", {**connector, "connectorStatus": before, "timestamp": _iso(1)}, 1)

@@ -80,9 +80,7 @@ def test_less_is_given_at_once_all_of_it(
 
 
 @given(capacities, st.floats(31, 120), st.floats(1.0, 80), st.floats(0, 2000))
-def test_an_overload_begins_the_calm_time_anew(
-    before: PhaseCapacity, grid_a: float, draw_a: float, now_s: float
-) -> None:
+def test_an_overload_restarts_the_calm_time(before: PhaseCapacity, grid_a: float, draw_a: float, now_s: float) -> None:
     assert update_capacity(before, phase_sample(grid_a, draw_a, now_s=now_s)).overloaded_at_s == now_s
 
 
@@ -172,7 +170,7 @@ def test_a_vehicle_on_its_way_down_hides_no_more_of_the_house_than_its_step() ->
 
 
 def test_a_second_load_before_the_vehicle_has_followed_is_answered_at_once() -> None:
-    """The vehicle has been told to go from 16 to 10 A and has not yet; the first load was 6 A, the second is 4."""
+    """The vehicle has been commanded to go from 16 to 10 A and has not yet; the first load was 6 A, the second is 4."""
     first = update_capacity(calm_phase(16.0, 14.0), phase_sample(36.0, 16.0, offered_a=16.0, now_s=0.0))
     assert first.current_a == 10.0
     second = update_capacity(first, phase_sample(40.0, 16.0, offered_a=10.0, now_s=2.0))

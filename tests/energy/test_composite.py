@@ -122,7 +122,7 @@ def test_a_relative_schedule_counts_from_the_moment_that_energy_could_flow() -> 
     assert limit_a([single], ProfileTarget(1), noon_plus(1000)) is None
 
 
-def test_a_daily_schedule_begins_anew_every_day() -> None:
+def test_a_daily_schedule_restarts_every_day() -> None:
     daily = profile((0, 10.0), (3600, 20.0), kind=Kind.RECURRING, recurrency=Recurrency.DAILY)
     daily = replace(daily, schedule=replace(daily.schedule, duration_s=7200))
     day = 86_400

@@ -186,7 +186,7 @@ def test_a_daily_profile_comes_again_within_a_long_schedule() -> None:
 
 
 @pytest.mark.parametrize("duration_s", [None, 200_000])
-def test_a_recurring_schedule_begins_anew_even_where_it_is_not_over(duration_s: int | None) -> None:
+def test_a_recurring_schedule_restarts_even_where_it_is_not_over(duration_s: int | None) -> None:
     daily = profile((0, 10.0), (3600, 20.0), kind=Kind.RECURRING, recurrency=Recurrency.DAILY)
     daily = replace(daily, schedule=replace(daily.schedule, duration_s=duration_s))
     levels = composite_schedule([daily], site(), 1, NOON, 2 * 86_400, RateUnit.A)

@@ -1,8 +1,8 @@
 """The common contract of sources for the grid operator's contact, through gpiod: what of it applies, and what cannot.
 
 As in test_source_contract.py: fresh, stale, noisy, restarting, disconnected, repeated, clock jumps. One thing does not
-apply: **a wrong model** is not to be told from a right one, as a contact says nothing of itself; the other polarity
-only means the opposite. So polarity has no default, and commissioning has the contact switched both ways
+apply: **a wrong model** cannot be distinguished from a right one, as a contact does not identify itself; the other
+polarity only means the opposite. So polarity has no default, and commissioning has the contact switched both ways
 (tests/station/maintenance/commissioning). What stands in for it here is a line that belongs to somebody else.
 """
 

@@ -75,7 +75,7 @@ def test_without_a_house_the_hardware_limits() -> None:
     assert decision.binding == Limit(32.0, LimitSource.HARDWARE, fakes.NOON)
 
 
-def test_the_tightest_limit_binds_and_all_are_told() -> None:
+def test_the_tightest_limit_binds_and_all_are_reported() -> None:
     site = Site(None)
     selector = Limit(16.0, LimitSource.SELECTOR, fakes.NOON)
     cable = Limit(20.0, LimitSource.CABLE, fakes.NOON)
@@ -120,7 +120,7 @@ async def test_a_limit_of_the_highest_double_now_or_in_a_later_period_does_not_l
     assert site.profiles.all() == (profile,)  # reported as it was given
 
 
-async def test_a_limit_tells_since_when_it_has_its_value() -> None:
+async def test_a_limit_says_since_when_it_has_its_value() -> None:
     site = Site(None)
     schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 10.0), SchedulePeriod(60, 20.0)), starts_at=fakes.NOON)
     site.profiles.install(ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
@@ -179,7 +179,7 @@ def test_the_fullest_phase_counts_for_a_three_phase_vehicle_and_only_its_own_for
     assert single_phase.decision().current_a == pytest.approx(30.0)
 
 
-def test_the_subscribed_current_that_the_meter_tells_counts_when_it_is_the_smaller() -> None:
+def test_the_subscribed_current_that_the_meter_reports_counts_when_it_is_the_smaller() -> None:
     site = Site()
     site.set_demand()
     site.decide()
@@ -199,7 +199,7 @@ def test_the_subscribed_current_that_the_meter_tells_counts_when_it_is_the_small
         ({}, 41.0),
     ],
 )
-def test_the_tightest_of_what_meter_and_installer_tell_is_the_limit(reported: dict[str, Any], limit_a: float) -> None:
+def test_the_tightest_limit_of_meter_and_installer_applies(reported: dict[str, Any], limit_a: float) -> None:
     site = Site(replace(HOUSE, phases=1), phases=1)
     site.set_demand()
     site.decide()
@@ -348,7 +348,7 @@ async def test_a_shortage_of_a_charging_vehicle_is_bridged_then_a_pause_then_a_r
     assert offered[-1] >= 6.0
 
 
-def test_the_age_of_the_last_sample_is_told() -> None:
+def test_the_age_of_the_last_sample_is_reported() -> None:
     site = Site()
     assert site.controller.grid.sample_age_s is None
     assert site.controller.grid.last_sample is None
@@ -442,7 +442,7 @@ async def test_a_steady_vehicle_is_stepped_until_its_phase_is_known(phase: int) 
     assert LimitSource.LEARNING not in sources[90:]
 
 
-async def test_a_vehicle_whose_phase_cannot_be_told_is_stepped_eight_times_and_then_left_alone() -> None:
+async def test_a_vehicle_whose_phase_cannot_be_detected_is_stepped_eight_times_and_then_left_alone() -> None:
     site = Site()
     site.demands[1] = replace(charging_demand(1, phases=1), rotation=None)
     offered, drawn_a = [0.0], 0.0
@@ -741,7 +741,7 @@ async def test_where_the_meter_of_an_idle_evse_has_failed_no_excess_is_subtracte
     assert set(offered[50:]) == {30.0, 20.0}
 
 
-async def test_a_vehicle_that_does_not_follow_is_told_to_take_the_least() -> None:
+async def test_a_vehicle_that_does_not_follow_is_offered_the_least() -> None:
     site = Site(None)
     site.set_demand(offered_a=10.0, draw_a=Phases[float | None].all(16.0))
     site.decide()
@@ -870,7 +870,7 @@ async def test_where_the_pilot_is_too_slow_the_contactor_opens() -> None:
         (Phases(10.0, 18.0, 9.0), Phases(2300.0, 2852.0, 2070.0), 22.9),  # of two moments: the larger
     ],
 )
-def test_apparent_power_per_phase_tells_more_than_whole_amperes(
+def test_apparent_power_per_phase_is_finer_than_whole_amperes(
     house_a: Phases[float | None], power_va: Phases[float | None], remaining_a: float
 ) -> None:
     site = Site(GridConnection(3, 6.0, 41.0))

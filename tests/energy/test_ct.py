@@ -52,7 +52,7 @@ def test_noise_is_subtracted_in_squares_and_what_is_left_below_the_threshold_is_
     assert rms_current(wave(10.0, noise=3.0), noisy).current_a == pytest.approx(10.0, rel=0.01)
 
 
-def test_a_clipped_wave_is_told_to_be_higher() -> None:
+def test_a_clipped_wave_is_marked_as_higher_than_measured() -> None:
     found = rms_current(wave(400.0), TWELVE_BIT)
     assert found.clipped
     assert found.current_a is not None

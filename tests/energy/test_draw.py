@@ -23,7 +23,7 @@ def test_before_any_reading_nothing_is_drawn() -> None:
     assert DrawHistory().latest == NO_DRAW
 
 
-def test_a_reading_of_the_moment_tells_all_and_else_those_around_it() -> None:
+def test_a_reading_of_the_moment_is_used_and_else_those_around_it() -> None:
     history = DrawHistory()
     for second, current_a in enumerate((16.0, 16.0, 10.0, 10.0)):
         history.add(float(second), draw_of(current_a))
@@ -89,7 +89,7 @@ def test_while_nothing_of_ours_moves_every_age_is_possible() -> None:
     assert age.likely_s == list(AGES_S)
 
 
-def test_another_meter_is_learned_anew() -> None:
+def test_another_meter_is_learned_again() -> None:
     history, age = DrawHistory(), SampleAgeEstimator()
     drawn = [10.0 + 10.0 * (second // 20 % 2) for second in range(4000)]
     for second, current_a in enumerate(drawn):

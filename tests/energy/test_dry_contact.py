@@ -106,7 +106,7 @@ def test_the_polarity_has_no_default() -> None:
         ("open-dims", False, OrderReason.ORDERED),
     ],
 )
-async def test_a_contact_means_what_its_polarity_says_and_dims_until_it_was_read(
+async def test_a_contact_is_read_by_its_polarity_and_dims_until_the_first_reading(
     polarity: str, closed: bool, reason: OrderReason | None
 ) -> None:
     async with following(Contacts(closed), config(polarity)) as (follower, time):

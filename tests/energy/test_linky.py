@@ -147,7 +147,7 @@ def test_groups_outside_whole_frames_are_read_and_spoiled_ones_counted(name: str
 
 @needs_samples
 @each_frame
-def test_a_recorded_frame_means_what_is_expected(name: str, frame: ExpectedFrame) -> None:
+def test_a_recorded_frame_has_the_expected_values(name: str, frame: ExpectedFrame) -> None:
     data, truth = frame_bytes(name, frame), frame.interpreted
     received_at = truth.time or NOON
     sample = only_sample(read_all(trained_interpreter(data), data, received_at))
@@ -455,7 +455,7 @@ def test_an_overrun_is_what_the_meter_says_or_its_figures_show(frame: bytes, ove
     assert only_sample(read_all(trained_interpreter(frame), frame)).overrun == overrun
 
 
-def test_standard_mode_tells_the_apparent_power_of_each_of_three_phases_and_historique_does_not() -> None:
+def test_standard_mode_has_the_apparent_power_of_each_of_three_phases_and_historique_does_not() -> None:
     house = HouseReading(Phases(3.4, 9.6, -2.0), subscribed_va=18000)
     new, old = standard(house), historique(house)
     assert only_sample(read_all(trained_interpreter(new), new)).apparent_powers_va == Phases(782.0, 2208.0, 0.0)
@@ -473,7 +473,7 @@ def test_standard_mode_tells_the_apparent_power_of_each_of_three_phases_and_hist
         (HouseReading(Phases(0.0, None, None)), Phases(0.0, None, None), 0.0),
     ],
 )
-def test_a_current_is_negative_only_where_the_meter_tells_that_it_is_fed_back(
+def test_a_current_is_negative_only_where_the_meter_reports_feed_in(
     house: HouseReading, currents_a: Phases[float | None], power_va: float | None
 ) -> None:
     frame = standard(house)
@@ -649,7 +649,7 @@ def test_the_next_days_profile_switches_the_contact() -> None:
 
 
 @needs_samples
-def test_the_power_at_which_the_meter_opens_is_told_beside_the_contract() -> None:
+def test_the_power_at_which_the_meter_opens_is_reported_beside_the_contract() -> None:
     name, frame = next((name, frame) for name, frame in FRAMES if name == "standard-tri-producer-stream.bin")
     data = frame_bytes(name, frame)
     sample = only_sample(read_all(trained_interpreter(data), data))

@@ -253,7 +253,7 @@ def test_with_voltages_the_current_is_the_larger_of_power_over_voltage_and_what_
 
 
 @needs_samples
-def test_belgium_counts_its_tariffs_the_other_way_round_and_tells_the_quarter_hour() -> None:
+def test_belgium_counts_its_tariffs_the_other_way_round_and_reports_the_quarter_hour() -> None:
     (reading,) = _samples(sample("be-fluvius-alt.txt"))
     assert reading.tariff == MeterTariff("1", index=1, off_peak=False)
     assert (reading.demand_w, reading.month_peak_w, reading.breaker_open) == (52, 3064, False)
@@ -283,7 +283,7 @@ def test_a_meter_that_has_never_counted_in_its_cheap_tariff_has_one_price(
 
 
 @needs_samples
-def test_a_meter_that_tells_totals_only_says_nothing_of_three_phases_and_all_of_one(
+def test_a_meter_that_reports_totals_only_gives_no_phases_of_three_and_the_only_one_of_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     (three,) = _samples(sample("v2.2-iskra.txt"))

@@ -109,7 +109,7 @@ def test_a_threshold_of_999_is_none_whatever_a_watt_meter_calls_a_thousand(text:
     assert threshold.is_set is is_set
 
 
-def test_a_recording_that_somebody_treated_as_text_is_told_apart_from_a_wrong_one() -> None:
+def test_a_recording_that_somebody_treated_as_text_is_distinguished_from_a_wrong_one() -> None:
     from energy.sources.p1_telegram import crc16
 
     body = OLD.replace(b"0-0:96.1.1", b"1-3:0.2.8(42)\r\n0-0:96.1.1").rstrip()

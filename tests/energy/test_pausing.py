@@ -109,7 +109,7 @@ def test_a_pause_ends_when_there_was_enough_for_long_enough() -> None:
     assert run([RESUME_A] * (WAIT + 1), charging=False, pause=paused) == [0.0] * WAIT + [RESUME_A]
 
 
-def test_a_dip_during_a_pause_starts_the_wait_anew() -> None:
+def test_a_dip_during_a_pause_restarts_the_wait() -> None:
     paused = PauseState(paused_at_s=0.0)
     passed = run([16.0] * (WAIT - 1) + [7.0] + [16.0] * (WAIT + 1), charging=False, pause=paused)
     assert passed == [0.0] * (2 * WAIT) + [16.0]
@@ -155,5 +155,5 @@ def test_whether_there_is_enough_may_be_judged_elsewhere() -> None:
         (PauseState(paused_at_s=90.0, enough_since_s=95.0, failures=1), 450.0),
     ],
 )
-def test_it_tells_when_it_may_change(pause: PauseState, next_s: float | None) -> None:
+def test_it_says_when_it_may_change(pause: PauseState, next_s: float | None) -> None:
     assert pause.next_change_s(100.0) == next_s

@@ -19,7 +19,7 @@ HOUSE = GridConnection(phases=3, safe_current_a=8.0, max_current_a=25.25)
 
 
 class Site:
-    """A house, a controller and a vehicle on a board that obeys it within some seconds."""
+    """A house, a controller and a vehicle on a board that follows it within some seconds."""
 
     def __init__(self, *, vehicle_phases: int = 3, connection: GridConnection | None = HOUSE) -> None:
         self.clock = fakes.clock()
@@ -124,7 +124,7 @@ async def test_the_next_vehicle_begins_on_three_phases() -> None:
     assert site.controller.decide([unplugged])[1].phases == 3
 
 
-def test_an_evse_whose_board_cannot_switch_is_told_nothing() -> None:
+def test_an_evse_whose_board_cannot_switch_gets_no_phases() -> None:
     controller = LoadController(fakes.clock(), ProfileStore({1: 3}, no_selectable_phases), None)
     demand = Demand(
         ProfileTarget(1), 3, True, Phases[float | None].all(None), (Limit(16.0, LimitSource.CABLE, fakes.NOON),)
@@ -152,7 +152,7 @@ def test_it_never_flaps(possible: list[tuple[float, float, float]]) -> None:
         assert up_s - down_s >= STAYS_S
 
 
-def test_a_choice_that_is_no_better_any_more_begins_anew() -> None:
+def test_a_choice_that_is_no_better_any_more_restarts_its_wait() -> None:
     choice = choose_phases(PhaseChoice(), 5.0, 16.0, 0.0)
     choice = choose_phases(choice, 6.0, 16.0, DOWN_AFTER_S)
     assert choice == replace(PhaseChoice(), other_since_s=None)

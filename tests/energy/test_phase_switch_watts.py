@@ -198,7 +198,7 @@ def test_a_phase_never_carries_more_than_its_part_of_the_watts(
 
 @examples(20)
 @given(moments)
-def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can_tell_it(
+def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can_signal_it(
     history: list[tuple[int, float, int | None]],
 ) -> None:
     async def play() -> None:

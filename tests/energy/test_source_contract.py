@@ -523,7 +523,7 @@ async def test_the_speed_of_an_old_p1_port_is_found() -> None:
         await meter.stop()
 
 
-async def test_a_source_ends_whenever_it_is_told_to(tmp_path: Path) -> None:
+async def test_a_source_ends_whenever_it_is_cancelled(tmp_path: Path) -> None:
     """Cancelled at every step of dialling: Python 3.11's wait_for, on which the Modbus library waits, loses some."""
     settings = {"type": "modbus-rtu", "model": "eastron-sdm630", "device": str(tmp_path / "none"), "timeout_s": 0.3}
     for steps in range(40):

@@ -1,4 +1,4 @@
-"""What the house produces is added to an order of the grid operator (EnWG §14a): it is told late, and followed late."""
+"""What the house produces is added to an order of the grid operator (EnWG §14a): reported late, and followed late."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_it_does_not_know_when_before_it_has_seen_them() -> None:
     assert verdict(ChargePlan(OFF_PEAK), hours=OffPeakHours().observe(True, EVENING)) == TariffDecision(False)
 
 
-def test_before_it_has_seen_them_the_meters_own_profile_of_tomorrow_tells() -> None:
+def test_before_it_has_seen_them_the_meters_own_profile_of_tomorrow_counts() -> None:
     steps = (TariffStep(time(0, 0), 1, False), TariffStep(time(1, 30), 2, True), TariffStep(time(7, 0), 1, False))
     decision = decide_by_tariff(
         ChargePlan(OFF_PEAK),
@@ -172,14 +172,14 @@ def test_an_open_contact_says_nothing_of_prices_until_it_is_known_to_close(
         ) == TariffDecision(True)
 
 
-def test_what_was_cheap_is_remembered_while_nobody_tells() -> None:
+def test_cheap_hours_are_remembered_while_the_meter_is_silent() -> None:
     hours = OffPeakHours().observe(True, EVENING).observe(None, EVENING).observe(False, EVENING)
     assert hours.ever_off_peak
     assert hours.observe(True, EVENING).ever_off_peak
 
 
 @given(plans, st.none() | tariffs, moments, st.floats(0, 80_000), st.floats(0, 22_000))
-def test_a_meter_that_does_not_tell_forbids_nothing_and_the_next_change_is_ahead(
+def test_a_meter_without_a_tariff_forbids_nothing_and_the_next_change_is_ahead(
     plan: ChargePlan, tariff: MeterTariff | None, local: datetime, charged_wh: float, power_w: float
 ) -> None:
     decision = decide_by_tariff(

@@ -20,13 +20,13 @@ from tests.exploration.invariants import INVARIANTS, Memory, Transition, remembe
 from tests.exploration.machine import STEPS, TRANSACTION, EvseMachine, EvseSetup, first_state
 
 _RELEASE_STEPS: Final = (
-    "restart", "read", "recorded", "signed", "reset-done", "in-service", "wake", "energy", "three-phases", "obey",
+    "restart", "read", "recorded", "signed", "reset-done", "in-service", "wake", "energy", "three-phases", "apply",
     "ground-", "estop-", "monitor-", "diode-", "board-", "silent-", "storage-", "meter-", "lock-",
     "unplug", "bay", "time", "reset",
 )  # fmt: skip
 """steps to a free EVSE: the first possible one is done, again and again; none of them stops a charge"""
 
-_CHARGE: Final = "bay plug authorize recorded signed obey recorded signed C obey recorded"
+_CHARGE: Final = "bay plug authorize recorded signed apply recorded signed C apply recorded"
 """the steps of an ordinary charge; impossible ones are left out"""
 
 

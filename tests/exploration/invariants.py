@@ -32,7 +32,7 @@ _BY_STEP: Final = {
     "end-for-reset": TriggerReason.RESET_COMMAND,
 }
 _AUTHORIZING: Final = frozenset({"authorize", "remote-start"})
-_TREATED_AS_NEW_ARRIVAL: Final = frozenset({"reset", "begin-anew", "restart"})
+_TREATED_AS_NEW_ARRIVAL: Final = frozenset({"reset", "reset-evse", "restart"})
 """after these a vehicle that is there counts as one that has just come (B11.FR.08)"""
 _DEAUTHORIZING: Final = frozenset({"stop", "remote-stop", "invalid"})
 _ALWAYS_ENDING: Final = frozenset({"weld+", "ground+", "estop+", "draw+", "end-for-reset", "halt"})
@@ -373,7 +373,7 @@ def what_happens_is_reported(transition: Transition) -> bool:
 
 
 def deauthorization_is_reported_with_the_state_that_follows(transition: Transition) -> bool:
-    """C15.FR.03, E05.FR.09: unless somebody is authorized anew, or nobody knows when the energy stops."""
+    """C15.FR.03, E05.FR.09: unless somebody is authorized again, or nobody knows when the energy stops."""
     deauthorizations = [event for event in transition.events if event.trigger is TriggerReason.DEAUTHORIZED]
     if all(event.charging_state is not ChargingState.CHARGING for event in deauthorizations):
         return True

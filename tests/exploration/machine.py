@@ -299,12 +299,12 @@ def _unrecorded(machine: EvseMachine) -> bool:
     return transaction is not None and not transaction.recorded
 
 
-def _follow_orders(machine: EvseMachine) -> None:
+def _apply_outputs(machine: EvseMachine) -> None:
     orders = machine.orders
     machine.observe_change(contactor_closed=orders.contactor, locked=orders.lock, phases=orders.phases)
 
 
-def _has_pending_orders(machine: EvseMachine) -> bool:
+def _has_outputs_to_apply(machine: EvseMachine) -> bool:
     observation, orders = machine.state.observation, machine.orders
     return (observation.contactor_closed, observation.locked, observation.phases) != (
         orders.contactor,
@@ -461,7 +461,7 @@ STEPS: Final[dict[str, EvseStep]] = {
     "reset": EvseStep(lambda machine: machine.state.transaction is None and not machine.state.withheld, _begin_reset),
     "reset-done": EvseStep(lambda machine: bool(machine.state.withheld), _stop_withholding),
     "withhold": EvseStep(lambda machine: _is_idle(machine) and not machine.state.withheld, _withhold),
-    "begin-anew": EvseStep(_is_idle, lambda machine: machine.evse.reset()),
+    "reset-evse": EvseStep(_is_idle, lambda machine: machine.evse.reset()),
     "sleep": EvseStep(
         lambda machine: not machine.state.installer_only, lambda machine: machine.evse.set_installer_only(True)
     ),
@@ -471,7 +471,7 @@ STEPS: Final[dict[str, EvseStep]] = {
     "halt": EvseStep(lambda machine: not machine.state.halting, _halt),
     "restart": EvseStep(_has_halted, _restart),
     # The board, and what breaks
-    "obey": EvseStep(_has_pending_orders, _follow_orders),
+    "apply": EvseStep(_has_outputs_to_apply, _apply_outputs),
     "fb-flip": EvseStep(
         _always, lambda machine: machine.observe_change(contactor_closed=not machine.state.observation.contactor_closed)
     ),

@@ -37,7 +37,7 @@ def always_false(state: EvseState) -> bool:
     return False
 
 
-CHARGE = "plug C B authorize stop recorded obey"
+CHARGE = "plug C B authorize stop recorded apply"
 EV_CONNECTED = replace(DEFAULT_SETUP, stop=("EVConnected",))
 START_EV_CONNECTED = replace(DEFAULT_SETUP, start=("EVConnected",), stop=("EVConnected",))
 SWITCHES_PHASES = replace(DEFAULT_SETUP, switches_phases=True)
@@ -160,7 +160,7 @@ def energy_flows_on_phases_that_are_not_wanted(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(evse_state, "switches_phases", always_false)
 
 
-@mutant("start_point_starts_a_transaction", f"{CHARGE} begin-anew")
+@mutant("start_point_starts_a_transaction", f"{CHARGE} reset-evse")
 def a_vehicle_that_is_there_after_a_reset_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(evse_changes, "arrivals", nothing_has_arrived)
 

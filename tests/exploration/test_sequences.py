@@ -7,7 +7,7 @@ import pytest
 from station.core.model import ChargingState, EventType, PilotState, TransactionEvent, TriggerReason
 from tests.exploration.machine import EvseMachine, EvseSetup, first_state
 
-CHARGE = "plug C authorize obey recorded obey"
+CHARGE = "plug C authorize apply recorded apply"
 """from nothing to energy"""
 
 EventSummary = tuple[EventType, TriggerReason, ChargingState | None]
@@ -51,7 +51,7 @@ def test_a_contact_still_seen_closed_carries_no_energy_for_the_next_transaction_
 
 def test_a_contact_still_seen_closed_carries_no_energy_for_the_next_transaction_before_its_begin_is_signed() -> None:
     evse_machine = machine_in_first_state(EvseSetup(signs=True))
-    evse_machine.run("plug C authorize obey recorded signed obey")
+    evse_machine.run("plug C authorize apply recorded signed apply")
     assert evse_machine.orders.contactor
     evse_machine.run("ev-gone C authorize recorded")
     assert (evse_machine.orders.contactor, evse_machine.orders.pilot_a) == (False, None)
@@ -77,10 +77,10 @@ def test_a_charge_that_runs_goes_on_when_the_contact_of_its_lock_opens() -> None
 @pytest.mark.parametrize("start", [("EVConnected",), ("EnergyTransfer",), ("EVConnected", "EnergyTransfer")])
 def test_energy_that_starts_the_transaction_goes_on_while_the_start_is_recorded(start: tuple[str, ...]) -> None:
     evse_machine = machine_in_first_state(EvseSetup(start=start))
-    evse_machine.run("plug C authorize obey")
+    evse_machine.run("plug C authorize apply")
     if evse_machine.state.transaction is not None:
         evse_machine.run("recorded")
-    evse_machine.run("obey")
+    evse_machine.run("apply")
     assert evse_machine.state.charging_state is CHARGING
     assert evse_machine.orders.contactor
 
@@ -92,7 +92,7 @@ def test_the_end_does_not_wait_for_a_welded_contactor() -> None:
     assert evse_machine.state.transaction is None
 
 
-def test_the_end_does_not_wait_for_a_board_that_does_not_obey() -> None:
+def test_the_end_does_not_wait_for_a_board_that_does_not_follow_its_outputs() -> None:
     evse_machine = machine_in_first_state()
     assert summarize(evse_machine.run(f"{CHARGE} board+ stop")) == [(ENDED, TriggerReason.STOP_AUTHORIZED, CHARGING)]
 
@@ -105,17 +105,17 @@ def test_what_happens_while_the_energy_of_a_refused_token_stops_keeps_the_state_
     evse_machine = machine_in_first_state(EvseSetup(stop=stop))
     assert summarize(evse_machine.run(f"{CHARGE} invalid bay")) == [(UPDATED, TriggerReason.EV_DETECTED, CHARGING)]
     assert summarize(evse_machine.run("B")) == [(UPDATED, TriggerReason.DEAUTHORIZED, CONNECTED)]
-    assert evse_machine.run("obey") == []
+    assert evse_machine.run("apply") == []
 
 
-def test_a_new_authorization_is_told_after_the_refusal_of_the_one_before() -> None:
+def test_a_new_authorization_is_reported_after_the_rejection_of_the_one_before() -> None:
     """Else the CSMS would take the deauthorization for that of the new one."""
     evse_machine = machine_in_first_state(EvseSetup(stop=("EVConnected",)))
     triggers = [event.trigger for event in evse_machine.run(f"{CHARGE} invalid authorize")]
     assert triggers == [TriggerReason.DEAUTHORIZED, TriggerReason.AUTHORIZED]
 
 
-def test_a_refused_token_is_told_before_the_end_that_comes_while_its_energy_stops() -> None:
+def test_a_refused_token_is_reported_before_the_end_that_comes_while_its_energy_stops() -> None:
     """E02.FR.17"""
     evse_machine = machine_in_first_state(EvseSetup(start=("Authorized",), stop=("ParkingBayOccupancy",)))
     assert evse_machine.run(f"bay {CHARGE} invalid bay") == []
@@ -150,7 +150,7 @@ def test_what_has_left_again_while_the_evse_was_out_of_service_starts_nothing(de
 def test_a_vehicle_that_has_had_its_transaction_begins_no_other_one_when_the_evse_is_back_in_service() -> None:
     """E01.FR.02: a transaction has started for this connection."""
     evse_machine = machine_in_first_state()
-    evse_machine.run(f"{CHARGE} stop B obey")
+    evse_machine.run(f"{CHARGE} stop B apply")
     assert evse_machine.state.transaction is None
     assert evse_machine.run("out-of-service in-service") == []
 
@@ -164,7 +164,7 @@ def test_a_vehicle_that_is_still_there_after_a_reset_of_its_evse_begins_a_transa
 ) -> None:
     """E01.FR.01, E01.FR.02, B11.FR.08: as after power-up."""
     evse_machine = machine_in_first_state(EvseSetup(start=(point,)))
-    evse_machine.run(f"bay {CHARGE} end-for-reset B obey reset")
+    evse_machine.run(f"bay {CHARGE} end-for-reset B apply reset")
     assert [(kind, why) for kind, why, _ in summarize(evse_machine.run("reset-done"))] == [(STARTED, trigger)]
 
 
@@ -172,22 +172,24 @@ def test_a_vehicle_that_is_still_there_after_a_reset_of_its_evse_begins_a_transa
 @pytest.mark.parametrize(
     ("before", "state"), [("plug", CONNECTED), ("pause plug authorize recorded", ChargingState.SUSPENDED_EVSE)]
 )
-def test_a_fault_that_leaves_the_charging_state_as_it_is_is_told(fault: str, before: str, state: ChargingState) -> None:
+def test_a_fault_that_leaves_the_charging_state_as_it_is_is_reported(
+    fault: str, before: str, state: ChargingState
+) -> None:
     """E02.FR.17"""
     evse_machine = machine_in_first_state()
     assert summarize(evse_machine.run(f"{before} {fault}")) == [(UPDATED, TriggerReason.ABNORMAL_CONDITION, state)]
 
 
-def test_a_fault_that_stops_the_energy_is_told_once_with_the_state_that_follows() -> None:
+def test_a_fault_that_stops_the_energy_is_reported_once_with_the_state_that_follows() -> None:
     """E02.FR.17"""
     evse_machine = machine_in_first_state()
     assert evse_machine.run(f"{CHARGE} monitor+") == []
-    assert summarize(evse_machine.run("obey")) == [
+    assert summarize(evse_machine.run("apply")) == [
         (UPDATED, TriggerReason.ABNORMAL_CONDITION, ChargingState.SUSPENDED_EVSE)
     ]
 
 
-def test_a_fault_that_is_gone_before_the_energy_has_stopped_is_told_all_the_same() -> None:
+def test_a_fault_that_is_gone_before_the_energy_has_stopped_is_reported_all_the_same() -> None:
     """E02.FR.17"""
     evse_machine = machine_in_first_state()
     evse_machine.run(f"{CHARGE} meter+")
@@ -203,7 +205,7 @@ def test_a_harmless_fault_is_no_abnormal_condition_of_a_transaction() -> None:
 def test_a_register_that_is_found_to_stand_still_when_its_meter_has_failed_already_ends_the_charge() -> None:
     """The failure only paused it; a register that does not count would pause it for ever."""
     evse_machine = machine_in_first_state()
-    evse_machine.run(f"{CHARGE} meter+ B obey")
+    evse_machine.run(f"{CHARGE} meter+ B apply")
     assert evse_machine.state.transaction is not None
     last = len(evse_machine.events)
     evse_machine.meter.register_stuck = True

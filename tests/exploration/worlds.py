@@ -34,8 +34,8 @@ SETTINGS: Final = (
 DATA_SIGNED: Final = replace(DEFAULT_SETUP, signs=True, start=("DataSigned",), stop=("EVConnected",))
 
 CHARGING: Final = (
-    "plug", "C", "B", "ev-gone", "bay", "authorize", "stop", "invalid", "recorded", "signed", "obey", "fb-flip", "time",
-    "weld+", "out-of-service", "in-service",
+    "plug", "C", "B", "ev-gone", "bay", "authorize", "stop", "invalid", "recorded", "signed", "apply", "fb-flip",
+    "time", "weld+", "out-of-service", "in-service",
 )  # fmt: skip
 """what can happen to a charge, with one fault"""
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
@@ -43,7 +43,7 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "storage that fails": ("storage+", "storage-", "no-load", "load"),
     "a vehicle that draws too much": ("draw+", "F", "reset", "reset-done"),
     "a connection that is about to trip": ("cut", "energy", "no-load", "load"),
-    "an EVSE that is kept from use": ("withhold", "reset", "reset-done", "begin-anew", "release"),
+    "an EVSE that is kept from use": ("withhold", "reset", "reset-done", "reset-evse", "release"),
     "a station that is not activated": ("sleep", "wake"),
     "a refused token with energy left": ("refuse-later", "used-up"),
     "a program that stops and starts": ("halt", "restart", "read", "reset"),

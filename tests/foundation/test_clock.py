@@ -1,4 +1,4 @@
-"""Time: the machine's, and the virtual one that moves when it is told with every deadline in its order."""
+"""Time: the machine's, and the virtual one that advances on request, with every deadline in its order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_correction_moves_the_wall_time_and_not_the_elapsed_time(clock: 
     assert 0.0 <= clock.monotonic() - before_s < PATIENCE_S
 
 
-async def test_a_sleep_lasts_as_long_as_it_is_told(clock: Clock) -> None:
+async def test_a_sleep_lasts_as_long_as_requested(clock: Clock) -> None:
     began_s = time.monotonic()
     await clock.sleep(0.05)
     assert 0.045 <= time.monotonic() - began_s < PATIENCE_S
@@ -102,7 +102,7 @@ def test_a_clock_knows_how_far_the_machines_own_has_left_it() -> None:
 # Virtual time
 
 
-async def test_it_stands_still_until_it_is_told_to_move() -> None:
+async def test_it_stands_still_until_it_is_advanced() -> None:
     clock = clock_at_noon()
     assert (clock.now(), clock.monotonic(), clock.rate) == (NOON, 0.0, 0.0)
     sleeping = asyncio.create_task(clock.sleep(1e-6))
@@ -112,7 +112,7 @@ async def test_it_stands_still_until_it_is_told_to_move() -> None:
     assert sleeping.done()
 
 
-async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
+async def test_it_advances_exactly_as_far_as_requested() -> None:
     clock = clock_at_noon()
     await clock.advance(1.5)
     await clock.advance(0.0)
@@ -274,7 +274,7 @@ async def test_at_a_rate_it_runs_by_itself_that_much_faster() -> None:
     assert clock.monotonic() == stopped_s >= 180.0
 
 
-async def test_a_running_clock_tells_the_time_to_threads_too() -> None:
+async def test_a_running_clock_gives_the_time_to_threads_too() -> None:
     """Certificates are checked in a thread, and log lines are stamped in any."""
     clock = VirtualClock(start=NOON, rate=1.0)
     await clock.sleep(0.0)

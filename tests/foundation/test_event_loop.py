@@ -88,7 +88,7 @@ async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybo
 
 
 @pytest.mark.parametrize(("rate", "loop"), [(1.0, UvLoop), (60.0, StationLoop), (0.0, StationLoop)])
-def test_a_station_in_real_time_runs_on_the_fastest_loop_and_another_one_on_one_that_tells_when_it_is_idle(
+def test_a_station_in_real_time_runs_on_the_fastest_loop_and_another_one_on_one_that_reports_when_it_is_idle(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rate: float, loop: type
 ) -> None:
     used: list[object] = []

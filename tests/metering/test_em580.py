@@ -60,7 +60,7 @@ async def metering(register: list[float] | None = None) -> AsyncGenerator[tuple[
             await meter.close()
 
 
-async def test_it_tells_its_serial_number() -> None:
+async def test_it_reports_its_serial_number() -> None:
     async with metering() as (meter, _):
         assert (await meter.identity()).serial_number == SERIAL
 

@@ -234,7 +234,7 @@ async def test_every_reading_is_fresh(tmp_path: Path) -> None:
         await meter.close()
 
 
-async def test_the_clock_is_told_that_a_wire_is_waited_for(tmp_path: Path) -> None:
+async def test_the_clock_knows_that_a_wire_is_awaited(tmp_path: Path) -> None:
     wire_counts: list[int] = []
 
     def read_when_allowed() -> Reading:
@@ -281,7 +281,7 @@ async def test_a_meter_without_an_answer_is_an_error_and_the_next_reading_is_goo
 @pytest.mark.parametrize(
     ("code", "meaning", "transient"), [(2, "illegal address", False), (4, "device failure", True), (6, "busy", True)]
 )
-async def test_a_refusal_is_told_with_its_registers_and_its_reason(
+async def test_a_refusal_names_its_registers_and_its_reason(
     bench: Bench, code: int, meaning: str, transient: bool
 ) -> None:
     meter = bench.meter()
@@ -720,7 +720,7 @@ def test_naming_the_drivers_does_not_load_the_modbus_library() -> None:
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.serial_number is not None])
-async def test_a_meter_tells_its_serial_number_and_another_one_in_its_place_is_not_believed(
+async def test_a_meter_reports_its_serial_number_and_another_one_in_its_place_is_not_used(
     model: ModelName, wire: WireName, tmp_path: Path
 ) -> None:
     meters = {1: ServedMeter(MODELS[model], lambda: READING, "20471103")}
@@ -735,7 +735,7 @@ async def test_a_meter_tells_its_serial_number_and_another_one_in_its_place_is_n
         await meter.close()
 
 
-def test_of_these_models_nobody_knows_where_they_tell_a_serial_number() -> None:
+def test_of_these_models_the_register_of_the_serial_number_is_unknown() -> None:
     without = {name for name, model in MODELS.items() if model.serial_number is None}
     assert without == {
         "carlo-gavazzi-em24",

@@ -315,7 +315,7 @@ def test_a_sunspec_meter_with_floats_is_found_along_its_chain() -> None:
     assert (found.reading.energy_import_wh, found.reading.energy_export_wh) == (7003500.0, 310625.0)
 
 
-def test_a_device_without_a_sunspec_meter_is_told() -> None:
+def test_a_device_without_a_sunspec_meter_is_reported() -> None:
     for words in ({}, {40000: 0x5375, 40001: 0x6E53, 40002: 1, 40003: 66}, sunspec_image(40000, 103, 50, {})):
         assert decode_image(RegisterImage(frozenset({3}), words), MODELS["sunspec"], NOW) is None
 
@@ -478,7 +478,9 @@ def test_a_meter_mounted_the_other_way_round_changes_import_and_export() -> None
         (Reading(taken_at=NOW, voltages_v=Phases(0.0, 0.0, 0.0)), "0, 0, 0 V"),
     ],
 )
-def test_a_reading_from_another_kind_of_meter_is_told_by_its_frequency_or_voltage(reading: Reading, named: str) -> None:
+def test_a_reading_from_another_kind_of_meter_is_detected_by_its_frequency_or_voltage(
+    reading: Reading, named: str
+) -> None:
     reason = mismatch(MODELS["abb-b23"], reading)
     assert reason is not None
     assert named in reason

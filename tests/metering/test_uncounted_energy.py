@@ -98,7 +98,7 @@ async def test_a_register_that_catches_up_with_what_has_flowed_is_believed() -> 
         await meter.plausible.read()
 
 
-async def test_an_exchanged_meter_begins_anew() -> None:
+async def test_an_exchanged_meter_is_accepted_from_its_first_reading() -> None:
     meter = ScriptedMeter()
     await meter.accepted_for_s(FULL, 600)
     meter.plausible.accept_exchange()

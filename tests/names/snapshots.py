@@ -469,7 +469,7 @@ async def lines_of(name: str) -> Lines:
 
 
 def main(names: Iterable[str]) -> None:
-    """Write the files anew: all of them, or those that are named."""
+    """Rewrite the files: all of them, or those that are named."""
     for name in names or SNAPSHOTS:
         lines = asyncio.run(lines_of(name))
         file_of(name).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -91,7 +91,7 @@ class Parts:
 
     def _restart_boot(self) -> None:
         self.gate.set_state(BootState.UNKNOWN)
-        self.noted.append("boot begins anew")
+        self.noted.append("boot restarts")
 
     async def _be_accepted(self, _: object) -> None:
         self.gate.set_state(BootState.ACCEPTED)
@@ -172,14 +172,14 @@ async def test_after_a_link_its_tasks_have_ended_before_others_hear_of_it(parts:
         assert not parts.link.online
 
 
-async def test_a_link_by_another_network_profile_begins_anew(parts: Parts) -> None:
+async def test_a_link_by_another_network_profile_boots_again(parts: Parts) -> None:
     """B10.FR.10."""
     async with parts.running():
         await parts.connect()
         await parts.end_link()
         vars(parts.connection)["switched"] = True
         happened = await parts.connect()
-    assert happened[:3] == ["boot begins anew", "switched", "up, report all: True"]
+    assert happened[:3] == ["boot restarts", "switched", "up, report all: True"]
 
 
 @pytest.mark.parametrize(("uses_password", "happened"), [(True, ["reconnect"]), (False, [])])

@@ -58,7 +58,7 @@ def test_the_installation_file_names_every_key_and_every_word_of_it() -> None:
     assert missing == []
 
 
-def test_every_key_of_the_installation_file_says_what_it_means() -> None:
+def test_every_key_of_the_installation_file_has_a_description() -> None:
     silent = [
         cells
         for _, text in tables_of_the_file()
@@ -159,7 +159,7 @@ def test_the_api_names_every_field_of_what_is_answered() -> None:
     assert missing == []
 
 
-def test_the_api_says_what_each_field_means_and_shows_an_example_of_each_body() -> None:
+def test_the_api_describes_each_field_and_has_an_example_of_each_body() -> None:
     text = page("api")
     fields = [
         cells for cells in cells_of_rows(text) if len(cells) == 3 and not cells[0].endswith("*`")

@@ -137,7 +137,7 @@ async def test_a_visitor_sees_what_flows_why_and_what_it_costs_only_where_the_in
 
 
 async def test_while_the_station_starts_nobody_is_refused_for_good(tmp_path: Path) -> None:
-    """A script is told to ask again, a person sees a page that goes on by itself; at the machine nothing changes."""
+    """A script is asked to retry, a person sees a page that goes on by itself; at the machine nothing changes."""
     page = {"Accept": "text/html"}
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
@@ -318,7 +318,7 @@ async def test_a_failure_that_nobody_foresaw_carries_them_too(tmp_path: Path, mo
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_a_body_that_is_too_large_or_of_no_told_length_is_not_read(tmp_path: Path) -> None:
+async def test_a_body_that_is_too_large_or_declares_no_length_is_not_read(tmp_path: Path) -> None:
     """Nobody fills the memory of the station."""
 
     async def endless() -> AsyncGenerator[bytes]:
@@ -385,7 +385,7 @@ async def test_nobody_replaces_the_access_token_of_a_greater_role_by_its_name(tm
 
 
 async def test_a_limit_that_an_automation_repeats_does_not_wash_out_the_security_log(tmp_path: Path) -> None:
-    """One of each setter is told in an hour, and every other change."""
+    """One of each setter is reported in an hour, and every other change."""
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
@@ -532,7 +532,7 @@ async def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path)
         assert (await enter(elsewhere, "owner", "another good one")).status_code == 201
 
 
-async def test_frames_are_told_to_installers_only(tmp_path: Path) -> None:
+async def test_frames_are_published_to_installers_only(tmp_path: Path) -> None:
     """They name cards; a visitor sees that the station is in use."""
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
@@ -645,7 +645,7 @@ async def certificate_names(port: int) -> list[str]:
 async def test_the_certificate_of_the_page_has_its_names_and_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is made anew for an address that it does not have, while the page is served, and kept otherwise."""
+    """It is renewed for an address that it does not have, while the page is served, and kept otherwise."""
     addresses = ["192.0.2.7", "2001:db8::7"]
 
     def addresses_of(host: str) -> list[str]:
@@ -676,7 +676,7 @@ async def test_the_certificate_of_the_page_has_its_names_and_addresses(
     assert (tmp_path / "page.pem").read_text(encoding="utf-8") == renewed
 
 
-async def test_the_certificate_of_the_page_is_not_made_anew_for_addresses_that_do_not_last(
+async def test_the_certificate_of_the_page_is_not_renewed_for_addresses_that_do_not_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A privacy address lasts a day (RFC 8981); no URL can name an address of a link."""

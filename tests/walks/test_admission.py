@@ -83,7 +83,7 @@ async def test_where_no_authorization_is_wanted_plugging_in_is_enough(tmp_path: 
 
 
 async def test_whoever_comes_may_end_a_charge_of_nobody(tmp_path: Path) -> None:
-    """F01, remark; and the vehicle that stays does not start anew."""
+    """F01, remark; and the vehicle that stays does not start again."""
     async with walking(tmp_path, variable=OPEN_TO_ALL) as walk:
         await walk.accepted()
         await walk.plug()
@@ -97,7 +97,7 @@ async def test_whoever_comes_may_end_a_charge_of_nobody(tmp_path: Path) -> None:
 
 
 async def test_a_card_that_is_shown_before_the_cable_names_the_charge(tmp_path: Path) -> None:
-    """AuthCtrlr.Enabled: an idToken that was provided is told."""
+    """AuthCtrlr.Enabled: an idToken that was provided is reported."""
     async with walking(tmp_path, variable=OPEN_TO_ALL) as walk:
         await walk.accepted()
         assert await walk.present() is TokenOutcome.AUTHORIZED

@@ -62,7 +62,7 @@ async def test_an_authorization_that_waits_for_a_vehicle_states_the_seconds_left
         assert (await api.get("/api/charges"))[0]["awaits_vehicle"] is None
 
 
-async def test_status_tells_who_the_station_is_and_why_it_offers_what_it_offers(tmp_path: Path) -> None:
+async def test_status_says_which_station_it_is_and_why_it_offers_its_current(tmp_path: Path) -> None:
     """Identity, link, clock, limits with their sources, queue."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
@@ -178,7 +178,7 @@ async def test_errors_have_the_form_that_the_openapi_document_describes(tmp_path
         await walk.application.restore_power()
 
 
-async def test_events_are_told_as_they_happen(tmp_path: Path) -> None:
+async def test_events_are_sent_as_they_happen(tmp_path: Path) -> None:
     """Server-sent events: OCPP frames in both directions, and changes of EVSEs."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
@@ -212,7 +212,7 @@ def complete(found: list[tuple[str, dict[str, Any]]]) -> bool:
 
 
 async def test_a_local_button_takes_an_evse_out_of_service_and_back(tmp_path: Path) -> None:
-    """The same order as that of the CSMS: it waits for a transaction, is told, and outlives a power cut."""
+    """The same order as that of the CSMS: it waits for a transaction, is reported, and outlives a power cut."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         answer = await api.post("/api/evses/1/availability", {"operative": False})

@@ -15,7 +15,7 @@ from tests.walks.steps import event, statuses, variables
 from tests.walks.visit import TOKEN, visiting
 
 
-async def test_the_vehicle_does_what_it_is_told(tmp_path: Path) -> None:
+async def test_the_vehicle_does_what_is_requested(tmp_path: Path) -> None:
     """Late plugging, suspend, resume, a smaller charger, a broken diode, and leaving by itself."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
@@ -77,7 +77,7 @@ async def test_faults_come_and_go(tmp_path: Path, code: str) -> None:
         await walk.until(lambda: statuses(walk)[-1] == "Available")
 
 
-async def test_the_meter_shows_what_it_is_told_and_the_truth_again(tmp_path: Path) -> None:
+async def test_the_meter_shows_the_values_that_are_set_and_the_true_ones_again(tmp_path: Path) -> None:
     """Overrides are shown by status; null is the truth."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
@@ -135,7 +135,7 @@ async def test_a_variable_is_set_past_its_mutability(tmp_path: Path) -> None:
         assert walk.parts.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
 
 
-async def test_the_clock_moves_as_told_and_may_run_by_itself(tmp_path: Path) -> None:
+async def test_the_clock_advances_as_requested_and_may_run_by_itself(tmp_path: Path) -> None:
     """advance_s moves it exactly, a rate lets it flow, 0 stops it."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
@@ -184,7 +184,7 @@ async def test_a_power_cut_says_no_goodbye_and_the_next_boot_ends_the_transactio
 
 
 async def test_a_power_cycle_boots_again_and_again(tmp_path: Path) -> None:
-    """Loss and restore in one; each time the station is accepted anew and charges."""
+    """Loss and restore in one; each time the station is accepted again and charges."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         for boots in (2, 3, 4):
@@ -208,7 +208,7 @@ async def test_to_cut_what_has_no_power_and_to_restore_what_has_is_harmless(tmp_
         assert (await api.get("/api/status"))["powered"] is True
 
 
-async def test_the_meter_is_noisy_when_told_and_its_register_is_not(tmp_path: Path) -> None:
+async def test_the_meter_is_noisy_when_configured_and_its_register_is_not(tmp_path: Path) -> None:
     """noise: momentary values differ from reading to reading, within bounds."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()

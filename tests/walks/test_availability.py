@@ -1,4 +1,4 @@
-"""Orders to go out of service and into it: who may still charge, what the CSMS is told, what lasts (block G)."""
+"""Orders to go out of service and into it: who may still charge, what is reported to the CSMS, what lasts (block G)."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ async def test_who_was_authorized_before_the_order_has_to_come_again(tmp_path: P
 
 @pytest.mark.parametrize("status", ["Operative", "Inoperative"])
 async def test_an_order_that_changes_nothing_is_answered_with_how_it_is(tmp_path: Path, status: str) -> None:
-    """TC_G_13_CS: accepted, and the status is told once more, after the answer."""
+    """TC_G_13_CS: accepted, and the status is reported once more, after the answer."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await order(walk, status)
@@ -169,8 +169,8 @@ async def test_an_order_that_changes_nothing_is_answered_with_how_it_is(tmp_path
         assert len(statuses(walk)) == count_before + 1
 
 
-async def test_a_status_that_does_not_last_is_not_told(tmp_path: Path) -> None:
-    """MinimumStatusDuration (C-04): what lasts is told with the moment at which it began."""
+async def test_a_status_that_does_not_last_is_not_reported(tmp_path: Path) -> None:
+    """MinimumStatusDuration (C-04): what lasts is reported with the moment at which it began."""
     async with walking(tmp_path, variable=variables(ChargingStation__MinimumStatusDuration=20)) as walk:
         await walk.accepted()
         await walk.plug()
@@ -187,7 +187,7 @@ async def test_a_status_that_does_not_last_is_not_told(tmp_path: Path) -> None:
         assert walk.csms.received("StatusNotification")[-1]["timestamp"][:19] == began.isoformat()[:19]
 
 
-async def test_without_a_minimum_every_status_is_told_at_once(tmp_path: Path) -> None:
+async def test_without_a_minimum_every_status_is_sent_at_once(tmp_path: Path) -> None:
     """The default of MinimumStatusDuration."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
@@ -230,7 +230,7 @@ async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
     return readable
 
 
-async def test_what_a_connector_is_after_a_power_cut_is_told_once_its_board_has_looked(
+async def test_the_status_of_a_connector_after_a_power_cut_is_reported_after_the_first_observation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B01.FR.05, F06.FR.09, F06.FR.10: also where the CSMS asks for it."""

@@ -1,4 +1,4 @@
-"""Being accepted by the CSMS (B01–B03), the clock (B01, G02), and what is told after an absence (B04)."""
+"""Being accepted by the CSMS (B01–B03), the clock (B01, G02), and what is reported after an absence (B04)."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Pa
 
 
 async def test_while_pending_only_reports_and_triggers_let_the_station_send(tmp_path: Path) -> None:
-    """B02.FR.02. What cannot be told is not promised (N09.FR.03, N10.FR.05); of a log the end is told later."""
+    """B02.FR.02. What cannot be reported is not promised (N09.FR.03, N10.FR.05); of a log the end is reported later."""
     async with _station_after_boot_answer(tmp_path, "Pending", 300) as (walk, csms, answers):
         log = {
             "logType": "DiagnosticsLog",
@@ -243,7 +243,7 @@ async def test_a_boot_notification_that_is_asked_for_while_one_is_under_way_is_s
         assert [boot["reason"] for boot in csms.received("BootNotification")] == ["PowerUp", "Triggered"]
 
 
-async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:
+async def test_the_sim_card_of_a_mobile_link_is_reported(tmp_path: Path) -> None:
     """B01.FR.01 (ModemType)."""
     modem = {"iccid": "8933000000000000000", "imsi": "208010000000000"}
     async with walking(tmp_path, station=modem) as walk:
@@ -252,7 +252,7 @@ async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:
         assert station["modem"] == modem
 
 
-async def test_a_charge_while_pending_is_told_in_order_once_accepted(tmp_path: Path) -> None:
+async def test_a_charge_while_pending_is_reported_in_order_once_accepted(tmp_path: Path) -> None:
     """B02.FR.02, B02.FR.03."""
     rows = [{"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"}]
     async with _station_after_boot_answer(tmp_path, "Pending", 300, variable=rows) as (walk, csms, answers):
@@ -369,7 +369,7 @@ async def test_a_time_that_cannot_be_is_ignored(tmp_path: Path, nonsense: str) -
         assert clock.now() - began == timedelta(seconds=clock.monotonic())
 
 
-async def test_a_triggered_heartbeat_tells_the_time_too(tmp_path: Path) -> None:
+async def test_a_triggered_heartbeat_sets_the_time_too(tmp_path: Path) -> None:
     """G02.FR.06."""
     async with walking(tmp_path, simulation=FOLLOWING) as walk:
         await walk.accepted()
@@ -395,7 +395,7 @@ async def test_without_heartbeat_as_a_source_the_clock_stays(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("simulation", [{"rate": 0.0}, {"rate": 60.0}])
-async def test_simulated_time_is_not_set_back_by_a_csms_that_tells_real_time(
+async def test_simulated_time_is_not_set_back_by_a_csms_in_real_time(
     tmp_path: Path, simulation: dict[str, float], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Four simulated hours with a heartbeat every 300 s: time never runs backwards; the reason is logged once."""
@@ -446,7 +446,7 @@ async def _lose_network_for(walk: Walk, seconds: float) -> None:
     await walk.advance(5)
 
 
-async def test_after_a_long_absence_every_connector_is_told_and_after_a_short_one_none(tmp_path: Path) -> None:
+async def test_after_a_long_absence_every_connector_is_reported_and_after_a_short_one_none(tmp_path: Path) -> None:
     """B04.FR.01, B04.FR.02."""
     rows = [{"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "200"}]
     async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:
@@ -457,7 +457,7 @@ async def test_after_a_long_absence_every_connector_is_told_and_after_a_short_on
         assert [status["evseId"] for status in walk.csms.received("StatusNotification")[2:]] == [1, 2]
 
 
-async def test_after_a_short_absence_only_what_changed_is_told(tmp_path: Path) -> None:
+async def test_after_a_short_absence_only_what_changed_is_reported(tmp_path: Path) -> None:
     """B04.FR.02."""
     rows = [{"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "200"}]
     async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:

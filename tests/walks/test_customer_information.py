@@ -49,7 +49,7 @@ async def stop(walk: Walk) -> None:
     await walk.unplug()
 
 
-async def test_everything_that_is_stored_is_told(tmp_path: Path) -> None:
+async def test_everything_that_is_stored_is_reported(tmp_path: Path) -> None:
     """N09.FR.05."""
     async with walking(tmp_path) as walk:
         transaction = await charge(walk)
@@ -96,7 +96,7 @@ async def test_an_identifier_finds_what_only_the_log_of_transactions_still_knows
         assert transaction not in await customer_information(walk, report=True, customerIdentifier=CARD.value)
 
 
-async def test_much_is_told_in_parts(tmp_path: Path) -> None:
+async def test_a_long_report_is_sent_in_parts(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         for _ in range(6):
@@ -152,7 +152,7 @@ async def test_only_signed_records_still_name_a_customer_who_was_cleared(tmp_pat
         assert await customer_information(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
 
 
-async def test_the_owners_own_card_is_told_and_cleared(tmp_path: Path) -> None:
+async def test_the_owners_own_card_is_reported_and_cleared(tmp_path: Path) -> None:
     """N09.FR.05, N10.FR.03."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
@@ -165,7 +165,7 @@ async def test_the_owners_own_card_is_told_and_cleared(tmp_path: Path) -> None:
         assert await customer_information(walk, report=True, idToken=token()) == ""
 
 
-async def test_an_entry_of_the_local_list_is_told_and_only_the_csms_removes_it(tmp_path: Path) -> None:
+async def test_an_entry_of_the_local_list_is_reported_and_only_the_csms_removes_it(tmp_path: Path) -> None:
     """N09.FR.05, N10.FR.02, N10.FR.03, N10.FR.06."""
     async with walking(tmp_path) as walk:
         await walk.accepted()

@@ -128,7 +128,7 @@ async def test_without_stop_on_invalid_id_the_energy_stops_and_the_transaction_g
 
 
 async def test_a_card_that_is_accepted_after_all_gets_energy_in_the_same_transaction(tmp_path: Path) -> None:
-    """E05.FR.02: what the CSMS has refused once is not refused when it accepts the card that is presented anew."""
+    """E05.FR.02: what the CSMS has refused once is not refused when it accepts the card that is presented again."""
     rows = tx_points("EVConnected", "EVConnected", TxCtrlr__StopTxOnInvalidId=False)
     async with walking(tmp_path, csms_refusing_in_transaction(), variable=rows) as walk:
         await walk.accepted()
@@ -293,7 +293,7 @@ async def test_the_group_of_the_answer_to_an_event_counts_too(tmp_path: Path) ->
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
 
 
-async def test_a_card_of_the_group_counts_while_the_csms_is_being_told_of_the_first(tmp_path: Path) -> None:
+async def test_a_card_of_the_group_counts_while_the_first_is_being_reported_to_the_csms(tmp_path: Path) -> None:
     """C09.FR.03: the answer to an event says whose group it is once more, while the second card is looked at."""
     csms = Csms()
     csms.answers["Authorize"] = answering("Accepted", GROUP)

@@ -230,7 +230,7 @@ async def test_the_device_model_has_each_display_with_what_it_shows_O01_FR_21(
         ]
 
 
-async def test_faults_an_evse_out_of_service_and_a_lost_link_are_told(tmp_path: Path) -> None:
+async def test_faults_an_evse_out_of_service_and_a_lost_link_are_reported(tmp_path: Path) -> None:
     async with walking(tmp_path, reader=READER) as walk:
         await walk.accepted()
         walk.board.raise_fault(Fault.GROUND_FAULT)

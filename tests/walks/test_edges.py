@@ -93,7 +93,7 @@ async def test_aligned_samples_go_on_after_the_clock_is_set_back(tmp_path: Path)
         await walk.until(lambda: len(walk.csms.received("MeterValues")) > before, within_s=200)
 
 
-async def test_a_status_that_got_no_answer_is_told_again(tmp_path: Path) -> None:
+async def test_a_status_that_got_no_answer_is_sent_again(tmp_path: Path) -> None:
     """G01.FR.03."""
     csms = Csms()
     async with walking(tmp_path, csms, csms={"message_timeout_s": 5}) as walk:
@@ -217,7 +217,7 @@ async def test_the_simulated_board_shows_every_pilot_state_of_a_charge(tmp_path:
         assert pilot_states == ["A", "B", "D", "E", "F"]
 
 
-async def test_a_vehicle_that_asks_for_ventilation_waits_where_there_is_none_and_is_told_why(tmp_path: Path) -> None:
+async def test_a_vehicle_that_asks_for_ventilation_waits_where_there_is_none_with_the_reason(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         await walk.plug(ventilation=True)

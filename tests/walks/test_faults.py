@@ -96,7 +96,7 @@ async def test_a_passing_fault_ends_a_transaction_that_ends_with_the_energy(tmp_
 
 @pytest.mark.parametrize("fault", HARMLESS)
 async def test_a_harmless_fault_forbids_no_energy(tmp_path: Path, fault: Fault) -> None:
-    """A broken reader or lock is told elsewhere; the connector is not Faulted by it."""
+    """A broken reader or lock is reported elsewhere; the connector is not Faulted by it."""
     async with walking(tmp_path) as walk:
         await charge(walk)
         walk.board.raise_fault(fault)
@@ -292,7 +292,7 @@ async def test_a_meter_on_a_real_wire_that_falls_silent_and_speaks_again(tmp_pat
         assert transaction_id(walk) == identity
 
 
-async def test_a_full_battery_is_told_as_suspended_ev(tmp_path: Path) -> None:
+async def test_a_full_battery_is_reported_as_suspended_ev(tmp_path: Path) -> None:
     """E02: the vehicle stops by itself; the transaction stays until the driver ends it."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
@@ -343,7 +343,7 @@ async def test_a_vehicle_takes_what_it_can_on_the_phases_it_has(
 
 
 async def test_the_cable_limits_what_is_offered(tmp_path: Path) -> None:
-    """IEC 61851-1 table B.2: the proximity resistor of the cable in the socket; told as cableMaxCurrent."""
+    """IEC 61851-1 table B.2: the proximity resistor of the cable in the socket; reported as cableMaxCurrent."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         from simulator.vehicle import VehicleModel

@@ -88,7 +88,7 @@ def at_status(csms: Csms, status: str, do: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize("status", THE_WAY)
 async def test_an_update_goes_on_after_a_power_cut_at_any_status(tmp_path: Path, maker: Maker, status: str) -> None:
-    """L01.FR.01: nothing is left out; only what was not answered may be told twice."""
+    """L01.FR.01: nothing is left out; only what was not answered may be sent twice."""
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
         await maker.is_trusted(walk)
@@ -270,7 +270,7 @@ async def test_an_image_beyond_the_bound_is_not_taken(tmp_path: Path, maker: Mak
         assert list((tmp_path / "storage" / "firmware").glob("image-*")) == []
 
 
-async def test_a_station_that_is_told_to_takes_unsigned_firmware(tmp_path: Path, maker: Maker) -> None:
+async def test_a_station_that_is_configured_so_takes_unsigned_firmware(tmp_path: Path, maker: Maker) -> None:
     """L02: without certificate and signature there is nothing to verify."""
     async with walking(tmp_path / "storage", firmware={"type": "simulated", "allow_unsigned": True}) as walk:
         await walk.accepted()
@@ -368,7 +368,7 @@ async def test_a_date_that_is_none_is_a_callerror(tmp_path: Path, maker: Maker) 
 
 
 async def test_a_csms_that_takes_no_statuses_does_not_stop_an_update(tmp_path: Path, maker: Maker) -> None:
-    """What is refused is not told again."""
+    """What is refused is not sent again."""
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
         await maker.is_trusted(walk)
@@ -378,7 +378,7 @@ async def test_a_csms_that_takes_no_statuses_does_not_stop_an_update(tmp_path: P
         assert statuses(walk, 1) == THE_WAY
 
 
-async def test_statuses_of_an_update_without_a_link_are_told_later(tmp_path: Path, maker: Maker) -> None:
+async def test_statuses_of_an_update_without_a_link_are_sent_later(tmp_path: Path, maker: Maker) -> None:
     """The update does not wait for the CSMS; the CSMS hears all of it in order."""
     async with walking(tmp_path / "storage") as walk:
         await walk.accepted()
@@ -386,7 +386,7 @@ async def test_statuses_of_an_update_without_a_link_are_told_later(tmp_path: Pat
         maker.files.held = {"image"}
         assert await update(walk, maker.order(1, image()) | {"retries": 5}) == "Accepted"
         await walk.until(lambda: statuses(walk, 1) == ["Downloading"])
-        walk.csms.http_status = 503  # also for the station's next life, which dials anew
+        walk.csms.http_status = 503  # also for the station's next life, which connects again
         walk.stack.cut_network()
         maker.files.release_downloads()
         await walk.until(lambda: walk.parts.firmware.version == VERSION, within_s=300.0)
@@ -427,7 +427,7 @@ async def test_the_status_that_a_trigger_asks_for(tmp_path: Path, maker: Maker) 
 async def test_a_download_that_fails_in_an_unforeseen_way_has_failed(
     tmp_path: Path, maker: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would be begun anew for ever, and a reset on idle would wait for it."""
+    """Else it would be restarted for ever, and a reset on idle would wait for it."""
 
     async def stumble(*_: object, **__: object) -> None:
         raise OverflowError("nobody thought of this")

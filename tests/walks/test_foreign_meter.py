@@ -24,7 +24,7 @@ async def exchange_meter(walk: Walk) -> None:
     world.fail_meter(1, False)
 
 
-async def test_another_meter_stops_the_energy_and_the_csms_is_told(tmp_path: Path) -> None:
+async def test_another_meter_stops_the_energy_and_is_reported_to_the_csms(tmp_path: Path) -> None:
     """Another serial is an exchange; A04: the tamper detection of part 2, appendix 1."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await charge(walk)

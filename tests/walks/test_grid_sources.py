@@ -50,7 +50,7 @@ def with_short_timeout(source: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-async def test_the_house_is_seen_through_its_meter_and_a_silent_meter_is_told(tmp_path: Path, kind: str) -> None:
+async def test_the_house_is_measured_by_its_meter_and_a_silent_meter_is_reported(tmp_path: Path, kind: str) -> None:
     async with walking(tmp_path, grid=grid(with_short_timeout(SOURCES[kind]))) as walk, visiting(walk) as api:
         await api.post("/api/sim/grid", {"currents_a": TRI})
         await until_house_currents(walk, api, TRI)
@@ -145,7 +145,7 @@ async def test_without_a_contact_there_is_no_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["historique", "standard"])
-async def test_what_a_linky_tells_of_prices_is_shown(tmp_path: Path, mode: str) -> None:
+async def test_the_tariff_period_of_a_linky_is_shown(tmp_path: Path, mode: str) -> None:
     linky = {"mode": mode, "phases": 3, "subscribed_va": 18000}
     async with (
         walking(tmp_path, grid=grid({"type": "linky", "mode": mode}), simulation={"linky": linky}) as walk,

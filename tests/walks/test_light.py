@@ -223,7 +223,7 @@ async def test_a_self_test_blinks_white(tmp_path: Path) -> None:
         assert now(walk) == AVAILABLE
 
 
-async def test_the_page_is_told_colour_pattern_and_reason(tmp_path: Path) -> None:
+async def test_the_page_gets_colour_pattern_and_reason(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         green = {"colour": "green", "pattern": "steady", "reason": "available"}
@@ -335,7 +335,7 @@ async def test_the_installer_may_try_the_station_without_a_card_before_it_is_act
         assert reason(walk) is LightReason.NOT_ACTIVATED
 
 
-async def test_a_test_session_ends_when_told_although_the_station_was_activated_meanwhile(tmp_path: Path) -> None:
+async def test_a_test_session_ends_when_stopped_although_the_station_was_activated_meanwhile(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
         await walk.accepted()
         await commission(api)

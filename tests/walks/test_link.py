@@ -187,7 +187,7 @@ async def test_the_back_off_can_be_set_over_the_link_it_is_for(tmp_path: Path) -
         assert csms.waits_s()[1:] == pytest.approx([6, 6, 6], abs=0.01)
 
 
-async def test_every_connection_that_succeeds_starts_the_waits_anew(tmp_path: Path) -> None:
+async def test_every_connection_that_succeeds_resets_the_waits(tmp_path: Path) -> None:
     """Part 4 §5.3 with errata 4.12, however soon the CSMS drops the link again."""
     csms = DialledCsms()
     async with walking(tmp_path, csms, variable=EXACT) as walk:

@@ -78,7 +78,7 @@ async def test_above_three_times_the_contactor_opens_before_the_vehicle_has_foll
         assert walk.evse.state.charging_state is ChargingState.SUSPENDED_EVSE
 
 
-async def test_status_log_and_load_management_tell_one_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_status_log_and_load_management_give_one_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
         house = House(walk)
@@ -328,7 +328,7 @@ async def test_a_departure_begins_the_charge_in_dear_hours(tmp_path: Path) -> No
         assert walk.evse.offered_a == 0.0
         next_change = (await api.evse())["limit"]["next_change"]
         assert next_change is not None
-        await walk.advance(3600)  # the meter is silent meanwhile, and what it told of prices is old
+        await walk.advance(3600)  # the meter is silent meanwhile, and its tariff is old
         await house.live(3)
         assert walk.evse.offered_a >= 6.0
 

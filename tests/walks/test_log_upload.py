@@ -46,7 +46,9 @@ def uploaded_content(server: FileServer) -> str:
     return gzip.decompress(packed).decode()
 
 
-async def test_a_diagnostics_log_tells_much_and_no_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_diagnostics_log_is_detailed_and_has_no_secret(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """N01.FR.04; id tokens are shortened. The requestId may be 0."""
     caplog.set_level(logging.INFO)
     async with serving() as server, walking(tmp_path, csms={"password": "SecretSecretSecret"}) as walk:
@@ -118,7 +120,7 @@ async def test_a_url_that_is_none_is_rejected(tmp_path: Path, url: str) -> None:
     ("status", "expected_status"),
     [(400, "BadMessage"), (403, "PermissionDenied"), (501, "NotSupportedOperation"), (500, "UploadFailure")],
 )
-async def test_a_failure_is_told_by_its_kind(tmp_path: Path, status: int, expected_status: str) -> None:
+async def test_a_failure_is_reported_by_its_kind(tmp_path: Path, status: int, expected_status: str) -> None:
     """N01.FR.10."""
     async with serving() as server, walking(tmp_path) as walk:
         await walk.accepted()
@@ -211,7 +213,7 @@ async def test_a_csms_that_does_not_know_the_notification_gets_its_log_all_the_s
         assert log_statuses(walk) == [("Uploading", 0), ("Uploaded", 0)]
 
 
-async def test_an_upload_goes_on_without_the_link_and_its_end_is_told_afterwards(tmp_path: Path) -> None:
+async def test_an_upload_goes_on_without_the_link_and_its_end_is_reported_afterwards(tmp_path: Path) -> None:
     async with serving() as server, walking(tmp_path) as walk:
         await walk.accepted()
         server.refusals = {"PUT": 503}

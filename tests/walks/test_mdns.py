@@ -89,7 +89,7 @@ async def test_a_browser_finds_the_page_and_the_station_and_hears_its_goodbye(tm
         ("127.0.0.1", True, True),
     ],
 )
-def test_it_is_announced_where_others_can_reach_it_unless_told_otherwise(
+def test_it_is_announced_where_others_can_reach_it_unless_configured_otherwise(
     host: str, enabled: bool | None, found: bool
 ) -> None:
     assert is_announced(MdnsConfig(enabled=enabled), host) is found
@@ -122,7 +122,7 @@ async def test_a_browser_that_speaks_ipv6_alone_finds_the_page(tmp_path: Path) -
             await network.async_close()
 
 
-def test_no_secret_is_told(tmp_path: Path) -> None:
+def test_no_secret_is_reported(tmp_path: Path) -> None:
     csms = {"url": "ws://csms.example/ocpp", "password": "0123456789abcdef"}
     station = {"identity": "BORNE-TEST", "iccid": "8933000000000000000"}
     records = txt_records(configuration(tmp_path, None, csms=csms, station=station), "/", "1.0")

@@ -1,4 +1,4 @@
-"""The link to an MQTT broker, with a real one: it is told the reasons, it brings limits, and it may be gone."""
+"""The link to an MQTT broker, with a real one: it gets the reasons, it sends limits, and it may be gone."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def peering(port: int) -> AsyncGenerator[Peer]:
                 await listening
 
 
-async def test_the_broker_is_told_the_reason_and_brings_limits(tmp_path: Path) -> None:
+async def test_the_broker_gets_the_reason_and_sends_limits(tmp_path: Path) -> None:
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
@@ -149,7 +149,7 @@ async def test_the_broker_is_told_the_reason_and_brings_limits(tmp_path: Path) -
         await until(walk, lambda: peer.payloads["limit/user"] == "null")
 
 
-async def test_status_log_broker_and_csms_tell_one_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_status_log_broker_and_csms_give_one_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """One object for all of them; the CSMS has its own word for who limits, and the state that it leads to (K11)."""
     caplog.set_level("INFO")
     port = _free_port()
@@ -229,7 +229,7 @@ async def test_an_order_that_the_broker_kept_does_not_come_back_with_each_connec
 CONFIG = "homeassistant/device/borne_BORNE-TEST/config"
 
 
-async def test_home_assistant_finds_every_topic_that_it_is_told_of(tmp_path: Path) -> None:
+async def test_home_assistant_finds_every_topic_that_is_announced_to_it(tmp_path: Path) -> None:
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
@@ -243,7 +243,7 @@ async def test_home_assistant_finds_every_topic_that_it_is_told_of(tmp_path: Pat
         assert peer.payloads[device["availability"][0]["topic"].removeprefix(f"{ROOT}/")] == "true"
 
 
-async def test_what_an_evse_does_is_told_as_it_happens(tmp_path: Path) -> None:
+async def test_what_an_evse_does_is_published_as_it_happens(tmp_path: Path) -> None:
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
@@ -359,7 +359,7 @@ async def test_charge_now_overrides_the_waiting_for_cheap_hours(tmp_path: Path) 
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
 
 
-async def test_home_assistant_is_not_told_where_that_is_switched_off_and_forgets_what_it_was_told(
+async def test_no_discovery_is_sent_where_it_is_switched_off_and_what_was_sent_is_removed(
     tmp_path: Path,
 ) -> None:
     port = _free_port()
@@ -372,7 +372,7 @@ async def test_home_assistant_is_not_told_where_that_is_switched_off_and_forgets
 
 
 async def test_a_station_that_is_stopped_says_that_it_is_not_online_any_more(tmp_path: Path) -> None:
-    """The broker keeps what it was told last, and carries no will out for one who says goodbye."""
+    """The broker keeps what was published last, and carries no will out for one who says goodbye."""
     port = _free_port()
     async with broker(tmp_path, port), peering(port) as peer:
         async with walking(tmp_path, mqtt={"host": "127.0.0.1", "port": port}) as walk:
@@ -393,7 +393,7 @@ async def test_an_unknown_key_that_is_no_text_is_answered_and_ends_no_connection
         await until(walk, lambda: "is not a known key" in peer.payloads["limit/user/error"])
 
 
-async def test_a_plus_in_the_identity_is_told_as_a_topic_can_hold_it(tmp_path: Path) -> None:
+async def test_a_plus_in_the_identity_is_written_as_a_topic_can_hold_it(tmp_path: Path) -> None:
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), aiomqtt.Client("127.0.0.1", port) as client:

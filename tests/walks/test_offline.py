@@ -1,4 +1,4 @@
-"""Transactions while the CSMS is out of reach: queued, flagged, and told in order afterwards (E04, E08, E11, E12)."""
+"""Transactions while the CSMS is out of reach: queued, flagged, and sent in order afterwards (E04, E08, E11, E12)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_order(events: list[Event]) -> None:
     assert times == sorted(times)
 
 
-async def test_a_transaction_that_goes_on_offline_is_told_afterwards(tmp_path: Path) -> None:
+async def test_a_transaction_that_goes_on_offline_is_reported_afterwards(tmp_path: Path) -> None:
     """TC_E_40_CS, E11.FR.02, E11.FR.03: Updated with meter values, offline is true, in order."""
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
@@ -59,7 +59,7 @@ async def test_a_transaction_that_goes_on_offline_is_told_afterwards(tmp_path: P
         assert "offline" not in walk.events()[-1]
 
 
-async def test_a_transaction_that_began_and_ended_offline_is_told_whole(tmp_path: Path) -> None:
+async def test_a_transaction_that_began_and_ended_offline_is_reported_whole(tmp_path: Path) -> None:
     """TC_E_43_CS, E04.FR.01, E04.FR.03, E12.FR.01: Started and Ended are among it, all of it offline."""
     async with walking(tmp_path, variable=variables(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)) as walk:
         await walk.accepted()
@@ -84,7 +84,7 @@ async def test_a_transaction_that_began_and_ended_offline_is_told_whole(tmp_path
         assert walk.csms.received("Authorize") == []
 
 
-async def test_a_transaction_that_ends_offline_is_told_as_ended(tmp_path: Path) -> None:
+async def test_a_transaction_that_ends_offline_is_reported_as_ended(tmp_path: Path) -> None:
     """TC_E_44_CS, E08.FR.02, E08.FR.05: the messages wait, all are offline, one is Ended."""
     async with walking(tmp_path) as walk:
         await charge(walk)
@@ -103,7 +103,7 @@ async def test_a_transaction_that_ends_offline_is_told_as_ended(tmp_path: Path) 
 
 
 async def test_what_the_csms_had_not_taken_when_the_link_broke_becomes_offline(tmp_path: Path) -> None:
-    """E11.FR.07: every message that is still in the queue is set offline; nothing is lost or told twice."""
+    """E11.FR.07: every message that is still in the queue is set offline; nothing is lost or sent twice."""
     async with walking(tmp_path) as walk:
         await charge(walk)
         answer = walk.csms.answers

@@ -79,7 +79,7 @@ async def test_events_on_demand_name_their_evse_and_leave_idle_ones_out(tmp_path
         assert sum(sent_event["triggerReason"] == "Trigger" for sent_event in walk.events()) == 1
 
 
-async def test_while_pending_current_states_are_told_on_demand_but_no_transaction(tmp_path: Path) -> None:
+async def test_while_pending_current_states_are_reported_on_demand_but_no_transaction(tmp_path: Path) -> None:
     """B02.FR.02, F06.FR.10: what the CSMS asks for passes before it has accepted the station."""
     csms = Csms()
     csms.answers["BootNotification"] = lambda _: {
@@ -124,8 +124,8 @@ async def test_a_second_stop_while_the_energy_runs_out_is_accepted_and_changes_n
         assert sum(sent_event["eventType"] == "Ended" for sent_event in walk.events()) == 1
 
 
-async def test_a_lock_that_does_not_close_lets_nobody_charge_and_is_told(tmp_path: Path) -> None:
-    """G05.FR.01, G05.FR.02; once it is mended the charge begins, and that is told too."""
+async def test_a_lock_that_does_not_close_lets_nobody_charge_and_is_reported(tmp_path: Path) -> None:
+    """G05.FR.01, G05.FR.02; once it is mended the charge begins, and that is reported too."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         walk.board.raise_fault(Fault.LOCK)
@@ -141,7 +141,7 @@ async def test_a_lock_that_does_not_close_lets_nobody_charge_and_is_told(tmp_pat
         await walk.until(lambda: lock_problems(walk) == [("true", False), ("false", True)])
 
 
-async def test_a_lock_that_fails_offline_is_told_afterwards_and_a_csms_that_takes_no_events_is_left_alone(
+async def test_a_lock_that_fails_offline_is_reported_afterwards_but_not_to_a_csms_that_takes_no_events(
     tmp_path: Path,
 ) -> None:
     csms = Csms()
@@ -190,7 +190,7 @@ async def test_a_lock_that_fails_during_a_charge_does_not_end_it_but_keeps_the_c
         assert not walk.board.locked
 
 
-async def test_an_unlock_within_a_transaction_that_waits_for_authorization_is_told(tmp_path: Path) -> None:
+async def test_an_unlock_within_a_transaction_that_waits_for_authorization_is_reported(tmp_path: Path) -> None:
     """E02.FR.17, F05.FR.02: only an authorized transaction keeps the connector locked."""
     async with walking(tmp_path, variable=tx_points("EVConnected", "EVConnected")) as walk:
         await walk.accepted()

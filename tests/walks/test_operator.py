@@ -53,7 +53,7 @@ async def test_a_configuration_inventory_names_only_what_can_be_set(tmp_path: Pa
         assert ("SecurityCtrlr", "SecurityProfile") not in _names(rows)
 
 
-async def test_a_summary_tells_the_condition_of_the_station(tmp_path: Path) -> None:
+async def test_a_summary_describes_the_condition_of_the_station(tmp_path: Path) -> None:
     """B07.FR.09."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
@@ -338,7 +338,7 @@ async def test_a_lock_that_is_stuck_cannot_be_opened(tmp_path: Path) -> None:
 
 
 async def test_a_flood_of_unlocks_for_a_stuck_lock_keeps_nobody_waiting(tmp_path: Path) -> None:
-    """F05.FR.05: the first one waits for the lock, those behind it no longer; a later one tries it anew."""
+    """F05.FR.05: the first one waits for the lock, those behind it no longer; a later one tries again."""
     async with walking(tmp_path) as walk:
         await charge(walk)
         walk.board.raise_fault(Fault.LOCK)
@@ -358,7 +358,7 @@ async def test_a_flood_of_unlocks_for_a_stuck_lock_keeps_nobody_waiting(tmp_path
         assert second_call.result()["status"] == "Unlocked"
 
 
-async def test_a_reset_without_a_transaction_boots_the_station_anew(tmp_path: Path) -> None:
+async def test_a_reset_without_a_transaction_reboots_the_station(tmp_path: Path) -> None:
     """B11.FR.03, B11.FR.04, B01.FR.09 (TC_B_20_CS, TC_B_21_CS)."""
     async with walking(tmp_path) as walk:
         for number, kind in enumerate(("OnIdle", "Immediate"), start=2):

@@ -95,7 +95,7 @@ async def test_watts_of_the_station_for_three_phases_are_not_triple_amperes_on_o
         assert tuple(walk.board.currents_a) == pytest.approx((10.0, 0.0, 0.0), abs=0.1)
 
 
-async def test_what_is_offered_on_one_phase_is_told_as_the_power_of_one(tmp_path: Path) -> None:
+async def test_what_is_offered_on_one_phase_is_reported_as_the_power_of_one(tmp_path: Path) -> None:
     """Power.Offered (part 2, MeasurandEnumType)"""
     rows = variables(
         SampledDataCtrlr__TxUpdatedInterval=20,

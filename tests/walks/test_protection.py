@@ -326,7 +326,7 @@ async def test_the_selector_caps_whatever_else_is_configured_also_while_it_is_tu
         assert (await api.evse())["offered_a"] == 8.0
 
 
-async def test_operations_of_the_contactor_are_counted_over_power_cuts_and_told(tmp_path: Path) -> None:
+async def test_operations_of_the_contactor_are_counted_over_power_cuts_and_reported(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await charge(walk)
         await walk.present()
@@ -340,7 +340,9 @@ async def test_operations_of_the_contactor_are_counted_over_power_cuts_and_told(
         assert count == "1"
 
 
-async def test_a_contactor_that_does_not_close_ends_the_transaction_and_is_told_from_a_weld(tmp_path: Path) -> None:
+async def test_a_contactor_that_does_not_close_ends_the_transaction_and_is_distinguished_from_a_weld(
+    tmp_path: Path,
+) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         walk.board.stuck_open = True

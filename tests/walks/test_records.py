@@ -68,7 +68,7 @@ async def test_the_log_is_searched_by_time_card_evse_and_whether_it_goes_on(tmp_
         assert (page["total"], len(page["transactions"])) == (3, 1)
 
 
-async def test_a_transaction_tells_its_registers_cost_and_events_and_no_whole_card(tmp_path: Path) -> None:
+async def test_a_transaction_has_its_registers_cost_and_events_and_no_whole_card(tmp_path: Path) -> None:
     async with walking(tmp_path, prices=PRICES) as walk, visiting(walk) as api:
         await walk.accepted()
         identity = await charge(api, seconds=3600)
@@ -77,7 +77,7 @@ async def test_a_transaction_tells_its_registers_cost_and_events_and_no_whole_ca
         assert transaction["energy_wh"] == pytest.approx(
             transaction["end"]["register_wh"] - transaction["begin"]["register_wh"]
         )
-        assert transaction["begin"]["time_status"] == "I", "the CSMS has told the time"
+        assert transaction["begin"]["time_status"] == "I", "the CSMS has set the time"
         assert transaction["cost"]["amount"] == transaction["bill"]["total"]
         assert (transaction["cost"]["currency"], transaction["cost"]["told_by"], transaction["cost"]["final"]) == (
             "CHF",
@@ -108,7 +108,7 @@ async def test_a_transaction_says_whether_it_has_signed_records(tmp_path: Path) 
         assert (listed["signed"], (await api.get(f"/api/transactions/{identity}"))["signed"]) == (False, False)
 
 
-async def test_the_cost_of_a_running_transaction_is_told_as_far_as_it_is(tmp_path: Path) -> None:
+async def test_the_cost_of_a_running_transaction_is_reported_up_to_now(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/evses/1/token", {"id_token": CARD.value, "type": "ISO14443"})
@@ -154,7 +154,7 @@ async def test_the_whole_log_is_a_table_for_spreadsheets(tmp_path: Path) -> None
         {"token": "x" * 37},
     ],
 )
-async def test_a_search_that_means_nothing_names_the_field(tmp_path: Path, query: dict[str, Any]) -> None:
+async def test_an_invalid_search_names_the_field(tmp_path: Path, query: dict[str, Any]) -> None:
     config = configuration(tmp_path, None, variable=variables(ClockCtrlr__TimeOffset="+02:00"))
     async with powered(config, Csms()) as walk, visiting(walk) as api:
         answer = await api.client.get("/api/transactions", params=query)
@@ -223,7 +223,7 @@ async def test_prices_that_are_none_are_refused_and_the_field_is_named(
         assert await api.get("/api/prices") == {"prices": None}
 
 
-async def test_a_charge_that_began_with_a_wrong_clock_has_the_right_times_once_the_csms_tells_them(
+async def test_a_charge_that_began_with_a_wrong_clock_has_the_right_times_once_the_csms_sets_the_clock(
     tmp_path: Path,
 ) -> None:
     """The station starts offline and half a day behind; nothing that it sends or shows afterwards is."""

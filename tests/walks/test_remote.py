@@ -64,7 +64,7 @@ async def test_cable_first_the_answer_names_the_transaction_that_waits(tmp_path:
 
 @pytest.mark.parametrize("start", ["EVConnected", "Authorized", "PowerPathClosed"])
 async def test_remote_start_first_then_the_cable(tmp_path: Path, start: str) -> None:
-    """TC_F_03_CS, F02.FR.01: without AuthorizeRemoteStart nobody is asked; RemoteStart is told with the id token."""
+    """TC_F_03_CS, F02.FR.01: without AuthorizeRemoteStart nobody is asked; RemoteStart has the id token."""
     async with walking(tmp_path, variable=tx_points(start, "Authorized")) as walk:
         await walk.accepted()
         assert await request_start(walk, remote_start_id=56) == {"status": "Accepted"}
@@ -170,7 +170,7 @@ async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: P
 
 
 async def test_after_an_answer_that_did_not_leave_the_evse_takes_the_next_start(tmp_path: Path) -> None:
-    """F01.FR.02, F02.FR.10: the CSMS closes the link while it asks; what it was not told is not waited for."""
+    """F01.FR.02, F02.FR.10: the CSMS closes the link while it asks; what was not reported to it is not waited for."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         request = {"idToken": token(), "remoteStartId": 1, "evseId": 1}

@@ -90,7 +90,7 @@ async def test_who_arrives_offline_is_let_in_by_the_reservation_and_others_are_n
 
 
 async def test_a_holder_whose_card_the_csms_rejects_loses_the_reservation(tmp_path: Path) -> None:
-    """H03.FR.09: presented is used; the CSMS is told, since no transaction says so."""
+    """H03.FR.09: presented is used; the CSMS is notified, since no transaction says so."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await reserve(walk, evseId=1)
@@ -254,7 +254,7 @@ async def test_a_reset_on_idle_waits_for_the_holder_who_is_let_in_meanwhile(tmp_
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["offline", "without power"])
-async def test_an_expiry_that_the_csms_misses_is_told_later(tmp_path: Path, cut: bool) -> None:
+async def test_an_expiry_that_the_csms_misses_is_reported_later(tmp_path: Path, cut: bool) -> None:
     """H04.FR.01; the EVSE is free at once."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
@@ -274,7 +274,7 @@ async def test_an_expiry_that_the_csms_misses_is_told_later(tmp_path: Path, cut:
         walk.csms.http_status = None
         await walk.until(lambda: ends(walk) == [(1, "Expired")], within_s=600)
         await walk.advance(60)
-        assert ends(walk) == [(1, "Expired")], "told once"
+        assert ends(walk) == [(1, "Expired")], "reported once"
 
 
 async def test_what_is_wrong_in_a_request_is_named(tmp_path: Path) -> None:

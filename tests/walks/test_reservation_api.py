@@ -60,7 +60,7 @@ async def test_a_removed_card_loses_its_reservation(tmp_path: Path) -> None:
 
 
 async def test_an_expired_reservation_of_the_owner_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Nobody has to be told."""
+    """Nobody has to be notified."""
     async with powered(configuration(tmp_path, None), Csms()) as walk, visiting(walk) as api:
         name = await walk.parts.cards.add(CARD, "Anna")
         await api.post("/api/evses/1/reservation", {"card": name, "for_s": 60}, status=201)

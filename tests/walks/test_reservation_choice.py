@@ -158,7 +158,7 @@ async def test_an_evse_that_is_withheld_for_a_reset_cannot_be_reserved(tmp_path:
         assert (pending(walk), ends(walk)) == ([1], [])
 
 
-async def test_an_end_that_the_csms_was_not_told_is_not_told_of_a_new_reservation_with_its_id(tmp_path: Path) -> None:
+async def test_an_unreported_end_is_not_reported_for_a_new_reservation_with_the_same_id(tmp_path: Path) -> None:
     """H01.FR.02: the CSMS would take the new reservation for ended."""
     async with walking(tmp_path) as walk:
         await walk.accepted()

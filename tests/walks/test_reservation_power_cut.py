@@ -1,5 +1,5 @@
 """The power fails in the middle of ReserveNow, CancelReservation, an expiry or the use of a reservation: what the CSMS
-was told holds afterwards.
+was notified of holds afterwards.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class ReservationLedger:
         """Check that each accepted reservation is either in force, used or ended."""
         in_force, finished = set(pending(walk)), set(used(walk)) | {number for number, _ in ends(walk)}
         assert len(used(walk)) == len(set(used(walk))), "a reservation was used twice"
-        assert len(ends(walk)) == len({number for number, _ in ends(walk)}), "an end was told twice"
-        assert not in_force & finished, "a reservation is in force, although the CSMS was told that it is not"
+        assert len(ends(walk)) == len({number for number, _ in ends(walk)}), "an end was reported twice"
+        assert not in_force & finished, "a reservation is in force, although its end was reported to the CSMS"
         assert not in_force & self.cancelled - self.unknown
         for number, expires_at in self.accepted.items():
             if number not in self.unknown:
@@ -161,7 +161,7 @@ async def test_what_was_accepted_holds_after_any_power_cut(tmp_path: Path, seed:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21, 34])
-async def test_a_used_reservation_is_told_or_in_force_again(tmp_path: Path, turns: int) -> None:
+async def test_a_used_reservation_is_reported_or_in_force_again(tmp_path: Path, turns: int) -> None:
     """The event that names it and its row in the storage change in one write (H01.FR.15, H03.FR.09)."""
     async with running_csms(Csms()) as csms, powered(configuration(tmp_path, csms.url), csms) as walk:
         await walk.accepted()

@@ -1,4 +1,4 @@
-"""What is sampled, when, and where it is told (J01, J02, E06)."""
+"""What is sampled, when, and where it is sent (J01, J02, E06)."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ async def test_aligned_samples_without_a_transaction_are_meter_values(tmp_path: 
         assert walk.events() == []
 
 
-async def test_every_evse_of_a_large_station_tells_its_aligned_samples(tmp_path: Path) -> None:
+async def test_every_evse_of_a_large_station_sends_its_aligned_samples(tmp_path: Path) -> None:
     """J01.FR.14: all of them at the same moment."""
     evses = [{"id": number} for number in range(1, 9)]
     async with walking(tmp_path, evse=evses, variable=variables(AlignedDataCtrlr__Interval=30)) as walk:
@@ -226,7 +226,7 @@ async def test_the_time_spent_charging_counts_only_charging(tmp_path: Path) -> N
         assert "timeSpentCharging" not in walk.events()[0]["transactionInfo"]
 
 
-async def test_a_one_phase_vehicle_is_told_as_one_phase(tmp_path: Path) -> None:
+async def test_a_one_phase_vehicle_is_reported_as_one_phase(tmp_path: Path) -> None:
     """E02.FR.18: numberOfPhasesUsed is what carries current."""
     async with walking(tmp_path) as walk:
         await walk.accepted()

@@ -64,7 +64,7 @@ async def report_security_events(walk: Walk, *kinds: SecurityEventType) -> None:
 # Security events (A04)
 
 
-async def test_a_boot_is_told_once_and_says_which(tmp_path: Path) -> None:
+async def test_a_boot_is_reported_once_with_its_reason(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         await walk.until(lambda: received_security_events(walk.csms) == ["StartupOfTheDevice"])
@@ -73,7 +73,7 @@ async def test_a_boot_is_told_once_and_says_which(tmp_path: Path) -> None:
         assert received_security_events(walk.csms) == ["StartupOfTheDevice", "ResetOrReboot"]
 
 
-async def test_critical_events_are_told_at_once_and_others_only_logged(tmp_path: Path) -> None:
+async def test_critical_events_are_reported_at_once_and_others_only_logged(tmp_path: Path) -> None:
     """A04.FR.01, A04.FR.04."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
@@ -206,7 +206,7 @@ async def test_a_clock_that_is_moved_far_is_reported(tmp_path: Path, moved_s: in
 # Passwords (A01)
 
 
-async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_never_told(
+async def test_a_new_password_is_used_with_the_next_connection_and_kept_and_never_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A01.FR.01, A01.FR.11, A01.FR.12, TC_A_09_CS."""
@@ -448,7 +448,7 @@ async def test_another_csms_is_asked_for_its_consent_without_a_reboot(tmp_path: 
             assert len(first.received("StatusNotification")) == 3
 
 
-async def test_the_same_csms_is_not_told_of_a_boot_that_was_none(tmp_path: Path) -> None:
+async def test_no_boot_is_reported_to_the_same_csms_where_there_was_none(tmp_path: Path) -> None:
     """Part 4 §5.3."""
     async with walking(tmp_path, variable=EXACT) as walk:
         await walk.accepted()

@@ -1,4 +1,4 @@
-"""What is billed is signed: on disk before it is told, by a key that never changes in silence, for anybody to check."""
+"""What is billed is signed: on disk before it is sent, by a key that never changes in silence, for anybody to check."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def all_signed(walk: Walk) -> list[tuple[str, float, dict[str, str]]]:
     return [signed for sent_event in walk.events() for signed in signed_values(sent_event)]
 
 
-async def test_begin_and_end_of_a_transaction_are_signed_and_told_together(tmp_path: Path) -> None:
+async def test_begin_and_end_of_a_transaction_are_signed_and_reported_together(tmp_path: Path) -> None:
     """J02.FR.21; OCA note on signed meter values, 4.1.2, 4.2.1."""
     async with walking(tmp_path, variable=SIGNED) as walk:
         ended = await charge_and_end(walk)
@@ -176,7 +176,7 @@ def public_key(walk: Walk) -> Any:
     return read_key(key.spki.hex())
 
 
-async def test_signed_aligned_values_alone_have_the_signed_begin_and_end_told(tmp_path: Path) -> None:
+async def test_with_signed_aligned_values_alone_the_signed_begin_and_end_are_sent(tmp_path: Path) -> None:
     """OCA note, 4.1.2"""
     async with walking(tmp_path, variable=variables(AlignedDataCtrlr__SignReadings=True)) as walk:
         signed = signed_values(await charge_and_end(walk))
@@ -281,7 +281,7 @@ async def test_a_transaction_that_a_power_cut_ended_has_its_signed_end(tmp_path:
 
 
 async def test_anybody_can_check_the_record_of_a_transaction(tmp_path: Path) -> None:
-    """Nothing is told to the CSMS, and the customer has the record all the same."""
+    """Nothing is sent to the CSMS, and the customer has the record all the same."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         ended = await charge_and_end(walk)
         assert all_signed(walk) == []
@@ -313,7 +313,7 @@ async def test_who_wants_no_signatures_has_none(tmp_path: Path) -> None:
     assert not (tmp_path / "signing").exists()
 
 
-async def test_the_device_model_tells_the_public_key(tmp_path: Path) -> None:
+async def test_the_device_model_has_the_public_key(tmp_path: Path) -> None:
     """OCA note on signed meter values, 4.3.2: FiscalMetering.PublicKey of each EVSE."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()

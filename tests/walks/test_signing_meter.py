@@ -51,7 +51,7 @@ def _rounded_reading(reading: Reading) -> Reading:
     return replace(reading, energy_import_wh=reading.energy_import_wh // 100 * 100.0)
 
 
-async def test_the_record_of_the_meter_is_told_once_with_the_end(tmp_path: Path) -> None:
+async def test_the_record_of_the_meter_is_sent_once_with_the_end(tmp_path: Path) -> None:
     """OCA note, 4.1.2: begin and end in one record go with Transaction.End."""
     async with station_with_em580(tmp_path) as (walk, server), visiting(walk) as api:
         await charge(walk)

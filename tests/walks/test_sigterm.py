@@ -1,4 +1,4 @@
-"""The program is told to stop, or cannot start: how it ends, and what it leaves on disk."""
+"""The program is requested to stop, or cannot start: how it ends, and what it leaves on disk."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_an_idle_station_stops_in_time(tmp_path: Path, number: signal.Sign
 
 
 @SIGNALS
-async def test_a_charge_is_ended_on_disk_before_the_program_stops_and_told_in_the_end(
+async def test_a_charge_is_ended_on_disk_before_the_program_stops_and_reported_after_the_restart(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     async with running_csms() as csms:

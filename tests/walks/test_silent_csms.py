@@ -31,8 +31,8 @@ async def test_samples_that_nobody_answers_leave_room_for_what_the_csms_orders(t
         await walk.until(lambda: len(walk.csms.received("StatusNotification")) > before, within_s=240)
 
 
-async def test_more_reports_about_customers_than_can_be_told_are_rejected(tmp_path: Path) -> None:
-    """N09.FR.03, N10.FR.05: nothing is cleared that could not be told."""
+async def test_more_reports_about_customers_than_can_be_sent_are_rejected(tmp_path: Path) -> None:
+    """N09.FR.03, N10.FR.05: nothing is cleared that could not be reported."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         walk.csms.answers["NotifyCustomerInformation"] = lambda _: NO_ANSWER
@@ -101,7 +101,7 @@ async def test_each_bound_is_a_variable(tmp_path: Path) -> None:
 
 
 async def test_an_identity_with_a_colon_has_no_password(tmp_path: Path) -> None:
-    """A00.FR.204: user and password would be told apart at the wrong place."""
+    """A00.FR.204: user and password would be separated at the wrong place."""
     async with walking(tmp_path, station={"identity": "BORNE:1"}) as walk:
         await walk.accepted()
         item = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}

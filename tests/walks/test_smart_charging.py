@@ -1,4 +1,4 @@
-"""Limits of the whole station and of others than the CSMS, and what the CSMS is told of them (K04, K08–K13)."""
+"""Limits of the whole station and of others than the CSMS, and what is reported of them to the CSMS (K04, K08–K13)."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_a_profile_of_the_station_is_divided_among_its_evses(tmp_path: Pat
 
 
 async def test_the_last_vehicle_that_charges_has_all_of_the_station(tmp_path: Path) -> None:
-    """K04.FR.05: what nobody else uses is not kept back; a change that no order of the CSMS made is told (SC.02)."""
+    """K04.FR.05: what nobody else uses is not kept back; a change without a request of the CSMS is reported (SC.02)."""
     async with walking(tmp_path, **TWO) as walk:
         await charge_at_both(walk)
         await install(walk, station_profile(20.0), 0)
@@ -382,7 +382,7 @@ async def test_a_vehicle_that_comes_back_to_its_transaction_goes_on_where_its_sc
 # What others limit
 
 
-async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tmp_path: Path) -> None:
+async def test_a_limit_of_the_grid_operator_holds_is_reported_and_is_released(tmp_path: Path) -> None:
     """K11.FR.01, K11.FR.02, K11.FR.04, K11.FR.05, K11.FR.06, K13.FR.01, K13.FR.02, K13.FR.03"""
     async with walking(tmp_path) as walk:
         await charge(walk)
@@ -456,8 +456,10 @@ async def test_there_are_never_more_profiles_than_the_device_model_says_there_ca
         assert int(row["variableAttribute"][0]["value"]) == MAX_PROFILES + 2 <= max_limit
 
 
-async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_beside_each_other(tmp_path: Path) -> None:
-    """K11.FR.02, K11.FR.06, SC.01: none of them takes the other's place, or is told again and again."""
+async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_reported_beside_each_other(
+    tmp_path: Path,
+) -> None:
+    """K11.FR.02, K11.FR.06, SC.01: none of them takes the other's place, or is reported again and again."""
     async with walking(tmp_path) as walk:
         await charge(walk)
         impose_limit(walk, 16.0, LimitSource.USER)
@@ -527,7 +529,7 @@ async def test_amperes_hold_for_an_evse_of_one_phase_whatever_watts_it_may_have(
         assert await composite_schedule(walk, 2) == [(0, 10.0)]
 
 
-async def test_a_limit_without_a_transaction_is_told_and_holds_for_the_next(tmp_path: Path) -> None:
+async def test_a_limit_without_a_transaction_is_reported_and_holds_for_the_next(tmp_path: Path) -> None:
     """K12.FR.01, K12.FR.02, K12.FR.04, K12.FR.05"""
     async with walking(tmp_path) as walk:
         await walk.accepted()
@@ -538,7 +540,7 @@ async def test_a_limit_without_a_transaction_is_told_and_holds_for_the_next(tmp_
         assert drawn_a(walk) == 9.0
 
 
-async def test_with_schedules_the_limit_is_told_as_it_was_set(tmp_path: Path) -> None:
+async def test_with_schedules_the_limit_is_reported_as_it_was_set(tmp_path: Path) -> None:
     """K11.FR.03, K12.FR.03"""
     rows = variables(SmartChargingCtrlr__NotifyChargingLimitWithSchedules=True)
     async with walking(tmp_path, variable=rows) as walk:
@@ -556,10 +558,10 @@ async def test_with_schedules_the_limit_is_told_as_it_was_set(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("schedules", "durations_s"), [(True, [60, 3600, 120]), (False, [None])])
-async def test_with_schedules_another_end_of_a_limit_is_told(
+async def test_with_schedules_another_end_of_a_limit_is_reported(
     tmp_path: Path, schedules: bool, durations_s: list[int | None]
 ) -> None:
-    """K11.FR.03, K12.FR.03; where it is not told when a limit ends, one that is renewed is no news."""
+    """K11.FR.03, K12.FR.03; where the end of a limit is not reported, neither is its renewal."""
     rows = variables(SmartChargingCtrlr__NotifyChargingLimitWithSchedules=schedules)
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
@@ -573,7 +575,7 @@ async def test_with_schedules_another_end_of_a_limit_is_told(
         assert walk.csms.received("ClearedChargingLimit") == []
 
 
-async def test_a_change_that_is_not_significant_is_not_told(tmp_path: Path) -> None:
+async def test_a_change_that_is_not_significant_is_not_reported(tmp_path: Path) -> None:
     """SC.03, LimitChangeSignificance; a limit that is only renewed is no change at all."""
     rows = variables(SmartChargingCtrlr__LimitChangeSignificance=10)
     async with walking(tmp_path, variable=rows) as walk:
@@ -605,7 +607,7 @@ async def test_what_the_csms_orders_itself_is_no_news_to_it(tmp_path: Path) -> N
         assert rate_changes(walk) == []
 
 
-async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_path: Path) -> None:
+async def test_what_changed_while_the_link_was_down_is_reported_when_it_is_back(tmp_path: Path) -> None:
     """K12.FR.02, K13.FR.02; profiles hold offline too (K06.FR.01, K07.FR.01)."""
     async with walking(tmp_path) as walk:
         await charge(walk)
@@ -663,7 +665,7 @@ async def test_a_csms_that_takes_no_such_news_is_not_asked_again(tmp_path: Path)
             assert len(csms.received("NotifyChargingLimit")) == 1
 
 
-async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely(tmp_path: Path) -> None:
+async def test_a_message_that_may_not_have_arrived_is_sent_again_more_and_more_rarely(tmp_path: Path) -> None:
     """K12.FR.02, K13.FR.02: a CSMS that is silent about it has perhaps not heard of it."""
     rows = variables(OCPPCommCtrlr__OfflineThreshold=60)
     async with running_csms() as csms:
@@ -688,7 +690,7 @@ async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely
 
 
 @pytest.mark.parametrize("answered", [True, False])
-async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have_ended(
+async def test_a_limit_that_ended_while_the_station_had_no_power_is_reported_as_ended(
     tmp_path: Path, answered: bool
 ) -> None:
     """K13.FR.02: the CSMS would believe in it for ever; also if power failed before its answer came."""

@@ -45,7 +45,7 @@ async def test_with_ev_connected_the_cable_starts_the_transaction(tmp_path: Path
         assert [sent_event["seqNo"] for sent_event in walk.events()] == [0, 1, 2]
 
 
-async def test_with_ev_connected_a_card_alone_starts_nothing_and_is_told_with_the_start(tmp_path: Path) -> None:
+async def test_with_ev_connected_a_card_alone_starts_nothing_and_is_reported_with_the_start(tmp_path: Path) -> None:
     """E01.FR.03, E03: the first event after the authorization carries the id token (E01.FR.10)."""
     async with walking(tmp_path, variable=tx_points("EVConnected", "Authorized")) as walk:
         await walk.accepted()
@@ -61,7 +61,7 @@ async def test_with_ev_connected_a_card_alone_starts_nothing_and_is_told_with_th
 
 
 async def test_with_authorized_the_card_starts_the_transaction(tmp_path: Path) -> None:
-    """TC_E_10_CS, E01.FR.02, E03.FR.01: Authorize, then Started by the card; the connector is told by the cable."""
+    """TC_E_10_CS, E01.FR.02, E03.FR.01: Authorize, then Started by the card; the connector follows with the cable."""
     async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
         await walk.accepted()
         await walk.present()
@@ -201,7 +201,7 @@ async def test_no_energy_flows_before_the_start_is_on_disk_and_every_event_count
             assert events_of_transaction[0]["meterValue"][0]["sampledValue"][0]["context"] == "Transaction.Begin"
 
 
-async def test_a_vehicle_that_is_not_ready_is_told_as_suspended_ev(tmp_path: Path) -> None:
+async def test_a_vehicle_that_is_not_ready_is_reported_as_suspended_ev(tmp_path: Path) -> None:
     """TC_E_38_CS, E03.FR.07: authorized and connected, but the vehicle takes nothing."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
@@ -214,7 +214,7 @@ async def test_a_vehicle_that_is_not_ready_is_told_as_suspended_ev(tmp_path: Pat
 
 
 async def test_without_the_vehicle_in_time_the_transaction_ends(tmp_path: Path) -> None:
-    """TC_E_05_CS, E03.FR.05: Ended, EVConnectTimeout, Timeout; the same card starts anew."""
+    """TC_E_05_CS, E03.FR.05: Ended, EVConnectTimeout, Timeout; the same card starts again."""
     rows = tx_points("Authorized", "Authorized", TxCtrlr__EVConnectionTimeOut=30)
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()

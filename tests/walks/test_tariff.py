@@ -71,7 +71,7 @@ async def test_the_tariff_of_the_driver_is_shown_and_an_update_takes_its_place(t
 
 
 async def test_without_a_tariff_of_ones_own_the_fallback_is_shown(tmp_path: Path) -> None:
-    """I04.FR.01: none is told, and offline where the cache answers."""
+    """I04.FR.01: no token is reported, and offline where the cache answers."""
     async with walking(tmp_path, variable=FALLBACK) as walk, visiting(walk) as api:
         await walk.accepted()
         await api.post("/api/evses/1/token", TOKEN)
@@ -196,7 +196,7 @@ async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Pat
         assert (await display_texts(api))["cost"] == "See your bill"
 
 
-async def test_a_total_that_the_csms_tells_when_the_driver_has_left_is_in_the_log(tmp_path: Path) -> None:
+async def test_a_total_that_the_csms_sends_when_the_driver_has_left_is_in_the_log(tmp_path: Path) -> None:
     csms = csms_adding(Ended={"totalCost": 2.5})
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
         identity = await start_charge(api)
@@ -336,7 +336,7 @@ async def test_prices_of_the_csms_outweigh_the_owners(tmp_path: Path) -> None:
 
 
 async def test_a_running_cost_of_the_csms_is_never_followed_by_a_total_of_the_owners_prices(tmp_path: Path) -> None:
-    """What the CSMS told last stays, and is no total until it says so."""
+    """What the CSMS sent last stays, and is no total until it says so."""
     async with walking(tmp_path, csms_adding(Updated={"totalCost": 7}), prices=PRICES) as walk, visiting(walk) as api:
         identity = await start_charge(api)
         await api.post("/api/evses/1/stop")
@@ -359,7 +359,7 @@ async def test_the_owners_bill_is_no_total_while_the_one_of_the_csms_may_come(tm
         assert (await api.evse())["cost"]["final"] is False
 
 
-async def test_what_is_switched_off_or_on_meanwhile_is_obeyed_at_once(tmp_path: Path) -> None:
+async def test_what_is_switched_off_or_on_meanwhile_applies_at_once(tmp_path: Path) -> None:
     """TariffCostCtrlr.Enabled"""
     csms = csms_adding(Authorize={"personalMessage": message("gold card")}, Updated={"totalCost": 1})
     async with walking(tmp_path, csms) as walk, visiting(walk) as api:
@@ -371,7 +371,7 @@ async def test_what_is_switched_off_or_on_meanwhile_is_obeyed_at_once(tmp_path: 
             assert ((await api.evse())["cost"] is None) is (value == "false")
 
 
-async def test_passers_by_see_what_it_costs_but_not_what_one_driver_is_told(tmp_path: Path) -> None:
+async def test_passers_by_see_what_it_costs_but_no_message_for_one_driver(tmp_path: Path) -> None:
     """As long as nobody has signed in; nor do they learn the transaction's id."""
     csms = csms_adding(Authorize={"personalMessage": message("Welcome, Mrs Smith")}, Updated={"totalCost": 1})
     async with (
@@ -390,7 +390,7 @@ async def test_passers_by_see_what_it_costs_but_not_what_one_driver_is_told(tmp_
         assert tariff["content"] == "Ask the owner"
 
 
-async def test_a_grid_meter_that_has_fallen_silent_tells_no_tariff_period_any_more(tmp_path: Path) -> None:
+async def test_a_grid_meter_that_has_fallen_silent_gives_no_tariff_period_any_more(tmp_path: Path) -> None:
     """Else all that is charged after it would have the price of the hour in which it fell silent."""
     async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
         house = House(walk, tariff_period="HC..")

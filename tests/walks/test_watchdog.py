@@ -1,4 +1,4 @@
-"""The watchdog: it is told that the station lives while it does, and hears nothing from one that hangs."""
+"""The watchdog: it is fed while the station works, and not by one that hangs."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class CurrentLimiting(Command):
     lasting: Annotated[bool, Field(strict=True)] = False
     """whether the limit holds until it is removed; excludes `for_s`"""
     by: Annotated[str, AfterValidator(check_requester)] | None = None
-    """who sets the limit, as shown to people; null: not told"""
+    """who sets the limit, as shown to people; null: not known"""
 
 
 class TariffPlan(Command):

@@ -226,7 +226,7 @@ class GridTests:
         """Check that the phase rotation of each EVSE that learns it was learnt while a vehicle charged.
 
         The phase behind terminal L1 is sufficient: one-phase vehicles load that one, and three equal currents cannot be
-        told apart. If the others are unknown, load management considers both possibilities.
+        distinguished. If the others are unknown, load management considers both possibilities.
         """
         evidence: Evidence = {}
         unknown: list[int] = []

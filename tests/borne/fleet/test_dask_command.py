@@ -25,7 +25,7 @@ def test_options_of_a_cluster_need_its_engine(plan: str, option: str) -> None:
     assert (outcome.exit_code, outcome.stderr) == (2, "--scheduler and --shared-storage need --engine dask\n")
 
 
-def test_without_dask_the_command_to_install_it_is_told(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_dask_the_error_names_the_command_to_install_it(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = ("borne.fleet.dask_engine", "borne.fleet.dask_session", "borne.fleet.dask_worker")
     for name in [module for module in sys.modules if module.startswith("distributed") or module in engine]:
         monkeypatch.delitem(sys.modules, name)

@@ -138,7 +138,7 @@ async def test_it_asks_again_after_ever_longer_times_and_then_no_more(fixture: S
             40.0,
         ]
         assert set(fixture.csrs) == {"CSR 1"}
-        await fixture.trigger()  # only the CSMS begins anew
+        await fixture.trigger()  # only the CSMS starts again
     assert fixture.csrs[4:] == ["CSR 2"]
 
 
@@ -232,7 +232,7 @@ async def test_a_certificate_for_iso_15118_is_refused(fixture: SigningFixture) -
     assert fixture.switched == 0
 
 
-async def test_a_trigger_while_it_waits_begins_anew_with_a_new_key(fixture: SigningFixture) -> None:
+async def test_a_trigger_while_it_waits_restarts_with_a_new_key(fixture: SigningFixture) -> None:
     async with fixture.running():
         await fixture.trigger()
         await fixture.clock.advance(5.0)

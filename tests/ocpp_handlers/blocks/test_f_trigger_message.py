@@ -47,7 +47,7 @@ class Station:
 
 
 @pytest.mark.parametrize("evse", [None, {"id": 1}, {"id": 99}])
-async def test_an_evse_means_nothing_to_a_message_of_the_station(evse: dict[str, int] | None) -> None:
+async def test_an_evse_is_ignored_in_a_message_of_the_station(evse: dict[str, int] | None) -> None:
     """F06.FR.03."""
     station = Station()
     assert await station.trigger("Heartbeat", evse) == {"status": "Accepted"}

@@ -53,5 +53,5 @@ def test_before_the_request_was_sent_no_cause_is_guessed() -> None:
     assert text == 'cannot connect to the CSMS at wss://csms/ocpp as "DEV-1": refused'
 
 
-def test_a_csms_without_subprotocol_is_told_with_the_one_that_was_offered() -> None:
+def test_a_csms_without_subprotocol_is_reported_with_the_one_that_was_offered() -> None:
     assert no_subprotocol_text(OPEN, "DEV-1").endswith("it accepts no subprotocol; offered was only ocpp2.0.1")

@@ -1,4 +1,4 @@
-"""The clock follows the CSMS: when it is corrected, who is told, and what becomes a security event."""
+"""The clock follows the CSMS: when it is corrected, who is notified, and what becomes a security event."""
 
 from __future__ import annotations
 

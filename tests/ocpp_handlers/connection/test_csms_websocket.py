@@ -53,7 +53,7 @@ async def connected(
             server_side.transport.abort()
 
 
-async def test_who_waits_for_a_message_is_told_of_the_close_frame_at_once() -> None:
+async def test_a_waiting_receiver_gets_the_close_frame_at_once() -> None:
     async with connected() as (client, server_side), asyncio.timeout(30):
         reading = asyncio.create_task(client.recv())
         await asyncio.sleep(0)
@@ -66,7 +66,7 @@ async def test_who_waits_for_a_message_is_told_of_the_close_frame_at_once() -> N
 
 
 async def test_what_follows_the_close_frame_changes_nothing() -> None:
-    """It may come while whoever reads is being told."""
+    """It may come while the reader is being notified."""
     async with connected() as (client, _), asyncio.timeout(30):
         reading = asyncio.create_task(client.recv())
         await asyncio.sleep(0)
@@ -107,7 +107,7 @@ async def test_a_reader_that_is_cancelled_is_cancelled() -> None:
         assert await client.recv() == "hello"
 
 
-async def test_the_request_is_told_of_when_tcp_is_up_and_not_before() -> None:
+async def test_the_request_is_announced_when_tcp_is_up_and_not_before() -> None:
     requests: list[None] = []
 
     def note() -> None:

@@ -64,7 +64,7 @@ def find(model: DeviceModel, place: Component, name: str, attribute: AttributeTy
     return found
 
 
-async def test_a_value_stands_in_place_of_what_is_told(database: Database) -> None:
+async def test_a_value_overrides_what_is_reported(database: Database) -> None:
     model = await model_with(database, row(KNOWN, "Fixed", "as installed"))
     assert find(model, KNOWN, "Fixed").read() == "as installed"
     assert not find(model, KNOWN, "Fixed").writable
@@ -111,13 +111,13 @@ async def test_an_own_variable_is_written_and_kept_where_it_may_be(database: Dat
     assert find(again, OWN, "Colour", AttributeType.TARGET).read() == "green"
 
 
-async def test_what_is_told_becomes_writable_where_the_installer_says_so(database: Database) -> None:
+async def test_what_is_reported_becomes_writable_where_the_installer_says_so(database: Database) -> None:
     model = await model_with(database, row(KNOWN, "Fixed", mutability=Mutability.READ_WRITE))
     variable = find(model, KNOWN, "Fixed")
     assert variable.read() == "as built"
     assert variable.access.write is not None
-    await variable.access.write("as told")
-    assert find(model, KNOWN, "Fixed").read() == "as told"
+    await variable.access.write("as set")
+    assert find(model, KNOWN, "Fixed").read() == "as set"
 
 
 @pytest.mark.parametrize(

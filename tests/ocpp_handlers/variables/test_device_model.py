@@ -192,7 +192,7 @@ async def test_what_is_not_there_is_named_and_has_no_value(
         (item("Fixed", instance=""), "yes"),
     ],
 )
-async def test_the_instance_that_was_asked_for_is_the_one_that_is_told(
+async def test_the_requested_instance_is_the_one_that_is_reported(
     block: Provisioning, requested: Item, value: str
 ) -> None:
     """B06.FR.14; names come back as the CSMS wrote them (B06.FR.02)."""
@@ -202,7 +202,7 @@ async def test_the_instance_that_was_asked_for_is_the_one_that_is_told(
     assert read["variable"] == requested["variable"]
 
 
-async def test_a_variable_that_may_only_be_written_is_not_told(block: Provisioning, model: DeviceModel) -> None:
+async def test_a_variable_that_may_only_be_written_is_not_reported(block: Provisioning, model: DeviceModel) -> None:
     """B06.FR.09; the local page does not tell it either."""
     (read,) = await get_variables(block, item("Secret"))
     assert read["attributeStatus"] == "Rejected"

@@ -144,7 +144,7 @@ async def test_every_component_that_can_be_touched_is_available(model: DeviceMod
 
 
 @pytest.mark.parametrize("fitted", [True, False])
-async def test_a_token_reader_is_told_where_one_is_fitted(tmp_path: Path, fitted: bool) -> None:
+async def test_a_token_reader_is_reported_where_one_is_fitted(tmp_path: Path, fitted: bool) -> None:
     """Part 2, Available: a component that is not there is not reported (B07.FR.08)."""
     readers = [{"type": "simulated", "name": "front"}] if fitted else []
     async with walking(tmp_path, reader=readers) as walk:

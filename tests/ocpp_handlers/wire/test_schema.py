@@ -250,7 +250,7 @@ def test_a_fault_has_the_code_of_table_8_and_names_the_field(
     assert schemas.check_request("BootNotification", payload) == fault
 
 
-def test_a_value_out_of_an_enumeration_is_told_what_it_may_be(schemas: Schemas) -> None:
+def test_the_error_of_a_value_out_of_an_enumeration_names_the_valid_ones(schemas: Schemas) -> None:
     answer = {"currentTime": "2024-05-06T07:08:09Z", "interval": 300, "status": "Perhaps"}
     assert schemas.check_response("BootNotification", answer) == SchemaViolation(
         "PropertyConstraintViolation", "status must be one of Accepted, Pending, Rejected."
@@ -309,7 +309,7 @@ def test_the_64_actions_of_the_standard_are_known(schemas: Schemas) -> None:
 # --- which fault is reported, and how ---
 
 
-def test_of_several_faults_the_first_in_the_document_is_told(schemas: Schemas) -> None:
+def test_of_several_faults_the_first_in_the_document_is_reported(schemas: Schemas) -> None:
     station = {"vendorName": "Acme", "colour": "red", "model": 12}
     for payload, field in (
         ({"reason": 1, "size": 2, "chargingStation": station}, "reason"),
@@ -323,7 +323,7 @@ def test_of_several_faults_the_first_in_the_document_is_told(schemas: Schemas) -
         assert fault.description.split()[0] == field
 
 
-def test_a_wrong_type_is_told_before_the_enumeration_that_it_cannot_be_in(schemas: Schemas) -> None:
+def test_a_wrong_type_is_reported_before_the_enumeration_that_it_cannot_be_in(schemas: Schemas) -> None:
     fault = schemas.check_request("BootNotification", {**BOOT, "reason": 12})
     assert fault == SchemaViolation("TypeConstraintViolation", "reason must be of type string.")
 
@@ -482,7 +482,7 @@ def test_whatever_an_answer_is_it_can_be_relieved(schemas: Schemas, payload: obj
         (["Broken"] * 2_001, {}, False),
     ],
 )
-def test_only_unknown_values_are_told_from_other_faults(
+def test_only_unknown_values_are_distinguished_from_other_faults(
     schemas: Schemas, criteria: object, more: dict[str, str], expected: bool
 ) -> None:
     payload = {"requestId": 1, "componentCriteria": criteria, **more}

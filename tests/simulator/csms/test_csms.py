@@ -135,7 +135,7 @@ async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended
             assert (await send_frame(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
 
-async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
+async def test_its_request_is_sent_and_the_status_of_the_answer_reported() -> None:
     async with running_csms() as csms, station_connection(csms) as websocket:
         await send_frame(websocket, [2, "h", "Heartbeat", {}])
         for status in ("Accepted", "Rejected"):
@@ -189,13 +189,13 @@ CLOSE = timedelta(seconds=60)
 """real seconds that a busy machine may take"""
 
 
-async def test_stations_are_told_real_time_unless_their_own_is_wanted() -> None:
+async def test_stations_get_real_time_unless_their_own_is_wanted() -> None:
     async with running_csms() as csms, station_connection(csms) as websocket:
         await send_frame(websocket, status_notification_frame("2031-05-01T08:00:00Z"))
         assert abs(await csms_time(websocket, HEARTBEAT) - machine_time()) < CLOSE
 
 
-async def test_each_station_is_told_the_newest_of_its_own_timestamps_and_what_has_passed_since() -> None:
+async def test_each_station_gets_the_newest_of_its_own_timestamps_and_what_has_passed_since() -> None:
     may = datetime(2031, 5, 1, 8, tzinfo=UTC)
     async with DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms:
         async with station_connection(csms) as websocket, station_connection(csms, "S-2") as other_station:
@@ -236,7 +236,7 @@ async def test_after_a_boot_the_station_may_have_another_clock() -> None:
         assert (await csms_time(websocket, HEARTBEAT)).year == 2030
 
 
-async def test_a_station_without_anything_to_tell_is_asked_for_its_time_after_each_heartbeat() -> None:
+async def test_a_station_without_anything_to_report_is_asked_for_its_time_after_each_heartbeat() -> None:
     """ClockCtrlr.DateTime; simulated time may pass by hours between two heartbeats."""
     async with (
         DemoCsms(SystemClock().now, settings=CsmsSettings(time_of_station=True)).listening() as csms,

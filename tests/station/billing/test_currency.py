@@ -45,7 +45,7 @@ def test_lines_and_total_of_a_bill_are_amounts_of_its_currency(currency: str, am
 
 
 @pytest.mark.parametrize(("currency", "amount"), CURRENCIES)
-def test_what_a_csms_tells_has_the_decimals_of_its_currency_in_api_and_table(currency: str, amount: str) -> None:
+def test_a_cost_of_the_csms_has_the_decimals_of_its_currency_in_api_and_table(currency: str, amount: str) -> None:
     charge = transaction(stated_cost=StatedCost(AMOUNT, currency))
     assert charge.cost is not None
     assert str(charge.cost.amount) == amount  # what the API and the receipt tell

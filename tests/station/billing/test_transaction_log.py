@@ -208,7 +208,7 @@ async def test_a_search_for_cards_finds_those_of_all_of_them_and_of_no_others(tm
         assert await fixture.found(TransactionQuery(cards=())) == []
 
 
-async def test_a_search_in_another_time_zone_means_the_same_moment(tmp_path: Path) -> None:
+async def test_a_search_in_another_time_zone_finds_the_same_moment(tmp_path: Path) -> None:
     async with log_fixture(tmp_path) as fixture:
         await fixture.begin("tx")
         assert await fixture.found(TransactionQuery(since=datetime.fromisoformat("2026-01-15T13:00:00+01:00"))) == [

@@ -76,7 +76,7 @@ async def test_a_full_disk_stops_the_charge_where_it_is_configured_so(tmp_path: 
         assert fixture.evse.state.faults == frozenset()
 
 
-async def test_a_board_that_does_not_obey_is_told_again_until_it_does(tmp_path: Path) -> None:
+async def test_a_board_that_does_not_follow_its_outputs_is_commanded_again_until_it_does(tmp_path: Path) -> None:
     async with evse_fixture(tmp_path) as fixture:
         await fixture.charge()
         fixture.board.fails = True
@@ -144,7 +144,7 @@ async def test_an_emergency_opens_the_contactor_at_once_and_some_end_the_transac
 
 
 async def test_a_contactor_that_does_not_close_is_called_stuck_until_a_reset(tmp_path: Path) -> None:
-    """E06.FR.16: told apart from one that is welded; the transaction ends."""
+    """E06.FR.16: distinguished from one that is welded; the transaction ends."""
     async with evse_fixture(tmp_path) as fixture:
         await fixture.charge()
         await fixture.observe(contactor_closed=False)
@@ -418,7 +418,7 @@ async def test_a_lock_that_does_not_close_is_broken_and_no_charge_starts(tmp_pat
 
 
 async def test_to_unlock_is_ordered_again_although_the_lock_seems_open(tmp_path: Path) -> None:
-    """F05.FR.06: the order goes out without a cable, too, and its result is told."""
+    """F05.FR.06: the order goes out without a cable, too, and its result is reported."""
     async with evse_fixture(tmp_path) as fixture:
         before = len(fixture.board.commands)
         assert await fixture.evse.unlock()
@@ -429,7 +429,7 @@ async def test_to_unlock_is_ordered_again_although_the_lock_seems_open(tmp_path:
         assert not await fixture.evse.unlock()
 
 
-async def test_to_unlock_is_told_within_a_transaction_that_nobody_is_authorized_for(tmp_path: Path) -> None:
+async def test_an_unlock_is_reported_within_a_transaction_that_nobody_is_authorized_for(tmp_path: Path) -> None:
     """E02.FR.17, F05.FR.04"""
     async with evse_fixture(tmp_path) as fixture:
         await fixture.observe(pilot=PilotState.B, cable_plugged=True)

@@ -142,7 +142,9 @@ def test_the_pilot_is_steady_or_offers_at_least_6_a_and_never_more_than_the_limi
 
 
 @given(states, moments)
-def test_the_pilot_tells_a_fault_only_to_somebody_and_offers_nothing_meanwhile(state: EvseState, now_s: float) -> None:
+def test_the_pilot_signals_a_fault_only_to_a_vehicle_and_offers_nothing_meanwhile(
+    state: EvseState, now_s: float
+) -> None:
     """Not while the vehicle is asked to end its draw, so that the contactor opens without load."""
     ordered = outputs(state, now_s)
     faults = blocking_faults(state) - PILOT_DETECTED_FAULTS
@@ -163,7 +165,7 @@ def test_only_a_cable_in_a_socket_is_locked_and_it_stays_so_while_the_contactor_
 
 
 @given(states, moments)
-def test_time_alone_changes_outputs_only_when_it_was_foretold(state: EvseState, now_s: float) -> None:
+def test_time_alone_changes_outputs_only_when_it_was_announced(state: EvseState, now_s: float) -> None:
     """The task that drives the board sleeps until `next_change_s`: nothing may happen before."""
     foretold_s = next_change_s(state, now_s, 60.0)
     assert foretold_s is None or foretold_s > now_s
@@ -219,7 +221,7 @@ def test_statuses_have_one_order(state: EvseState) -> None:
 # One rule at a time
 
 
-def test_no_observation_means_the_safe_state() -> None:
+def test_without_an_observation_the_state_is_the_safe_one() -> None:
     assert outputs(EvseState(), 0.0) == SAFE_OUTPUTS
     assert connector_status(EvseState()) is ConnectorStatus.AVAILABLE
 

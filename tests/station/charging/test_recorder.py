@@ -182,7 +182,7 @@ async def test_the_end_carries_the_samples_that_were_kept_for_it_thinned_out_but
         assert values == sorted(values)
 
 
-async def test_a_sample_while_charging_tells_the_phases_that_carry_current(tmp_path: Path) -> None:
+async def test_a_sample_while_charging_names_the_phases_that_carry_current(tmp_path: Path) -> None:
     """E02.FR.18"""
     async with running_recorder(tmp_path) as fixture:
         reading: Reading = fakes.reading(1.0, 16.0)

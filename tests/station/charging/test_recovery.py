@@ -150,7 +150,7 @@ async def test_where_the_csms_wants_nothing_with_the_end_the_books_have_the_regi
         assert (ended.register.energy_import_wh, ended.register.substitute) == (5000.0, False)
 
 
-async def test_the_end_tells_the_measurands_that_are_configured(tmp_path: Path) -> None:
+async def test_the_end_has_the_measurands_that_are_configured(tmp_path: Path) -> None:
     """E06.FR.11"""
     async with restarted_station(tmp_path) as start:
         await start.leave_open()

@@ -475,7 +475,7 @@ def test_every_transaction_is_one_start_some_updates_and_at_most_one_end(
     start=frozenset({"ParkingBayOccupancy"}),
     stop=frozenset(),
 )
-def test_start_and_stop_points_are_obeyed_at_every_step(
+def test_start_and_stop_points_are_followed_at_every_step(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
 ) -> None:
     transaction_rules = rules(start=set(start), stop=set(stop))

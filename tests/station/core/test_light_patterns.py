@@ -171,7 +171,7 @@ def test_whatever_is_the_case_a_fault_is_red(now: LightInputs) -> None:
 
 
 @given(situations)
-def test_green_and_steady_means_that_anybody_may_charge_now(now: LightInputs) -> None:
+def test_green_and_steady_is_shown_while_anybody_may_charge_now(now: LightInputs) -> None:
     if colour_and_pattern(now) == (Colour.GREEN, Pattern.STEADY):
         assert now.activated
         assert now.available
@@ -180,7 +180,7 @@ def test_green_and_steady_means_that_anybody_may_charge_now(now: LightInputs) ->
 
 
 @given(situations)
-def test_blue_and_blinking_means_that_energy_flows(now: LightInputs) -> None:
+def test_blue_and_blinking_is_shown_while_energy_flows(now: LightInputs) -> None:
     if colour_and_pattern(now) == (Colour.BLUE, Pattern.BLINKING):
         assert now.charge is ConnectorActivity.FLOWING
 

@@ -87,7 +87,7 @@ async def test_a_display_that_is_unplugged_fails_and_works_again(
         await output.show(screen_of("Charging"))
     again = bus.devices[0x27] = Hd44780()
     await output.show(screen_of("Charging"))
-    assert again.text()[0] == "Charging", "it has been set up anew"
+    assert again.text()[0] == "Charging", "it has been set up again"
     await output.close()
     assert open_descriptors() == before
 

@@ -111,7 +111,7 @@ def python_command(text: str) -> tuple[str, ...]:
     return (sys.executable, "-c", text)
 
 
-async def test_the_command_gets_the_image_and_its_failure_is_told(tmp_path: Path) -> None:
+async def test_the_command_gets_the_image_and_its_failure_is_reported(tmp_path: Path) -> None:
     copied = tmp_path / "copied"
     source = write_file(tmp_path / "image", b"firmware")
     copy = python_command(f"import shutil, sys; shutil.copy(sys.argv[1], {str(copied)!r})")
@@ -148,7 +148,7 @@ async def test_a_command_has_ended_although_what_it_started_lives_on(tmp_path: P
         await CommandUpdater(UpdaterCommands((*leaving, "3"), timeout_s=30.0), tmp_path, SystemClock()).install(source)
 
 
-async def test_commands_tell_whether_the_new_firmware_runs(tmp_path: Path) -> None:
+async def test_commands_report_whether_the_new_firmware_runs(tmp_path: Path) -> None:
     """Each start of the program has an installer of its own; the mark on disk goes from one to the next."""
     clock, source = SystemClock(), write_file(tmp_path / "image", b"firmware")
     fine, bad = python_command(""), python_command("raise SystemExit(1)")

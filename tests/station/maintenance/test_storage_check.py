@@ -153,7 +153,7 @@ def test_a_storage_of_an_older_version_is_read_as_after_its_start(tmp_path: Path
     assert (tmp_path / "borne.sqlite").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [None, b"no database at all, but long enough to be told from an empty one" * 20])
+@pytest.mark.parametrize("content", [None, b"no database at all, but long enough to differ from an empty one" * 20])
 def test_what_is_no_storage_is_said(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "borne.sqlite").write_bytes(content)

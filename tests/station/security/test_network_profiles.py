@@ -307,7 +307,7 @@ async def test_a_higher_profile_that_does_not_work_changes_nothing(tmp_path: Pat
         assert (harness.network.security_profile, harness.network.priority) == (1, (2, 1))
 
 
-async def test_an_installer_who_changes_the_csms_and_allows_less_security_is_obeyed(tmp_path: Path) -> None:
+async def test_an_installer_may_change_the_csms_and_allow_less_security(tmp_path: Path) -> None:
     """A00.FR.005: the installation file is the other method by which security may be lowered."""
     async with booted(tmp_path, SECURED) as harness:
         await harness.network.store(2, replace(SECURED, url="wss://two"))

@@ -151,7 +151,7 @@ async def test_the_log_is_read_between_two_moments(tmp_path: Path) -> None:
         assert [event.info for event in await events.entries(max_count=1)] == ["3"]
 
 
-async def test_whoever_waits_is_told_of_a_new_event(tmp_path: Path) -> None:
+async def test_a_waiting_task_is_woken_by_a_new_event(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         events = SecurityEvents(database, fakes.clock())
         assert await events.oldest() is None

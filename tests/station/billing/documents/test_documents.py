@@ -101,7 +101,9 @@ def test_a_price_that_changed_at_a_register_that_is_not_signed_is_said() -> None
     assert notice not in text(receipt(same, ISSUER, by_meter, context())), "it changed nothing"
 
 
-def test_letters_of_all_europe_and_signs_of_currencies_are_drawn_and_what_no_font_has_is_told_by_its_number() -> None:
+def test_letters_of_all_europe_and_signs_of_currencies_are_drawn_and_what_no_font_has_is_written_as_its_number() -> (
+    None
+):
     assert WESTERN in texts(receipt(transaction(meter_serial=WESTERN), ISSUER, None, context()))
     drawn = embedded_font_text(receipt(transaction(meter_serial=f"{WIDE} 中"), ISSUER, None, context()))
     assert WIDE in drawn
@@ -268,7 +270,7 @@ def test_a_month_begins_and_ends_where_clocks_at_the_station_say() -> None:
         ),
     ],
 )
-def test_a_receipt_of_a_charge_over_a_change_of_summer_time_tells_both_offsets(
+def test_a_receipt_of_a_charge_over_a_change_of_summer_time_has_both_offsets(
     begins: str, ends: str, moments: tuple[str, str]
 ) -> None:
     """An hour of charging, whatever the clock on the wall makes of it."""

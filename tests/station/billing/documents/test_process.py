@@ -72,7 +72,7 @@ async def test_every_zone_that_the_station_may_be_in_can_be_handed_over(
 
 
 async def test_no_secret_goes_through_arguments_or_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nor is it told where the service manager listens, nor does it load what lies in the working directory."""
+    """Nor does it get the address of the service manager, nor does it load what lies in the working directory."""
     monkeypatch.setenv("BORNE_CSMS_PASSWORD", "very-secret")
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
     monkeypatch.chdir(tmp_path)

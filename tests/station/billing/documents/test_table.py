@@ -26,7 +26,7 @@ def parse_csv(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_a_line_tells_registers_times_and_cost() -> None:
+def test_a_line_has_registers_times_and_cost() -> None:
     (row,) = parse_csv(table.csv_heading() + table.csv_rows([transaction()], ZoneInfo("Europe/Paris"), {}))
     assert row == {
         "transaction_id": "0d9ad6e6-79f4-4b4b-9d0b-0a3f7a3a8d11",
@@ -103,7 +103,7 @@ def test_a_key_code_is_not_shown() -> None:
     assert row["token"] == "…"
 
 
-def test_the_hour_that_the_end_of_summer_time_shows_twice_is_told_apart_by_its_offset() -> None:
+def test_the_hour_that_the_end_of_summer_time_repeats_is_distinguished_by_its_offset() -> None:
     began, ended = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
     charge = transaction(began_at=began, ended_at=ended)
     (row,) = parse_csv(table.csv_heading() + table.csv_rows([charge], ZoneInfo("Europe/Paris"), {}))

@@ -1,4 +1,4 @@
-"""The ends of reservations that the CSMS has not been told: stored, in order, bounded."""
+"""The ends of reservations that the CSMS has no notification of: stored, in order, bounded."""
 
 from __future__ import annotations
 

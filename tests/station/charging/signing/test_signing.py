@@ -205,7 +205,7 @@ async def test_no_byte_of_a_signed_record_or_of_a_key_that_flash_memory_has_spoi
             assert len(await fixture.records.of(identity)) == {"taken_at": 0, "record": 1, "since": 2}[column]
 
 
-async def test_a_key_that_flash_memory_has_spoilt_is_known_again_once_it_is_told_again(tmp_path: Path) -> None:
+async def test_a_key_that_flash_memory_has_spoilt_is_known_again_once_it_is_stored_again(tmp_path: Path) -> None:
     async with evse_fixture(tmp_path, signed=True) as fixture:
         await fixture.charge()
         (key,) = await fixture.records.keys()

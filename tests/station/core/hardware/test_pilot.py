@@ -153,7 +153,7 @@ def test_a_resistor_within_ten_percent_gives_the_rating_of_its_cable(
 
 
 @given(OHMS, OHMS)
-def test_a_larger_resistor_never_means_a_larger_rating(first_ohm: float, second_ohm: float) -> None:
+def test_a_larger_resistor_never_gives_a_larger_rating(first_ohm: float, second_ohm: float) -> None:
     smaller, larger = sorted((first_ohm, second_ohm))
     stronger, weaker = cable_rating(smaller), cable_rating(larger)
     assert stronger is None or weaker is None or stronger >= weaker

@@ -223,7 +223,7 @@ async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
 
 
 @pytest.mark.parametrize(("resistance_ohm", "cable_max_a"), [(1500, 13), (680, 20), (220, 32), (100, 63), (1000, 13)])
-async def test_the_resistor_in_the_plug_tells_the_cable(
+async def test_the_resistor_in_the_plug_gives_the_rating_of_the_cable(
     tmp_path: Path, resistance_ohm: float, cable_max_a: float
 ) -> None:
     """The last one tells no rating: it gets what is configured for it."""
@@ -233,7 +233,7 @@ async def test_the_resistor_in_the_plug_tells_the_cable(
         assert rig.observation.cable_max_a == cable_max_a
 
 
-async def test_with_an_attached_cable_a_vehicle_is_what_the_pilot_tells(tmp_path: Path) -> None:
+async def test_with_an_attached_cable_a_vehicle_is_detected_by_the_pilot(tmp_path: Path) -> None:
     bench, clock = Bench(tmp_path), fakes.clock()
     evse = {**bench.table()["evse"][0], "proximity": None, "lock": None}
     board = board_of(bench, clock, evse=[evse])
@@ -311,7 +311,7 @@ async def test_a_solenoid_holds_while_it_is_energised(tmp_path: Path) -> None:
     assert not bench.chips.active[SHUT]
 
 
-async def test_the_monitor_tests_itself_without_a_fault_being_told(tmp_path: Path) -> None:
+async def test_the_monitor_tests_itself_without_a_fault_being_reported(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         testing = asyncio.create_task(rig.board.test_residual_monitor())
         faults: set[Fault] = set()
@@ -321,7 +321,9 @@ async def test_the_monitor_tests_itself_without_a_fault_being_told(tmp_path: Pat
         assert (await testing, faults) == (SelfTest.PASSED, set())
 
 
-async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it_ends_after(tmp_path: Path) -> None:
+async def test_a_reading_that_began_during_a_self_test_reports_no_residual_current_when_it_ends_after(
+    tmp_path: Path,
+) -> None:
     clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
     board = board_of(bench, clock)
     bench.chips.on_output = lambda line, active: bench.set_input(TRIPPED, True) if line == TEST and active else None
@@ -396,7 +398,7 @@ async def test_a_chip_that_is_gone_is_a_board_error_and_its_return_is_enough(tmp
     assert not bench.chips.active[FEEDBACK]
 
 
-async def test_without_its_lines_the_pilot_still_pauses_tells_the_fault_and_rests(tmp_path: Path) -> None:
+async def test_without_its_lines_the_pilot_still_pauses_signals_the_fault_and_idles(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         charging, duties = Outputs(16.0, contactor=True), list[float]()
         for order in (Outputs(), Outputs(pilot_fault=True)):
@@ -571,7 +573,7 @@ async def test_the_relay_of_the_phases_is_where_it_was_ordered_when_its_chip_is_
         await anext(board.observations())
     bench.chips.missing = False
     await anext(board.observations())
-    assert not bench.chips.active[40], "lines that are requested anew begin at rest"
+    assert not bench.chips.active[40], "lines that are requested again begin inactive"
     await board.apply(Outputs(phases=phases))
     assert bench.chips.active[40]
 
@@ -653,7 +655,7 @@ async def test_a_selector_that_is_being_turned_is_believed_when_it_stands(tmp_pa
         assert plate.view.selector == "12"
 
 
-async def test_a_plate_without_a_selector_tells_none(tmp_path: Path) -> None:
+async def test_a_back_plate_without_a_selector_reports_none(tmp_path: Path) -> None:
     async with plated(Bench(tmp_path), selector=None) as (plate, _):
         assert plate.view.selector is None
 
@@ -681,7 +683,7 @@ async def test_the_flap_is_seen_and_the_shunt_trip_is_driven(tmp_path: Path) -> 
         assert not bench.chips.active[SHUNT]
 
 
-async def test_a_plate_that_cannot_be_read_tells_no_position_and_raises_no_alarm(tmp_path: Path) -> None:
+async def test_a_back_plate_that_cannot_be_read_reports_no_position_and_raises_no_alarm(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     async with plated(bench) as (plate, clock):
         assert plate.view.selector == "32"

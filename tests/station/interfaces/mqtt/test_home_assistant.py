@@ -78,7 +78,7 @@ def test_the_energy_is_what_the_energy_page_of_home_assistant_takes() -> None:
     assert energy["state_topic"] == "borne/BORNE-0001/evse/1/state"
 
 
-def test_the_device_can_be_told_from_others_and_is_unavailable_when_the_station_is() -> None:
+def test_the_device_is_identified_and_unavailable_when_the_station_is() -> None:
     discovery = message(ONE_EVSE)
     assert discovery["device"].keys() <= DEVICE
     assert discovery["device"]["identifiers"] == ["borne_BORNE-0001"]

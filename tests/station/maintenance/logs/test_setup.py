@@ -247,7 +247,7 @@ with no_free_descriptor():
 
 
 def test_lines_for_people_have_the_time_of_the_station_and_its_offset(stream: io.StringIO) -> None:
-    """Both hours that the end of summer time shows are told apart; JSON lines stay in UTC."""
+    """Both hours that the end of summer time shows are distinguished; JSON lines stay in UTC."""
     setup(LogConfig(format="human"), stream)
     written: list[str] = []
     for moment in ("2026-10-25T00:30Z", "2026-10-25T01:30Z"):

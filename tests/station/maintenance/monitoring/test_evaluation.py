@@ -93,7 +93,7 @@ def test_no_value_triggers_a_periodic_monitor(kind: MonitorType) -> None:
     [
         (20, False, 10, "15", False, True),  # exceeded by the new threshold
         (10, True, 20, "15", True, False),  # the new threshold clears the old one
-        (10, True, 12, "15", False, True),  # still exceeded: the CSMS is told of the new threshold
+        (10, True, 12, "15", False, True),  # still exceeded: the CSMS is notified of the new threshold
         (20, False, 30, "15", None, False),
         (10, True, 20, "", None, False),  # unknown
     ],

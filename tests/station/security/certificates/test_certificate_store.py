@@ -433,7 +433,7 @@ async def test_a_signed_certificate_is_used_and_the_old_one_goes_when_it_has_wor
     assert await storage.reported() == []
 
 
-async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_and_the_csms_is_told(
+async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_and_the_failure_reported(
     storage: Storage,
 ) -> None:
     """A02.FR.10, A02.FR.28, A02.FR.29."""

@@ -89,7 +89,7 @@ async def test_a_download_that_breaks_off_is_resumed_where_it_was(server: FileSe
     assert ranges == [None, "bytes=300000-", "bytes=600000-", "bytes=900000-"]
 
 
-async def test_a_file_that_changed_meanwhile_is_fetched_anew(server: FileServer, tmp_path: Path) -> None:
+async def test_a_file_that_changed_meanwhile_is_downloaded_from_its_start(server: FileServer, tmp_path: Path) -> None:
     server.break_after = 300_000
     fetching = asyncio.create_task(fetch(f"{server.url}/fw.bin", tmp_path / "fw"))
     await server.first_answered.wait()

@@ -100,7 +100,7 @@ function fit() {
   lines.style.fontSize = `${small}px`;
 }
 
-/** Load the page anew if the station has another software since: nobody else does that on a screen without keys. */
+/** Reload the page if the station has another software since: nobody else does that on a screen without keys. */
 async function reloadIfUpdated() {
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(ANSWER_MS) });

@@ -46,15 +46,15 @@ function dayAfter(date) {
   return `${next.toISOString().slice(0, 10)}T00:00:00`;
 }
 
-async function load(anew) {
+async function load(fromStart) {
   const query = wanted();
   find("#csv").href = `${root}/api/transactions.csv?${new URLSearchParams([...query, ["lang", language]])}`;
-  if (anew) shown = 0;
+  if (fromStart) shown = 0;
   query.set("most", PAGE);
   query.set("skip", shown);
   const { total, tests, without_energy: empty, transactions } = await get(`/api/transactions?${query}`);
   const list = find("#history-items");
-  if (anew) list.replaceChildren();
+  if (fromStart) list.replaceChildren();
   list.append(...transactions.map(item));
   shown += transactions.length;
   setText(find("#history-sum"), total === 0 ? t("history.none") : counts(total - tests - empty, tests, empty));
