@@ -24,8 +24,9 @@ from ocpp_handlers.blocks.k_smart_charging import SmartCharging
 from ocpp_handlers.blocks.l_firmware import FirmwareBlock
 from ocpp_handlers.blocks.m_certificates import CertificateBlock
 from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
+from ocpp_handlers.blocks.n_event_delivery import MonitoringEventDelivery
 from ocpp_handlers.blocks.n_log_upload import LogUploadBlock
-from ocpp_handlers.blocks.n_monitoring import MonitoringBlock, MonitoringEventDelivery
+from ocpp_handlers.blocks.n_monitoring import MonitoringBlock
 from ocpp_handlers.blocks.o_display_messages import DisplayMessageBlock
 from ocpp_handlers.blocks.p_data_transfer import DataTransfer
 from ocpp_handlers.connection.boot import BootMessageFilter, Identification, Registration

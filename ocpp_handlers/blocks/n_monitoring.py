@@ -1,11 +1,10 @@
-"""Block N: sets, clears and reports monitors, and sends their events (N02 to N08)."""
+"""Block N: sets, clears and reports monitors (N02 to N06)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from foundation.supervision import FollowUp
@@ -21,7 +20,7 @@ from ocpp_handlers.translate.variable_address import (
 )
 from ocpp_handlers.variables.monitored_model import came_later, unknown_part
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.call_errors import CallRefusedError, LinkLostError
+from ocpp_handlers.wire.call_errors import CallRefusedError
 from ocpp_handlers.wire.session import HandlerResult, Handlers, UnknownValueResponse
 from station.core.csms import NoAnswerError
 from station.maintenance.monitoring.monitor import PERIODIC, THRESHOLDS, Monitor, MonitoringBase, MonitorType
@@ -33,12 +32,9 @@ from station.storage.set_aside_rows import MONITORS
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.connection.link import Link
-    from ocpp_handlers.connection.link_settings import CsmsLinkSettings
     from ocpp_handlers.variables.device_model import DeviceModel
     from ocpp_handlers.variables.request_settings import VariableRequestSettings
     from ocpp_handlers.wire import messages as m
-    from station.maintenance.monitoring.event_queue import EventQueue, WaitingEvent
-    from station.maintenance.monitoring.monitor import MonitoringEvent
     from station.maintenance.monitoring.variable_monitoring import VariableMonitoring
     from station.storage.set_aside_rows import SetAsideRows
 
@@ -50,16 +46,6 @@ _MONITORS_PER_TURN: Final = 50
 """monitors compared with a request before other tasks may run"""
 MAX_AT_ONCE: Final = 4
 """pending reports; a further request is Rejected"""
-_COLLECTION_S: Final = 0.2
-"""events that follow each other within this time are sent in one NotifyEventRequest"""
-_MAX_EVENTS: Final = 50
-_MAX_BYTES: Final = 32_768
-"""of one NotifyEventRequest, about"""
-_SHORTEST_RETRY_S: Final = 5.0
-"""so that a CSMS that does not answer events still answers other messages, also if MessageAttemptInterval is 0"""
-_LONGEST_RETRY_S: Final = 600.0
-_CODES_FOR_ANY_EVENT: Final = frozenset({"NotImplemented", "NotSupported"})
-"""error codes of a refusal that does not depend on the events: the CSMS does not know the message"""
 _TYPES_OF_CRITERION: Final = {
     "ThresholdMonitoring": THRESHOLDS,
     "DeltaMonitoring": frozenset({MonitorType.DELTA}),
@@ -270,88 +256,6 @@ class MonitoringBlock:
                 _log.warning("the CSMS refused part %d of monitoring report %d: %s", number, request_id, error)
 
 
-class MonitoringEventDelivery:
-    """Sends the waiting events of monitors to the CSMS, the oldest first, several in a message; empties the queue.
-
-    Events of variables that came with a later edition than that of the session are not sent.
-    """
-
-    def __init__(
-        self, queue: EventQueue, model: DeviceModel, link: Link, settings: CsmsLinkSettings, clock: Clock
-    ) -> None:
-        self._queue = queue
-        self._model = model
-        self._link = link
-        self._settings = settings
-        self._clock = clock
-        self._delays = repetition_delays()
-        """delays before the remaining repetitions, in seconds, until the CSMS accepts an event"""
-
-    async def run(self) -> None:
-        """Send events (NotifyEvent) until the link ends; each stays in the queue until it is answered.
-
-        Raises:
-            LinkLostError: the session has ended.
-        """
-        self._delays = repetition_delays()
-        while True:
-            count_before = self._queue.changed.count
-            if not len(self._queue):
-                await self._queue.changed.wait(count_before)
-                await self._clock.sleep(_COLLECTION_S)
-            events = self._queue.oldest(_MAX_EVENTS, _MAX_BYTES)
-            hidden = [waiting for waiting in events if self._is_hidden(waiting)]
-            if hidden:
-                self._queue.settle(hidden)
-                await asyncio.sleep(0)  # other tasks may run, also if none of thousands is to be sent
-            elif events:
-                await self._deliver(events)
-
-    def _is_hidden(self, waiting: WaitingEvent) -> bool:
-        """Return whether an event is of a variable that the CSMS does not know."""
-        return came_later(self._model, waiting.event.address, self._link.edition)
-
-    async def _deliver(self, events: list[WaitingEvent]) -> None:
-        """Send events; if the CSMS refuses several because of one of them, each for itself."""
-        refusal = await self._send(events)
-        if refusal is not None and refusal.code not in _CODES_FOR_ANY_EVENT and len(events) > 1:
-            for event in events:
-                await self._deliver([event])
-        else:
-            self._queue.settle(events)
-
-    async def _send(self, events: Sequence[WaitingEvent]) -> CallRefusedError | None:
-        """Send events until the CSMS answers, at intervals that grow (N07.FR.04); returns its refusal, or None.
-
-        A single event is sent again if it is refused temporarily; several are first sent one by one.
-        """
-        attempts = 0
-        send = self._link.call if len(events) > 1 else partial(self._link.notify, delays=self._delays)
-        while True:
-            try:
-                await send(actions.NOTIFY_EVENT, self._notification(events))
-                self._delays = repetition_delays()
-                return None
-            except LinkLostError:
-                raise
-            except CallRefusedError as error:
-                _log.warning("the CSMS refused %d events of monitors: %s", len(events), error)
-                return error
-            except NoAnswerError as error:
-                _log.warning("%d events of monitors were not answered and will be sent again: %s", len(events), error)
-            attempts += 1
-            interval_s = max(_SHORTEST_RETRY_S, self._settings.message_attempt_interval_s)
-            await self._clock.sleep(min(interval_s * attempts, _LONGEST_RETRY_S))
-
-    def _notification(self, events: Sequence[WaitingEvent]) -> m.NotifyEventRequest:
-        """One message with these events, complete in itself (N07.FR.07, N08.FR.04)."""
-        return {
-            "generatedAt": timestamps.encode(self._clock.now()),
-            "seqNo": 0,
-            "eventData": [_event_to_wire(waiting.event) for waiting in events],
-        }
-
-
 def _cleared_to_wire(
     monitor_id: int, status: ClearMonitorStatus, set_aside_ids: Collection[int]
 ) -> m.ClearMonitoringResultType:
@@ -418,29 +322,3 @@ def _monitor_to_wire(monitor: Monitor) -> m.VariableMonitoringType:
         "type": monitor.type.value,
         "severity": monitor.severity,
     }
-
-
-def _event_to_wire(event: MonitoringEvent) -> m.EventDataType:
-    """Translate an event (N07.FR.06, N07.FR.10, N08.FR.05)."""
-    data: m.EventDataType = {
-        "eventId": event.id,
-        "timestamp": timestamps.encode(event.occurred_at),
-        "trigger": event.trigger.value,
-        "actualValue": event.value,
-        "eventNotificationType": event.notification_type.value,
-        "component": component_to_wire(event.address),
-        "variable": variable_to_wire(event.address),
-    }
-    if event.cleared is not None:
-        data["cleared"] = event.cleared
-    if event.monitor_id is not None:
-        data["variableMonitoringId"] = event.monitor_id
-    if event.cause is not None:
-        data["cause"] = event.cause
-    if event.transaction_id is not None:
-        data["transactionId"] = event.transaction_id
-    if event.tech_code is not None:
-        data["techCode"] = event.tech_code
-    if event.tech_info is not None:
-        data["techInfo"] = event.tech_info
-    return data

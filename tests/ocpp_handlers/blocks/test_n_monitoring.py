@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from ocpp_handlers.blocks.n_monitoring import MonitoringBlock, MonitoringEventDelivery
+from ocpp_handlers.blocks.n_event_delivery import MonitoringEventDelivery
+from ocpp_handlers.blocks.n_monitoring import MonitoringBlock
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.variable import Component, DataType, Mutability, create_variable
