@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from station.billing.price_settings import PriceSettings
 from station.charging.authorization.authorization_settings import AuthorizationSettings
-from station.configuration.missing_packages import missing_packages
+from station.configuration.missing_packages import missing_package_error
 from station.display.display_message import MAIN_DISPLAY, DisplayAddress, displays_of
 from station.display.display_screens import DisplayDriver, DisplayScreens, PublishedDisplays, ScreenSources
 from station.display.display_settings import DisplaySettings
@@ -51,12 +51,9 @@ def create_screens(
 
 def _is_usable(output: DeviceTable) -> bool:
     """Whether the packages of a display are installed; a station charges without it, so that its start goes on."""
-    if missing := missing_packages(output):
-        _log.error(
-            "a display of the installation file is not used, as these packages are not installed: %s",
-            ", ".join(missing),
-        )
-    return not missing
+    if (error := missing_package_error(output)) is not None:
+        _log.error("a display of the installation file is not used: it %s", error)
+    return error is None
 
 
 def mqtt_displays(configuration: Configuration, screens: DisplayScreens) -> PublishedDisplays:

@@ -165,7 +165,23 @@ class DryContactSource:
         return OrderReason.ORDERED if closed is (self._config.polarity == "closed-dims") else None
 
 
-def _gpio_contacts(chip: Path, lines: tuple[int, ...]) -> ContactPort:
-    from energy.sources.gpio_contacts import GpioContacts  # late: gpiod
+class _UnavailableContacts:
+    """Contacts whose driver is not installed: none can be read, so that an order is in force."""
 
+    def __init__(self, error: ImportError) -> None:
+        self._reason = f"{error.name} is not installed"
+
+    def read(self) -> tuple[bool, ...]:
+        """Refuse, as an input device that does not answer."""
+        raise OSError(self._reason)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _gpio_contacts(chip: Path, lines: tuple[int, ...]) -> ContactPort:
+    try:
+        from energy.sources.gpio_contacts import GpioContacts  # late: gpiod
+    except ImportError as error:  # stored settings must not stop a start; the installation file is checked before
+        return _UnavailableContacts(error)
     return GpioContacts(chip, lines)

@@ -26,11 +26,15 @@ _LEFT_OUT: Final = frozenset({"display"})
 """tables of devices that a start leaves out if a package is missing: the station charges without them"""
 
 
-def missing_packages(device: DeviceTable, installed: Callable[[str], bool] = is_installed) -> list[str]:
-    """The packages that a device needs and that are not installed; empty for a simulated one."""
-    if device.simulated_key is not None:
-        return []
-    return [package for package in device.packages if not installed(package)]
+def missing_package_error(
+    device: DeviceTable, installed: Callable[[str], bool] = is_installed, platform: str = sys.platform
+) -> str | None:
+    """Which packages a device needs that are not installed, and the command that installs them; None: it needs none."""
+    missing = [package for package in device.packages if not installed(package)]
+    if not missing or device.simulated_key is not None:
+        return None
+    remedy = f'not installed: {sys.executable} -m pip install "borne[board]"'
+    return f"needs {' and '.join(missing)}, {remedy if platform == 'linux' else 'for Linux only'}"
 
 
 def essential_package_errors(tables: InstallationTables) -> list[RuleError]:
@@ -42,13 +46,8 @@ def missing_package_errors(
     tables: InstallationTables, installed: Callable[[str], bool] = is_installed, platform: str = sys.platform
 ) -> list[RuleError]:
     """An error for each device that cannot be used here, with the command that installs what is missing."""
-    errors: list[RuleError] = []
-    for table, device in tables.devices:
-        missing = missing_packages(device, installed)
-        if missing:
-            needs = f"needs {' and '.join(missing)}"
-            remedy = f'not installed: {sys.executable} -m pip install "borne[board]"'
-            errors.append(
-                RuleError((*table, "type"), f"{needs}, {remedy if platform == 'linux' else 'for Linux only'}")
-            )
-    return errors
+    return [
+        RuleError((*table, "type"), error)
+        for table, device in tables.devices
+        if (error := missing_package_error(device, installed, platform)) is not None
+    ]

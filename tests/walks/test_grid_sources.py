@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings
 from tests.patience import until
-from tests.walk import Walk, walking
+from tests.walk import Walk, configuration, walking
 from tests.walks.steps import charge
 from tests.walks.visit import visiting
 
@@ -235,3 +237,24 @@ async def test_what_is_refused_in_part_is_not_done_at_all(tmp_path: Path) -> Non
         refused = {"frozen": True, "currents_a": TRI, "loads": {"oven": [9.0]}, "silence": True}
         assert "freeze" in (await api.post("/api/sim/grid", refused, status=409))["detail"]
         assert walk.world.house.loads == before
+
+
+async def test_a_contact_set_on_site_whose_driver_is_missing_dims_and_stops_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after an update of the program without the extra for boards. Set on site, it is refused, with the reason."""
+    contact = {"type": "dry-contact", "polarity": "open-dims", "line": 17}
+    site = SiteSettings(configuration(tmp_path, None), {})
+    site.apply_patch({"grid_order": contact})
+    monkeypatch.delitem(sys.modules, "energy.sources.gpio_contacts", raising=False)
+    monkeypatch.setitem(sys.modules, "gpiod", None)
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await charge(walk)
+        await walk.advance(5)
+        assert max(walk.board.currents_a) * 3 * 230 <= 4200.0
+        assert (await api.get("/api/status"))["grid_order"]["reason"] == "input-failed"
+        assert "contact cannot be read, which counts as an order: gpiod is not installed" in caplog.text
+    with pytest.raises(SettingsRefusedError, match=r"^grid_order\.type: needs gpiod"):
+        site.apply_patch({"grid_order": {**contact, "line": 18}})
+    assert site.apply_patch({"evse": [{"phase_rotation": "STR"}]}).grid_order is not None
+    assert site.apply_patch({"grid_order": None}).grid_order is None

@@ -19,6 +19,7 @@ from foundation.table_definition import InvalidTableError
 from station.configuration import environment as config_environment
 from station.configuration.installation_file import Configuration, explain
 from station.configuration.installation_tables import InstallationTables
+from station.configuration.missing_packages import missing_package_errors
 from station.configuration.related_settings import settings_above_maximum
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError, KeyPath, dotted
 from station.maintenance.commissioning.stored_settings import repaired
@@ -95,6 +96,9 @@ class SiteSettings:
         """
         tree = _object(_merged(self._tree, patch, drop_null=True))
         configuration = self._validated(tree)
+        for error in missing_package_errors(configuration):
+            if error.key[0] in patch:
+                raise SettingsRefusedError(f"{dotted(error.key)}: {error}")
         private_files.write(self._file, json.dumps(tree))
         self._tree, self.configuration = tree, configuration
         return configuration
