@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ import pytest
 from station.charging.tokens.admission import TokenOutcome
 from station.core.light_patterns import Colour, Pattern
 from station.core.model import Fault
-from tests.csms import Csms, running_csms
+from tests.csms import NO_ANSWER, Csms, running_csms
 from tests.full_disk import FullDisk
+from tests.patience import PATIENCE_S
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.reservations import cancel, ends, pending, reserve, statuses_now, used
 from tests.walks.steps import GROUP, answering, event, present_at, request_start, statuses, token, tx_points, variables
@@ -98,6 +101,25 @@ async def test_a_holder_whose_card_the_csms_rejects_loses_the_reservation(tmp_pa
         assert await present_at(walk, CARD, 1) is TokenOutcome.REJECTED
         await walk.until(lambda: ends(walk) == [(1, "Removed")])
         assert statuses_now(walk) == ["Available"]
+
+
+async def test_a_rejected_card_does_not_end_the_reservation_that_has_replaced_its_own(tmp_path: Path) -> None:
+    """H01.FR.02: the CSMS gives the reservation to somebody else while it is asked about the card."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await reserve(walk, evseId=1)
+        walk.csms.answers["Authorize"] = lambda _: NO_ANSWER
+        outcome = walk.parts.station.present_token(CARD, 1)
+        await walk.csms.expect("Authorize")
+        asked = walk.csms.calls[-1]
+        assert await reserve(walk, card=OTHER_CARD, evseId=1) == "Accepted"
+        await walk.csms.send_raw(json.dumps([3, asked.id, answering("Blocked")(asked.payload)]))
+        async with asyncio.timeout(PATIENCE_S):
+            assert await outcome is TokenOutcome.REJECTED
+        await walk.settle()
+        assert (ends(walk), pending(walk)) == ([], [1])
+        walk.csms.answers["Authorize"] = answering("Accepted")
+        assert await present_at(walk, OTHER_CARD, 1) is TokenOutcome.AUTHORIZED
 
 
 async def test_a_holder_who_presents_the_card_and_brings_no_vehicle_has_used_the_reservation(tmp_path: Path) -> None:

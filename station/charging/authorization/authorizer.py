@@ -75,7 +75,7 @@ class Authorizer:
 
     An entry of the local authorization list has priority over one of the cache (C13.FR.01, C14.FR.01).
 
-    It changes no EVSE; `TokenAdmission` and remote starts act on the result.
+    It changes no EVSE; `ChargeStarter` acts on the result.
     """
 
     def __init__(

@@ -344,8 +344,9 @@ class Reservations:
             self.changed.notify()
 
     def _end(self, reservation: Reservation, end: ReservationEnd) -> None:
-        if self._pending.pop(reservation.reservation_id, None) is None:
+        if self._pending.get(reservation.reservation_id) != reservation:  # ended, or replaced by another (H01.FR.02)
             return
+        del self._pending[reservation.reservation_id]
         _log.info("%s %s", _subject(reservation), end.value.lower())
         self._ends.append((reservation, end))
         self._update_due.notify()
