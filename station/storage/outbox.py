@@ -177,13 +177,20 @@ class Outbox(StoredEvents):
         """Retry events that could not be read or sent at an earlier start: this version of the program may do it."""
         self._forget_unsent()
         for row in self._database.unreadable.of("events"):
-            stored = await self._database.rows(
-                f"SELECT {EVENT_COLUMNS} FROM events WHERE id = ?", (int(row.address.key),)
+            stored = (
+                await self._database.rows(f"SELECT {EVENT_COLUMNS} FROM events WHERE id = ?", (int(row.address.key),))
+                if _ROW_ID.fullmatch(row.address.key)
+                else []
             )
             if stored:
                 self._parse_readable(stored)
             else:
                 self._database.unreadable.remove(row.address)
+
+    def _listed_ids(self, source: str) -> set[int]:
+        """The ids of events in the list of unreadable rows; keys that are no ids, which only a fault writes, left out."""
+        keys = (row.address.key for row in self._database.unreadable.of(source))
+        return {int(key) for key in keys if _ROW_ID.fullmatch(key)}
 
     def _forget_unsent(self) -> None:
         """Remove the events that could not be sent from the list of unreadable rows."""
@@ -364,7 +371,7 @@ class Outbox(StoredEvents):
         Raises:
             StorageError: they stay set aside.
         """
-        numbers = {int(row.address.key) for row in self._database.unreadable.of(_UNSENT)}
+        numbers = self._listed_ids(_UNSENT)
         if not numbers:
             return
         async with self._corrections.lock:
@@ -437,9 +444,9 @@ class Outbox(StoredEvents):
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
             await self._database.unreadable.save()
-        keys = (row.address.key for row in self._database.unreadable.of("events"))
-        unreadable = [int(key) for key in keys if _ROW_ID.fullmatch(key)]
-        if found := [row_id for row_id in unreadable if row_id in self._waiting]:  # by whoever read the history
+        if found := [
+            row_id for row_id in self._listed_ids("events") if row_id in self._waiting
+        ]:  # by whoever read the history
             self._waiting.remove(found)
         if transaction_id is None or not self._has_csms:
             return self.waiting

@@ -179,12 +179,26 @@ async def test_counting_beside_a_spoilt_list_of_unreadable_events_fails_not_and_
 ) -> None:
     async with open_outbox(tmp_path) as (outbox, database):
         await outbox.append(fakes.event("one"))
-        for key in ("", "x", "-1", "9" * 5_000, "7"):
+        for key in ("", "x", "-1", "9" * 30, "7"):
             database.unreadable.add(RowAddress("events", key), "a problem")
         changes: list[None] = []
         outbox.waiting_changed.subscribe(changes.append)
         assert await outbox.count_waiting() == await outbox.count_waiting("one") == 1
         assert changes == []
+
+
+async def test_a_spoilt_list_of_unreadable_events_prevents_no_start_and_is_cleared(tmp_path: Path) -> None:
+    async with open_outbox(tmp_path) as (outbox, database):
+        await outbox.append(fakes.event("one"))
+        for key in ("", "x", "-1", "9" * 30, "7"):
+            for source in ("events", "events.unsent"):
+                database.unreadable.add(RowAddress(source, key), "a problem")
+        await outbox.requeue_set_aside()
+        await database.unreadable.save()
+    async with open_outbox(tmp_path) as (outbox, database):
+        await outbox.check()
+        assert [event.transaction_id for event in await drain(outbox)] == ["one"]
+        assert [row.address for row in database.unreadable.of("events")] == []
 
 
 async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -> None:
