@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, cast
 
 from msgspec import DecodeError, field
@@ -144,11 +145,17 @@ def encode(frame: Call | CallResult | CallError) -> str:
         text = _ENCODER.encode(parts).decode()
         if not any(word in text for word in _WRITTEN_FOR_NO_NUMBER):
             return text
-        return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_decimal_as_float)
     except RecursionError as error:
         raise ValueError("the payload is nested too deeply") from error
     except TypeError as error:
         raise ValueError("the payload has an object that is not JSON") from error
+
+
+def _decimal_as_float(value: object) -> float:
+    if isinstance(value, Decimal):
+        return float(value)  # NaN and infinity are refused then
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 _SECRET_VARIABLE_NAME = re.compile("password|passphrase|secret", re.IGNORECASE)

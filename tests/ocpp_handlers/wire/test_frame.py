@@ -199,10 +199,13 @@ def test_a_decimal_is_written_as_a_number(number: str) -> None:
 def test_words_of_what_is_not_json_may_be_in_texts(text: str) -> None:
     result = CallResult("1", {"x": text, "y": 1.5, text: "é"})
     assert frame.decode(frame.encode(result), V201) == result
+    assert frame.decode(frame.encode(CallResult("1", {"x": text, "y": Decimal("1.5"), text: "é"})), V201) == result
 
 
 @pytest.mark.parametrize(
-    "payload", [{"x": convert(name)} for convert in (float, Decimal) for name in ("nan", "inf", "-inf")]
+    "payload",
+    [{"x": convert(name)} for convert in (float, Decimal) for name in ("nan", "inf", "-inf")]
+    + [{"x": Decimal("nan"), "text": "null"}],
 )
 def test_what_is_not_json_is_not_written(payload: object) -> None:
     with pytest.raises(ValueError, match="JSON"):
