@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_LOG_BYTES: Final = 16 * 2**20
+"""length of the write-ahead log from which it is shortened before the next long query"""
 _CHARS_OF_NUMBER: Final = 8
 """a value that is no text counts as so many characters"""
 _log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Database:
         """the list of rows of this database that could not be parsed; kept in a table of it"""
         self._new_rows = NewDatabaseRows()
         self._long_queries_ended = False
+        self._log_lock = asyncio.Lock()
         self._job_lock = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
@@ -109,12 +112,27 @@ class Database:
             StorageError: as `write`.
         """
         with storage_errors(), self._clock.outside_wait():
+            await self._bound_log()
             async with self._job_lock:  # what was requested before is on disk then
                 if self._long_queries_ended:
                     raise sqlite3.ProgrammingError("the database is closed")
                 if self._connection.is_exclusive:
                     return await self._connection.run(lambda connection: connection.execute(sql, values).fetchall())
             return await self._read_connections.rows(self._connection.path, sql, values)
+
+    async def _bound_log(self) -> None:
+        """Shorten the write-ahead log if it has grown long; no query begins meanwhile.
+
+        SQLite restarts it only while nobody reads from it, and queries of several clients may overlap without end.
+        """
+        async with self._log_lock:
+            if self._connection.log_bytes() <= MAX_LOG_BYTES or self._long_queries_ended:
+                return
+            await self._read_connections.wait_unused(self._connection.path)
+            with contextlib.suppress(sqlite3.Error):  # another process reads, or the disk is full: at the next query
+                await self._connection.run(
+                    lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                )
 
     async def end_long_queries(self) -> None:
         """Interrupt the long queries, which raise an error, and close their connections; there are no new ones."""
@@ -175,6 +193,7 @@ class DatabaseConnection:
     def __init__(self, path: Path, thread: DatabaseThread) -> None:
         self.path = path
         """the file"""
+        self._log_path = path.with_name(f"{path.name}-wal")
         self._thread = thread
         self._connection: sqlite3.Connection | None = None
         self._reopen_on_use = False
@@ -189,6 +208,13 @@ class DatabaseConnection:
     def is_new(self) -> bool:
         """Whether the file was created by `open`, and no job has changed a row since."""
         return self._created and self.changes == 0
+
+    def log_bytes(self) -> int:
+        """Return the length of the write-ahead log of the file; 0 if there is none."""
+        try:
+            return self._log_path.stat().st_size
+        except OSError:
+            return 0
 
     async def open(self) -> None:
         """Open the file, created if missing, and apply new migrations; a file that cannot shrink is rewritten first.
@@ -213,8 +239,8 @@ class DatabaseConnection:
         return await self._thread.run(lambda: self._execute(job))
 
     async def close(self) -> None:
-        """Close the connection, even if `open` was cancelled."""
-        await self._thread.run(self._close)
+        """Close the connection, even if `open` was cancelled, and remove the log; call after the readers are closed."""
+        await self._thread.run(self._close_with_log)
 
     def close_file(self) -> None:
         """Close the file until the next job, to release its memory and descriptors (`OpenFile`)."""
@@ -273,6 +299,13 @@ class DatabaseConnection:
         configure(self._connection, self._thread.caches.pages)
         self._thread.files.used(self)
         return True
+
+    def _close_with_log(self) -> None:
+        if self._connection is None and self._reopen_on_use and self.log_bytes():
+            # It was closed before a reader, which cannot remove the log.
+            with contextlib.suppress(sqlite3.Error):  # the log stays, and the next start reads it
+                self._connection = self._reconnect()
+        self._close()
 
     def _close(self) -> None:
         self._reopen_on_use = False

@@ -188,7 +188,7 @@ class Outbox(StoredEvents):
                 self._database.unreadable.remove(row.address)
 
     def _listed_ids(self, source: str) -> set[int]:
-        """The ids of events in the list of unreadable rows; keys that are no ids, which only a fault writes, left out."""
+        """The ids of events in the list of unreadable rows, without spoilt keys."""
         keys = (row.address.key for row in self._database.unreadable.of(source))
         return {int(key) for key in keys if _ROW_ID.fullmatch(key)}
 
@@ -444,9 +444,8 @@ class Outbox(StoredEvents):
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
             await self._database.unreadable.save()
-        if found := [
-            row_id for row_id in self._listed_ids("events") if row_id in self._waiting
-        ]:  # by whoever read the history
+        found = [row_id for row_id in self._listed_ids("events") if row_id in self._waiting]
+        if found:  # by whoever read the history
             self._waiting.remove(found)
         if transaction_id is None or not self._has_csms:
             return self.waiting

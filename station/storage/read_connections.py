@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from foundation.change_signal import ChangeSignal
 from foundation.supervision import result_or_exception
 from foundation.waiting import Flag
 from station.storage.sql import decode_text
@@ -67,7 +69,8 @@ class ReadConnections:
     file, and closed a few seconds after the last one, or when a query of another file waits for its place.
 
     SQLite cannot restart its log while a query reads from it. So nobody may read much with one query: an export reads
-    page by page, and the log is restarted between two of them.
+    page by page, and the log is restarted between two of them. Where queries overlap without end, `Database` makes such
+    a pause.
     """
 
     def __init__(self, clock: Clock, *, most: int = MAX_CONNECTIONS, close_after_s: float = CLOSE_AFTER_S) -> None:
@@ -78,6 +81,7 @@ class ReadConnections:
         self._waiting: deque[_Query] = deque()
         self._readers: list[_Reader] = []
         """the least recently used first"""
+        self._query_ended = ChangeSignal()
 
     async def rows(self, path: Path, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """Return all rows of a query of the database at `path`. It is interrupted if the caller is cancelled.
@@ -90,6 +94,13 @@ class ReadConnections:
         self._assign()
         return await query.rows
 
+    async def wait_unused(self, path: Path) -> None:
+        """Wait until no query of the database at `path` waits or is executed; the caller keeps new ones back."""
+        while any(query.path == path and not query.ended for query in self._waiting) or any(
+            reader.path == path and not reader.free and not reader.ending for reader in self._readers
+        ):
+            await self._query_ended.wait(self._query_ended.count)
+
     async def close_file(self, path: Path) -> None:
         """Close the connections to a file, whose queries raise an error; call before the file is closed or replaced."""
         for query in self._waiting:
@@ -101,6 +112,7 @@ class ReadConnections:
 
     def _assign(self) -> None:
         """Pass the waiting queries, in their order, to connections that are free."""
+        self._query_ended.notify()
         while self._waiting:
             if self._waiting[0].ended:
                 self._waiting.popleft()
@@ -215,7 +227,7 @@ class _Reader:
     async def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            error = await result_or_exception(connection.close())
+            error = await _close_interrupted(connection)
             if isinstance(error, Exception):
                 _log.warning("%s: a read connection could not be closed: %s", self.path, error)
 
@@ -252,6 +264,16 @@ async def _execute(connection: Connection, query: _Query) -> list[Row]:
             await connection.interrupt()  # has no effect on a query that the thread has not begun yet
             await asyncio.wait((executing,), timeout=_INTERRUPT_RETRY_S)
     return executing.result()
+
+
+async def _close_interrupted(connection: Connection) -> Exception | None:
+    """Close a connection; a query that it still executes, at the end of the event loop, is interrupted."""
+    closing = asyncio.ensure_future(result_or_exception(connection.close()))
+    while not closing.done():
+        with contextlib.suppress(ValueError, sqlite3.Error):  # it is closed
+            await connection.interrupt()
+        await asyncio.wait((closing,), timeout=_INTERRUPT_RETRY_S)
+    return closing.result()
 
 
 async def _fetch(connection: Connection, query: _Query) -> list[Row]:

@@ -225,7 +225,7 @@ class LocalAuthorizationList:
         Raises:
             StorageError: the disk cannot be read.
         """
-        rows = await self._database.rows(
+        rows = await self._database.long_query(
             "SELECT token, type, info, spelling FROM local_list WHERE (token, type) > (?, ?)"
             " ORDER BY token, type LIMIT ? OFFSET ?",
             (*after, most, skip),

@@ -12,8 +12,9 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
+from foundation.change_signal import ChangeSignal
 from simulator.clock import VirtualClock
-from station.storage.database import Database, DatabaseConnection, StorageError, open_database
+from station.storage.database import MAX_LOG_BYTES, Database, DatabaseConnection, StorageError, open_database
 from station.storage.database_thread import DatabaseThread
 from station.storage.read_connections import CLOSE_AFTER_S, MAX_CONNECTIONS, ReadConnections
 from tests import fakes
@@ -287,6 +288,67 @@ async def test_the_log_of_the_database_is_restarted_between_the_pages_of_an_expo
             longest = max(longest, (tmp_path / "a" / "db-wal").stat().st_size)
         assert (tmp_path / "a" / "db").stat().st_size > 12 * _MIB
         assert longest < 6 * _MIB
+
+
+async def test_queries_that_overlap_without_end_do_not_make_the_log_grow_without_bound(tmp_path: Path) -> None:
+    """SQLite restarts the log only while nobody reads: a pause is made for it."""
+    slow = (
+        "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 100000)"
+        " SELECT COUNT(*) FROM counted, (SELECT name FROM facts LIMIT 1)"
+    )
+    sample = "INSERT INTO ended_samples (transaction_id, payload) VALUES ('tx', ?)"
+    async with open_station_databases(tmp_path) as fixture, asyncio.timeout(PATIENCE_S):
+        running, pauses, ended, query_ended = 0, 0, False, ChangeSignal()
+
+        async def query_again_and_again() -> None:
+            nonlocal running, pauses
+            while not ended:
+                running += 1
+                assert await fixture.database.long_query(slow) == [(100_000,)]
+                running -= 1
+                pauses += running == 0
+                query_ended.notify()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(query_again_and_again())
+            longest = 0
+            for _ in range(40):
+                count_before = query_ended.count
+                await fixture.database.write(sample, ("x" * _MIB,))
+                await query_ended.wait(count_before)
+                longest = max(longest, (tmp_path / "a" / "db-wal").stat().st_size)
+            ended = True
+        assert pauses <= 3, "they have not overlapped"
+        assert MAX_LOG_BYTES < longest < MAX_LOG_BYTES + 8 * _MIB
+
+
+async def test_the_log_is_removed_at_the_end_although_the_writer_was_closed_before_a_reader(tmp_path: Path) -> None:
+    clock = fakes.clock()
+    with DatabaseThread() as thread:
+        connection = DatabaseConnection(tmp_path / "db", thread)
+        await connection.open()
+        database = Database(connection, clock, ReadConnections(clock))
+        await database.write(WRITE, ("a", "x"))
+        assert await database.long_query(NAMES) == [("a",)]
+        await thread.run(connection.close_file)
+        await database.end_long_queries()
+        await connection.close()
+        assert {path.name for path in tmp_path.iterdir()} == {"db"}  # noqa: ASYNC240 - nothing else runs
+
+
+def test_an_event_loop_that_ends_interrupts_a_query(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    sqlite3.connect(path).close()
+
+    async def begin() -> None:
+        running = asyncio.create_task(ReadConnections(fakes.clock()).rows(path, ENDLESS))
+        await until(reading_threads)
+        await asyncio.sleep(0.05)
+        assert not running.done()
+
+    asyncio.run(begin())
+    asyncio.run(until(lambda: reading_threads() == 0))
 
 
 def test_an_event_loop_that_ends_while_a_file_is_opened_leaves_no_thread_that_answers_it(tmp_path: Path) -> None:
