@@ -1,4 +1,4 @@
-"""Counts code patterns that hide the wiring of the program, and fails above their limits: `python -m tools.wiring`.
+"""Counts code patterns that hide the wiring of the program; each count must be its limit: `python -m tools.wiring`.
 
 `make check` runs it. It prints each finding with its place, then the counts. Arguments: names of the rules to check.
 """
@@ -18,7 +18,7 @@ LIMITS: Final[Mapping[str, int]] = {
     "callables assigned after construction": 0,
     "default callables": 0,
     "class names used twice": 0,
-    "function-level imports": 80,
+    "function-level imports": 79,
     "function-level imports without a reason": 0,
     "functions over 60 lines": 0,
     "settings matched by their ending": 0,
@@ -26,12 +26,13 @@ LIMITS: Final[Mapping[str, int]] = {
     "types with parts of more than two layers": 0,
     "listeners of auxiliary components that can raise": 0,
     "casts": 85,
-    "suppressed lints": 30,
+    "suppressed lints": 20,
+    "functions with eight or more parameters": 10,
     "suppressed types": 5,
     "uses of Any": 7,
     "methods that store a callable or a part late": 6,
 }
-"""The highest allowed count of each rule. Lower a limit whenever its count falls."""
+"""The count of each rule. It may only fall: then the check fails until the limit is lowered too."""
 _ROOT: Final = Path(__file__).parents[1]
 
 
@@ -42,16 +43,18 @@ def patterns(pyproject: str) -> list[str]:
 
 
 def report(found: Mapping[str, Sequence[Finding]], limits: Mapping[str, int]) -> tuple[list[str], bool]:
-    """The lines to print, and whether every figure is within its limit."""
+    """The lines to print, and whether every figure is that of its limit."""
     lines = [f"{finding} [{rule}]" for rule, findings in found.items() for finding in findings]
     figures = ", ".join(f"{rule}: {len(findings)} of {limits[rule]}" for rule, findings in found.items())
     above = [rule for rule, findings in found.items() if len(findings) > limits[rule]]
+    below = [rule for rule, findings in found.items() if len(findings) < limits[rule]]
     verdict = [f"more than allowed: {', '.join(above)}"] if above else []
-    return [*lines, figures, *verdict], not above
+    verdict += [f"fewer than allowed, so lower the limit: {', '.join(below)}"] if below else []
+    return [*lines, figures, *verdict], not above and not below
 
 
 def main(wanted: Sequence[str]) -> int:
-    """Check the repository; the exit code is 1 if a figure is above its limit, 2 if a rule is not known."""
+    """Check the repository; the exit code is 1 if a figure is not that of its limit, 2 if a rule is not known."""
     if unknown := [name for name in wanted if name not in RULES]:
         sys.stderr.write(f"no such rule: {', '.join(unknown)}; there are {', '.join(RULES)}\n")
         return 2

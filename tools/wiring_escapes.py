@@ -12,6 +12,7 @@ from typing import Final
 from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name
 
 _SUPPRESSED_LINT: Final = re.compile(r"#\s*(noqa|fmt:\s*(off|skip))")
+_LONG_PARAMETER_LIST: Final = re.compile(r"#\s*noqa:\s*PLR0913\b")
 _SUPPRESSED_TYPE: Final = re.compile(r"#\s*(pyright:\s*ignore|type:\s*ignore)")
 _STORING_METHODS: Final = frozenset({"append", "add", "insert", "setdefault", "appendleft"})
 
@@ -27,8 +28,14 @@ def casts(modules: Sequence[Module]) -> list[Finding]:
 
 
 def suppressed_lints(modules: Sequence[Module]) -> list[Finding]:
-    """Comments that silence ruff or its formatter."""
-    return _comments(modules, _SUPPRESSED_LINT)
+    """Comments that silence ruff or its formatter, but for those of `long_parameter_lists`."""
+    long_lists = set(long_parameter_lists(modules))
+    return [finding for finding in _comments(modules, _SUPPRESSED_LINT) if finding not in long_lists]
+
+
+def long_parameter_lists(modules: Sequence[Module]) -> list[Finding]:
+    """Functions with eight or more parameters (ruff's PLR0913, which a comment silences)."""
+    return _comments(modules, _LONG_PARAMETER_LIST)
 
 
 def suppressed_types(modules: Sequence[Module]) -> list[Finding]:

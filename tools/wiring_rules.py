@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from tools.wiring_escapes import (
     casts,
     late_parts,
+    long_parameter_lists,
     suppressed_lints,
     suppressed_types,
     uses_of_any,
@@ -177,6 +178,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "listeners of auxiliary components that can raise": raising_listeners,
     "casts": casts,
     "suppressed lints": suppressed_lints,
+    "functions with eight or more parameters": long_parameter_lists,
     "suppressed types": suppressed_types,
     "uses of Any": uses_of_any,
     "methods that store a callable or a part late": late_parts,

@@ -230,6 +230,12 @@ def test_a_figure_above_its_limit_fails_and_is_named() -> None:
     assert wiring.report(findings, {"class names used twice": 1, "functions over 60 lines": 0})[1]
 
 
+def test_a_limit_above_its_figure_fails_so_that_it_falls() -> None:
+    lines, good = wiring.report({"functions over 60 lines": []}, {"functions over 60 lines": 2})
+    assert not good
+    assert lines[-1] == "fewer than allowed, so lower the limit: functions over 60 lines"
+
+
 def test_every_rule_has_a_limit() -> None:
     assert wiring.LIMITS.keys() == RULES.keys()
 

@@ -9,6 +9,7 @@ import pytest
 from tools.wiring_escapes import (
     casts,
     late_parts,
+    long_parameter_lists,
     suppressed_lints,
     suppressed_types,
     uses_of_any,
@@ -43,6 +44,8 @@ class Link:
     [
         (casts, "x = cast('int', y)\nz = typing.cast(int, y)\ncaster(y)\n", [1, 2]),
         (suppressed_lints, "x = 1  # noqa: E501\ny = '# noqa'\nz = 2  # pyright: ignore[a]\n# fmt: off\n", [1, 4]),
+        (suppressed_lints, "def f():  # noqa: PLR0913 - why\n    x = 1  # noqa: E501\n", [2]),
+        (long_parameter_lists, "def f():  # noqa: PLR0913 - why\n    x = 1  # noqa: E501\n", [1]),
         (suppressed_types, "x = 1  # noqa: E501\ny = 2  # type: ignore\nz = 3  # pyright: ignore[a]\n", [2, 3]),
         (uses_of_any, "from typing import Any\nx: Any = 1\ny: dict[str, Any] = {}\n", [2, 3]),
         (late_parts, LATE, [8, 10, 12]),

@@ -31,7 +31,7 @@ LINUX_ATTRIBUTES: Final = {
             "splice",
         ),
         *("fdatasync", "posix_fallocate", "posix_fadvise", "getxattr", "setxattr", "O_DIRECT", "O_TMPFILE", "O_PATH"),
-        *("copy_file_range", "splice", "getrandom", "setns", "unshare"),
+        *("getrandom", "setns", "unshare"),
     ),
     "socket": (
         *("TCP_KEEPIDLE", "TCP_USER_TIMEOUT", "TCP_QUICKACK", "SOCK_CLOEXEC", "SOCK_NONBLOCK", "SO_PEERCRED"),
