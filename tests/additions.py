@@ -248,20 +248,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
-from foundation.device_table import DeviceTable
+from station.core.hardware.reader_table import ReaderTable
 if TYPE_CHECKING:
     from foundation.clock import Clock
 
-class FileReaderConfig(DeviceTable, tag_field="type", tag="file"):
+class FileReaderConfig(ReaderTable, kw_only=True, tag_field="type", tag="file"):
     """[[reader]] of type "file": UIDs in a file."""
 
     type: ClassVar[Literal["file"]] = "file"
     path: Annotated[str, Meta(min_length=1, examples=["/run/cards"])]
     """the file"""
-    reversed_bytes: bool = False
-    """whether the file has the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1, le=1000, examples=[1])] | None = None
-    """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, clock: Clock) -> FileReader:
         return FileReader(self)
@@ -416,7 +412,7 @@ LANGUAGE = Addition(
     3,
 )
 NOTIFIER = Addition(
-    "a notifier, which tells others what happens, as MQTT does",
+    "a notifier, which publishes what happens, as MQTT does",
     {
         "station/interfaces/light_notes.py": '''"""Writes each pattern of the status light to a file."""
 

@@ -1,4 +1,4 @@
-"""Tables about the simulated surroundings of the station."""
+"""Tables about the simulated environment of the station."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
-from foundation.device_table import DeviceTable, Resource, serial_resource
+from foundation.device_table import Resource, serial_resource
+from station.core.hardware.reader_table import ReaderTable
 from station.core.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _NO_CHARACTER: Final = frozenset({42, 54, 58, 69})
 _MAX_DIGITS: Final = 40
 
 
-class KeyboardReaderConfig(DeviceTable, tag_field="type", tag="keyboard"):
+class KeyboardReaderConfig(ReaderTable, kw_only=True, tag_field="type", tag="keyboard"):
     """[[reader]] of type "keyboard": an RFID reader that types the UID of a card as key presses, then Enter."""
 
     type: ClassVar[Literal["keyboard"]] = "keyboard"
@@ -49,10 +50,6 @@ class KeyboardReaderConfig(DeviceTable, tag_field="type", tag="keyboard"):
     """how the reader types the UID; decimal: its four bytes as one number, as many readers do"""
     exclusive: bool = True
     """whether no other program receives what the reader types; without it a login prompt would"""
-    reversed_bytes: bool = False
-    """whether the reader types the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1, le=1000, examples=[1])] | None = None
-    """the EVSE that the reader serves; absent: all EVSEs"""
 
     @property
     def resources(self) -> tuple[Resource, ...]:

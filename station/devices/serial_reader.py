@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 from msgspec import Meta
 
 from energy.sources.stream_device import is_socket
-from foundation.device_table import DeviceTable, Resource, serial_resource
+from foundation.device_table import Resource, serial_resource
+from station.core.hardware.reader_table import ReaderTable
 from station.core.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _RECONNECT_AFTER_S: Final = 30.0
 """a TCP connection without data is closed and opened again after this time, to detect that the reader is gone"""
 
 
-class SerialReaderConfig(DeviceTable, tag_field="type", tag="serial"):
+class SerialReaderConfig(ReaderTable, kw_only=True, tag_field="type", tag="serial"):
     """[[reader]] of type "serial": an RFID reader that sends UIDs on a serial line or a TCP connection."""
 
     type: ClassVar[Literal["serial"]] = "serial"
@@ -34,10 +35,6 @@ class SerialReaderConfig(DeviceTable, tag_field="type", tag="serial"):
     """line: digits and a line end; stx-etx: digits between the bytes 0x02 and 0x03"""
     checksum: Literal["none", "xor"] = "none"
     """xor: the last two digits are the exclusive or of the bytes before"""
-    reversed_bytes: bool = False
-    """whether the reader sends the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1, le=1000, examples=[1])] | None = None
-    """the EVSE that the reader serves; absent: all EVSEs"""
 
     @property
     def resources(self) -> tuple[Resource, ...]:

@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from foundation.device_table import DeviceTable, TableKey
+from foundation.device_table import TableKey
 from station.core.hardware.board_table import BoardTable
+from station.core.hardware.reader_table import ReaderTable
 from station.devices.updater_config import UpdaterTable
 
 
@@ -32,16 +33,12 @@ class SimulatedBoardConfig(BoardTable, tag_field="type", tag="simulated"):
         return True
 
 
-class SimulatedReaderConfig(DeviceTable, tag_field="type", tag="simulated"):
+class SimulatedReaderConfig(ReaderTable, tag_field="type", tag="simulated"):
     """[[reader]] of type "simulated": the API of the simulator presents cards at it."""
 
     type: ClassVar[Literal["simulated"]] = "simulated"
     name: Annotated[str, Meta(min_length=1, max_length=40)] = "reader"
     """names the reader in the API of the simulator"""
-    reversed_bytes: bool = False
-    """whether the reader sends the last byte of a UID first"""
-    evse: Annotated[int, Meta(ge=1, le=1000, examples=[1])] | None = None
-    """the EVSE that the reader serves; absent: all EVSEs"""
 
     @property
     def simulated_key(self) -> TableKey:
