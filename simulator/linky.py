@@ -43,7 +43,7 @@ _SILENCE_S: Final = 5.0
 """a reader gets a frame at least this often: a longer silence changes the limits (`energy.failsafe`)"""
 _COUNTING_S: Final = 1.5
 """time between two frames of a real meter in standard mode"""
-_MAX_CACHED_FRAMES: Final = 128
+_MAX_CACHED_GROUPS: Final = 128
 """groups whose bytes are kept, as most of them repeat in each frame"""
 _WINTER_TIME: Final = timezone(timedelta(hours=1))
 _SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B9600}
@@ -90,13 +90,13 @@ def standard_frame(house: HouseReading, at: datetime) -> list[bytes]:
     return [b"\x02", adsc, vtic, _standard_group("DATE", stamp, ""), *rest, b"\x03"]
 
 
-@lru_cache(_MAX_CACHED_FRAMES)
+@lru_cache(_MAX_CACHED_GROUPS)
 def _historique_group(label: str, value: str) -> bytes:
     body = f"{label} {value}".encode("ascii")
     return b"\n" + body + b" " + _checksum(body) + b"\r"
 
 
-@lru_cache(_MAX_CACHED_FRAMES)
+@lru_cache(_MAX_CACHED_GROUPS)
 def _standard_group_of(label: str, value: str) -> bytes:
     return _standard_group(label, value)
 

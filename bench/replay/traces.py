@@ -30,8 +30,8 @@ class LoadTrace:
 
     def at(self, second: int) -> Phases3:
         """The currents of the house in a second."""
-        one, two, three = self.currents_a
-        return one[second], two[second], three[second]
+        l1, l2, l3 = self.currents_a
+        return l1[second], l2[second], l3[second]
 
 
 class HouseDay:

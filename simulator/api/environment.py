@@ -1,4 +1,4 @@
-"""Routes with which a test bench changes the surroundings of a simulated station: meter, house, back plate, time."""
+"""Routes with which a test bench changes the environment of a simulated station: meter, house, back plate, time."""
 
 from __future__ import annotations
 

@@ -108,11 +108,11 @@ def test_how_the_last_run_ended_is_the_reason_of_this_boot(
     assert boot_reason({"RUNTIME_DIRECTORY": str(tmp_path)}) is reason
 
 
-def test_a_program_that_nobody_manages_begins_with_the_power() -> None:
+def test_without_a_service_manager_the_boot_reason_is_power_up() -> None:
     assert boot_reason({}) is BootReason.POWER_UP
 
 
-async def test_a_stint_is_overdue_once_it_takes_longer_than_it_may() -> None:
+async def test_a_task_is_overdue_once_it_takes_longer_than_it_may() -> None:
     time = clock()
     task = MonitoredTask("work", time, 10.0)
     await time.advance(60)

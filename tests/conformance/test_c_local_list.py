@@ -186,7 +186,7 @@ async def offline_rules(bench: Bench, *, unknown_ids: bool) -> None:
     await bench.configure("AuthCtrlr", "LocalAuthorizeOffline", "true")
 
 
-async def back_after_a_while(bench: Bench) -> None:
+async def set_long_reconnect_delay(bench: Bench) -> None:
     """Configuration state of C_22 to C_25: time enough for what is done by hand."""
     await bench.configure("OCPPCommCtrlr", "OfflineThreshold", str(_AWAY_S + 60))
     await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(_AWAY_S))
@@ -230,7 +230,7 @@ async def test_tc_c_21_cs(bench: Bench, start_points: str) -> None:
 async def refused_offline(bench: Bench, id_token: Payload, status: str) -> None:
     """Cases C_22, C_23 and C_24: a token that is listed as refused starts nothing while the link is down."""
     await offline_rules(bench, unknown_ids=False)
-    await back_after_a_while(bench)
+    await set_long_reconnect_delay(bench)
     await states.id_token_local_auth_list(bench, id_token, status)
     await bench.go_offline()
     if "ParkingBayOccupancy" in bench.start_points:
@@ -276,7 +276,7 @@ async def test_tc_c_25_cs(bench: Bench) -> None:
     """Offline authorization through local authorization list - Local Authorization List > Authorization Cache"""
     await offline_rules(bench, unknown_ids=True)
     await bench.configure("TxCtrlr", "StopTxOnInvalidId", "false")
-    await back_after_a_while(bench)
+    await set_long_reconnect_delay(bench)
     await bench.configure("TxCtrlr", "TxStartPoint", "Authorized")  # so that the cable alone starts no transaction
     await states.id_token_cached(bench)
     await is_cached(bench, VALID_TOKEN, "Accepted")

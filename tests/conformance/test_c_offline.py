@@ -40,7 +40,7 @@ async def allow_unknown_ids(bench: Bench) -> None:
     await bench.configure("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true")
 
 
-async def back_after_a_while(bench: Bench) -> None:
+async def set_long_reconnect_delay(bench: Bench) -> None:
     """Configuration state of C_15 and C_18: time enough for what is done by hand."""
     await bench.configure("OCPPCommCtrlr", "OfflineThreshold", str(_AWAY_S + 60))
     await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(_AWAY_S))
@@ -120,7 +120,7 @@ async def test_tc_c_15_cs(bench: Bench) -> None:
     """Authorization through authorization cache - StopTxOnInvalidId = false, MaxEnergyOnInvalidId > 0"""
     await offline_rules(bench, stop=False, energy=10_000)
     await allow_unknown_ids(bench)
-    await back_after_a_while(bench)
+    await set_long_reconnect_delay(bench)
     # Time may leap: no clock correction and no meter value falls into it.
     await bench.configure("ClockCtrlr", "TimeSource", "RealTimeClock")
     await bench.configure("SampledDataCtrlr", "TxUpdatedInterval", "0")
@@ -176,7 +176,7 @@ async def test_tc_c_18_cs(bench: Bench, stop_points: str) -> None:
     """Authorization through authorization cache - StopTxOnInvalidId = true, MaxEnergyOnInvalidId > 0"""
     await offline_rules(bench, stop=True, energy=500)
     await allow_unknown_ids(bench)
-    await back_after_a_while(bench)
+    await set_long_reconnect_delay(bench)
     await bench.configure("TxCtrlr", "TxStopPoint", stop_points)
     await charge_offline(bench, for_s=TRANSACTION_DURATION_S)
     events = await queue_of(bench)

@@ -45,7 +45,7 @@ async def expect_displayed(bench: Bench, topic: str, text: str) -> None:
     raise AssertionError(f"{topic}: {text!r} is not shown, but {displayed}")
 
 
-async def begins_with_a_tariff(bench: Bench, points: str) -> None:
+async def start_with_a_tariff(bench: Bench, points: str) -> None:
     """Before, and steps 1 to 5 of TC_I_01_CS and TC_I_07_CS."""
     info: Payload = {"status": "Accepted"}
     bench.on("Authorize", {"idTokenInfo": info | {"personalMessage": message(_COST)}})
@@ -85,7 +85,7 @@ def answering(bench: Bench, answer: Callable[[Payload], Payload]) -> None:
 @case("Advanced User Interface", "M")
 async def test_tc_i_01_cs(bench: Bench, points: str) -> None:
     """Show EV Driver running total cost during charging - CostUpdatedRequest"""
-    await begins_with_a_tariff(bench, points)
+    await start_with_a_tariff(bench, points)
     for number, cost in enumerate(_COSTS):
         tariff = _UPDATED_COST if number % 2 else _COST
         answering(bench, lambda event, text=tariff: {"updatedPersonalMessage": message(text)})
@@ -100,7 +100,7 @@ async def test_tc_i_01_cs(bench: Bench, points: str) -> None:
 @case("Advanced User Interface", "M")
 async def test_tc_i_07_cs(bench: Bench, points: str) -> None:
     """Show EV Driver running total cost during charging - TransactionEventResponse"""
-    await begins_with_a_tariff(bench, points)
+    await start_with_a_tariff(bench, points)
     for number, cost in enumerate(_COSTS):
         tariff = _UPDATED_COST if number % 2 else _COST
         reply: Payload = {"updatedPersonalMessage": message(tariff), "totalCost": cost}

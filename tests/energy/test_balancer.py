@@ -46,12 +46,12 @@ def test_no_more_is_given_than_the_house_can_have_left(
     before: PhaseCapacity,
     limit_a: float,
     grid_a: float,
-    one_a: float,
-    other_a: float,
+    first_a: float,
+    second_a: float,
     offered_a: float,
     now_s: float,
 ) -> None:
-    least_a, most_a = sorted((one_a, other_a))
+    least_a, most_a = sorted((first_a, second_a))
     after = update_capacity(before, PhaseSample(limit_a, grid_a, least_a, most_a, offered_a, now_s))
     assert 0.0 <= after.current_a <= max(0.0, limit_a - (grid_a - most_a)) + 1e-9
 

@@ -77,9 +77,9 @@ def test_the_budget_is_what_the_filter_takes(curve: TripCurve, heat: float, load
 
 
 @given(curves, st.floats(0, 1.6), loads, st.floats(0, 100), st.floats(0, 100))
-def test_seconds_add_up(curve: TripCurve, heat: float, load: float, one_s: float, other_s: float) -> None:
-    at_once = Protection(curve, heat).after(load, one_s + other_s)
-    assert Protection(curve, heat).after(load, one_s).after(load, other_s).heat == pytest.approx(at_once.heat)
+def test_seconds_add_up(curve: TripCurve, heat: float, load: float, first_s: float, second_s: float) -> None:
+    at_once = Protection(curve, heat).after(load, first_s + second_s)
+    assert Protection(curve, heat).after(load, first_s).after(load, second_s).heat == pytest.approx(at_once.heat)
 
 
 @given(curves, st.floats(0, 1.6), st.floats(0, 1.6), loads)

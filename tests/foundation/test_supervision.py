@@ -111,10 +111,10 @@ async def test_a_cancellation_is_not_contained() -> None:
     assert running.cancelled()
 
 
-async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
+async def test_follow_ups_are_done_side_by_side_and_a_failing_one_hurts_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    errands, completed, never = FollowUpTasks(), list[str](), asyncio.Event()
+    follow_ups, completed, never = FollowUpTasks(), list[str](), asyncio.Event()
 
     async def wait() -> None:
         await never.wait()
@@ -126,8 +126,8 @@ async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
         completed.append("worked")
 
     for name, follow_up in (("waits", wait), ("fails", fail), ("works", work)):
-        errands.submit(name, follow_up)
-    running = asyncio.create_task(errands.run())
+        follow_ups.submit(name, follow_up)
+    running = asyncio.create_task(follow_ups.run())
     await fakes.clock().settle()
     assert completed == ["worked"]
     assert [record.getMessage() for record in caplog.records] == ["fails failed: unforeseen"]
@@ -136,16 +136,16 @@ async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
     await asyncio.wait({running})
 
 
-async def test_more_errands_than_can_be_remembered_are_refused_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    errands, completed = FollowUpTasks(), list[int]()
+async def test_more_follow_ups_than_can_be_remembered_are_refused_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    follow_ups, completed = FollowUpTasks(), list[int]()
 
     async def work() -> None:
         completed.append(1)
 
     for _ in range(250):
-        errands.submit("flood", work)
+        follow_ups.submit("flood", work)
     assert len(caplog.records) == 50
-    running = asyncio.create_task(errands.run())
+    running = asyncio.create_task(follow_ups.run())
     await fakes.clock().settle()
     assert len(completed) == 200
     running.cancel()

@@ -32,7 +32,7 @@ async def test_a_request_that_comes_with_the_accepted_boot_is_carried_out(
     async def slow_renewal_due(self: CertificateStore) -> bool:
         due = await renewal_due(self)
         await requested.wait()
-        await asyncio.sleep(0.05)  # and the errand that follows the answer
+        await asyncio.sleep(0.05)  # and the follow-up that follows the answer
         return due
 
     monkeypatch.setattr(CertificateStore, "renewal_due", slow_renewal_due)

@@ -30,7 +30,7 @@ CONTACT = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated"
 
 async def step(api: Api, name: str) -> dict[str, Any]:
     """Return a commissioning step as the API shows it."""
-    return next(shown_step for shown_step in await api.get("/api/commissioning/steps") if shown_step["step"] == name)
+    return next(listed_step for listed_step in await api.get("/api/commissioning/steps") if listed_step["step"] == name)
 
 
 async def until_restarted(walk: Walk, before: StationParts) -> None:

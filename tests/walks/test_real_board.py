@@ -135,7 +135,7 @@ async def test_a_station_on_a_real_board_imports_nothing_of_the_simulation(tmp_p
 
 
 @pytest.mark.parametrize("wired", [True, False])
-async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_that_they_tell(
+async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_that_they_observe(
     tmp_path: Path, bench: Bench, wired: bool
 ) -> None:
     """Part 2, 2.6.6: with a point that nobody sees no transaction would start, or none would end."""

@@ -184,7 +184,7 @@ async def test_after_an_answer_that_did_not_leave_the_evse_takes_the_next_start(
 
 
 async def test_a_start_that_nobody_has_time_for_keeps_no_other_out(tmp_path: Path) -> None:
-    """F01.FR.02, F02.FR.10: more errands than can be remembered."""
+    """F01.FR.02, F02.FR.10: more follow-ups than can be remembered."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         gate = asyncio.Event()

@@ -50,7 +50,7 @@ async def test_more_reports_about_customers_than_can_be_sent_are_rejected(tmp_pa
 
 @pytest.mark.parametrize("action", ["CustomerInformation", "GetBaseReport"])
 async def test_a_report_that_waits_for_its_turn_counts_among_those_under_way(tmp_path: Path, action: str) -> None:
-    """N09.FR.03, B07.FR.13: as many errands as can go on at once hang when it is asked for."""
+    """N09.FR.03, B07.FR.13: as many follow-ups as can go on at once hang when it is asked for."""
     customer: dict[str, Any] = {"report": True, "clear": True, "idToken": {"idToken": "A", "type": "Central"}}
     request = customer if action == "CustomerInformation" else {"reportBase": "SummaryInventory"}
     async with walking(tmp_path) as walk:

@@ -89,7 +89,7 @@ def _charge_facts(transaction: LoggedTransaction, context: DocumentContext) -> l
 def _draw_cost(sheet: Sheet, transaction: LoggedTransaction, words: Words) -> None:
     if transaction.stated_cost is not None and transaction.cost is not None:
         sheet.facts([(words.total, words.money(transaction.cost.amount, transaction.cost.currency))])
-        sheet.note(words.told_by_csms)
+        sheet.note(words.stated_by_csms)
         return
     if transaction.bill is None:
         sheet.note(words.no_price)

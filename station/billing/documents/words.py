@@ -61,7 +61,7 @@ class Words(Frozen):
     time: str
     idle: str
     taxes: str
-    told_by_csms: str
+    stated_by_csms: str
     no_price: str
     not_billable: str
     meter: str

@@ -81,7 +81,7 @@ class JournalWriter:
         self._billing = sources.billing
         self._evses = sources.evses
         self._prices = sources.prices
-        self._time = sources.time
+        self._time_quality = sources.time
         self._meters = sources.meters
         self._signed = sources.signed
         self._clock = clock
@@ -121,7 +121,7 @@ class JournalWriter:
             return
         cursor, versions_before = await self._in_thread(self._load_journal)
         last_entry = self.journal.last
-        self._time.begin(last_entry.note.at if last_entry is not None else None)
+        self._time_quality.begin(last_entry.note.at if last_entry is not None else None)
         self._cursor = self._newest_before_start if cursor is None else cursor
         if self._cursor > self._newest_before_start:
             self.note(JournalEvent.RECORDS_REPLACED, {"before": self._cursor})
@@ -327,7 +327,11 @@ class JournalWriter:
             "status_before": before.status.value,
         }
         was_unset = before.source in UNSET_SOURCES
-        if was_unset or before != self._time.quality or not self._small_corrections.defer(correction.total_seconds()):
+        if (
+            was_unset
+            or before != self._time_quality.quality
+            or not self._small_corrections.defer(correction.total_seconds())
+        ):
             self._small_corrections.flush()
             self.note(JournalEvent.CLOCK, details)
         if was_unset:
@@ -355,7 +359,7 @@ class JournalWriter:
 
     def _make_note(self, event: JournalEvent, details: Details, evse: int | None, at: datetime) -> JournalNote:
         since_boot_s = self._clock.monotonic() - self._booted_s
-        return JournalNote(event, at, self._time.quality, details, evse, since_boot_s)
+        return JournalNote(event, at, self._time_quality.quality, details, evse, since_boot_s)
 
     def _load_journal(self) -> tuple[int | None, dict[str, str] | None]:
         """Load the journal; returns the newest event number in it, and the software versions at the last boot."""

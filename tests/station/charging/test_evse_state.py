@@ -167,10 +167,10 @@ def test_only_a_cable_in_a_socket_is_locked_and_it_stays_so_while_the_contactor_
 @given(states, moments)
 def test_time_alone_changes_outputs_only_when_it_was_announced(state: EvseState, now_s: float) -> None:
     """The task that drives the board sleeps until `next_change_s`: nothing may happen before."""
-    foretold_s = next_change_s(state, now_s, 60.0)
-    assert foretold_s is None or foretold_s > now_s
-    before_s = now_s + 2000.0 if foretold_s is None else now_s + (foretold_s - now_s) * 0.999
-    if foretold_s is None or before_s < foretold_s:
+    next_s = next_change_s(state, now_s, 60.0)
+    assert next_s is None or next_s > now_s
+    before_s = now_s + 2000.0 if next_s is None else now_s + (next_s - now_s) * 0.999
+    if next_s is None or before_s < next_s:
         assert outputs(state, before_s) == outputs(state, now_s)
         same = with_derived_values(state, state, now_s)
         assert with_derived_values(same, same, before_s).charging_state is same.charging_state
