@@ -267,6 +267,24 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         assert not walk.evse.state.in_service
 
 
+async def test_an_owner_reads_which_own_plans_a_plan_for_all_replaces(browser: Browser, tmp_path: Path) -> None:
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk, visiting(browser, walk) as owner:
+        await walk.accepted()
+        plans = walk.parts.load.plans
+        await plans.change(2, ChargePlan(TariffMode.AVOID_PEAKS, time(6, 0), 5_000.0))
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await open_tab(owner, "Schedule")
+        note = owner.page.get_by_text("Charging points with a plan of their own: 2. Saving gives this plan to all.")
+        await expect(note).to_be_visible()
+        await owner.audit()
+        await owner.picture("owner-own-plans")
+        await owner.page.get_by_label("When to charge").select_option("In cheap hours only")
+        await owner.page.get_by_role("button", name="Save").first.click()
+        await owner.reads("Saved.")
+        await expect(note).to_be_hidden()
+        assert plans.of(1) == plans.of(2) == ChargePlan(TariffMode.OFF_PEAK, None, 0.0)
+
+
 async def test_an_owner_says_which_of_two_comes_first(browser: Browser, tmp_path: Path) -> None:
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk, visiting(browser, walk) as owner:
         await walk.accepted()

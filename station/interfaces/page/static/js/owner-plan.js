@@ -20,14 +20,23 @@ find("#mode").addEventListener("change", showPriceSignal);
 export async function openSchedule() {
   const form = find("#schedule-form");
   show(form, false); // nobody types into what is about to be filled
-  const { tariff } = await get("/api/load-management");
+  const { tariff, plans } = await get("/api/load-management");
   find("#mode").value = tariff.mode;
   find("#departure").value = tariff.departure;
   find("#energy").value = tariff.energy_wh === 0 ? "" : tariff.energy_wh / 1000;
   signals = tariff.price_signals;
   showPriceSignal();
+  showOwnPlans(tariff, plans);
   show(form, true);
   await showLimits();
+}
+
+/** Name the charging points whose plan is not the one of the form, which replaces theirs when it is saved. */
+function showOwnPlans(tariff, plans) {
+  const isOwn = (plan) => ["mode", "departure", "energy_wh"].some((key) => plan[key] !== tariff[key]);
+  const own = Object.keys(plans).filter((evse) => isOwn(plans[evse]));
+  setText(find("#schedule-own"), t("schedule.own", { evses: own.join(", ") }));
+  show(find("#schedule-own"), own.length > 0);
 }
 
 let paused = false;
@@ -55,6 +64,7 @@ submitting(find("#schedule-form"), async ({ mode, departure, energy }) => {
   const { price_signal: signal } = await put("/api/load-management/tariff", plan);
   if (signal !== null) signals = { ...signals, [mode]: signal };
   showPriceSignal();
+  show(find("#schedule-own"), false);
   toast(t("shell.saved"));
 });
 
