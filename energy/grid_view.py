@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class GridView:
     """The grid connection as page, API, MQTT, OCPP, billing and commissioning see it.
 
-    Each value is the present one; reading changes nothing, and nothing that can be changed is handed out.
+    Each value is the present one, and reading changes nothing. Its events are for subscribing only.
     """
 
     def __init__(
