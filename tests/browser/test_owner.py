@@ -398,7 +398,8 @@ async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_
         clock.adjust(datetime(2026, 7, 1, 12, tzinfo=UTC) - clock.now())
         await owner.sign_in(Role.OWNER, to="/owner")
         days = await owner.page.evaluate(
-            "import('/static/js/format.js').then(({ day }) => ['2026-07-01T12:00Z', '2026-07-02T12:00Z'].map(day))"
+            "import('/static/js/format.js').then(({ dateAndTime }) =>"
+            " ['2026-07-01T12:00Z', '2026-07-02T12:00Z'].map(dateAndTime))"
         )
         assert days == ["1 Jul 2026, 17:45", "2 Jul 2026, 18:45"]
         await open_tab(owner, "Schedule")

@@ -1,14 +1,14 @@
 // Access: passwords and codes of lower roles, and access tokens of scripts.
 
-import { get, post, put, remove, who } from "./api.js";
-import { acting, find, make, setText, show, toast } from "./dom.js";
-import { day } from "./format.js";
+import { get, getSession, post, put, remove } from "./api.js";
+import { find, make, runOnClick, setText, show, toast } from "./dom.js";
+import { dateAndTime } from "./format.js";
 import { t } from "./words.js";
 
 const ORDER = ["driver", "owner", "installer", "service"];
 
 export async function openAccess() {
-  const [session, accounts, tokens] = await Promise.all([who(), get("/api/accounts"), get("/api/access-tokens")]);
+  const [session, accounts, tokens] = await Promise.all([getSession(), get("/api/accounts"), get("/api/access-tokens")]);
   const rank = ORDER.indexOf(session.role);
   const below = ORDER.filter((_, at) => at < rank || (session.local && at === rank));
   find("#access-roles").replaceChildren(...below.map((role) => roleItem(role, accounts[role])));
@@ -18,7 +18,7 @@ export async function openAccess() {
 
 function roleItem(role, account) {
   const button = make("button", { type: "button" }, t("access.code"));
-  acting(button, async () => {
+  runOnClick(button, async () => {
     const created = await post(`/api/accounts/${role}/code`);
     setText(find("#access-code-text"), t("access.code-text", { role: t(`role.${role}`), days: created.days }));
     setText(find("#access-code-value"), created.code);
@@ -35,11 +35,11 @@ function roleItem(role, account) {
 
 function tokenItem(token) {
   const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("shell.delete")}: ${token.name}` }, t("shell.delete"));
-  acting(gone, async () => {
+  runOnClick(gone, async () => {
     await remove(`/api/access-tokens/${encodeURIComponent(token.name)}`);
     await openAccess();
   });
-  const until = t("access.until", { role: t(`role.${token.role}`), until: day(token.expires_at) });
+  const until = t("access.until", { role: t(`role.${token.role}`), until: dateAndTime(token.expires_at) });
   return make("li", {}, make("div", {}, make("strong", {}, token.name), make("p", { class: "muted small" }, until)), gone);
 }
 
@@ -49,7 +49,7 @@ find("#access-password").addEventListener("submit", async (event) => {
   const problem = find("#access-problem");
   setText(problem, "");
   try {
-    const { role } = await who();
+    const { role } = await getSession();
     await put(`/api/accounts/${role}/password`, Object.fromEntries(new FormData(form)));
     form.reset();
     toast(t("shell.saved"));

@@ -6,12 +6,12 @@ import { language, t } from "./words.js";
 let session = null;
 
 /** The signed-in role, and the CSRF value that each change must send. */
-export function who() {
+export function getSession() {
   session ??= get("/api/session");
   return session;
 }
 
-export class Refusal extends Error {
+export class ApiError extends Error {
   constructor(status, detail, body) {
     super(detail);
     this.status = status;
@@ -28,7 +28,7 @@ export const putFile = (path, file) => change("PUT", path, file);
 export const remove = (path, body) => change("DELETE", path, body);
 
 async function change(method, path, body) {
-  const { csrf } = await who();
+  const { csrf } = await getSession();
   return ask(method, path, body, csrf === null ? {} : { "X-Borne-CSRF": csrf });
 }
 
@@ -40,10 +40,10 @@ async function ask(method, path, body, headers = {}) {
   try {
     answer = await fetch(root + path, { method, headers, body: sent, credentials: "same-origin" });
   } catch {
-    throw new Refusal(0, t("error.unreachable"), null);
+    throw new ApiError(0, t("error.unreachable"), null);
   }
   const content = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : await answer.text();
-  if (!answer.ok) throw new Refusal(answer.status, sentence(answer, content), content);
+  if (!answer.ok) throw new ApiError(answer.status, sentence(answer, content), content);
   return content;
 }
 

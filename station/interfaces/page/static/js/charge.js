@@ -3,11 +3,11 @@
 import { get, post } from "./api.js";
 import { activate } from "./activation.js";
 import { drawHistory } from "./chart.js";
-import { acting, find, make, setText, show, toast } from "./dom.js";
-import { amps, duration, kilowattHours, kilowatts, money, plain, price, second, soon } from "./format.js";
-import { openKey } from "./key.js";
-import { look, watch } from "./live.js";
-import { known, language, t } from "./words.js";
+import { find, make, runOnClick, setText, show, toast } from "./dom.js";
+import { amps, decimal, duration, kilowattHours, kilowatts, money, price, timeOrDate, timeWithSeconds } from "./format.js";
+import { loadKeyWhenOpened } from "./key.js";
+import { reloadStatus, watchStatus } from "./live.js";
+import { hasText, language, t } from "./words.js";
 
 const role = document.documentElement.dataset.role;
 const isDriver = role !== "visitor";
@@ -25,7 +25,7 @@ const AFTER_A_CARD = new Set(["not-authenticated", "card-rejected", "card-not-ch
 const NO_PRICE = new Set(["out-of-service", "not-activated", "self-test", "software-starts", "installing-software", "unavailable"]);
 let charges = new Map();
 
-watch(async (status) => {
+watchStatus(async (status) => {
   if (!status.powered) return;
   try {
     charges = new Map((await get("/api/charges")).map((one) => [one.evse, one]));
@@ -56,20 +56,20 @@ function newCard(id) {
   for (const element of root.querySelectorAll("*")) {
     for (const name of Object.keys(element.dataset)) place[name] = element;
   }
-  acting(place.stop, async () => {
+  runOnClick(place.stop, async () => {
     await post(`/api/evses/${id}/stop`);
-    look();
+    reloadStatus();
   });
-  acting(place.now, async () => {
+  runOnClick(place.now, async () => {
     await post(`/api/evses/${id}/charge-now`);
-    look();
+    reloadStatus();
   });
-  acting(place.start, () => start(id));
-  acting(place.activate, async () => {
+  runOnClick(place.start, () => start(id));
+  runOnClick(place.activate, async () => {
     await activate();
-    look();
+    reloadStatus();
   });
-  openKey(id, place);
+  loadKeyWhenOpened(id, place);
   return { root, ...place };
 }
 
@@ -104,17 +104,17 @@ function stateOf(evse, charge) {
 }
 
 function sentenceOf(state, evse, { stage, clock }, charge) {
-  const fault = evse.faults.find((one) => known(`fault.${one}`));
+  const fault = evse.faults.find((one) => hasText(`fault.${one}`));
   if (fault !== undefined) return t(`fault.${fault}`);
   if (state === "not-activated" && stage === "not-commissioned") return t("state.not-commissioned.text");
   if (state === "not-activated" && isOwner) return t("activation.text");
   if (state === "reserved" && evse.reserved_until) {
     const until = charge?.start_method === "app" ? "state.reserved.until-app" : "state.reserved.until";
-    return t(until, { time: soon(evse.reserved_until, clock.now) });
+    return t(until, { time: timeOrDate(evse.reserved_until, clock.now) });
   }
   if (state === "stopped") return t(`state.stopped.text-${howToGoOn(charge)}`);
   if (state === "not-authenticated" && charge?.awaits_token) return t(`state.not-authenticated.text-${howToTryAgain(charge)}`);
-  return known(`state.${state}.text`) ? t(`state.${state}.text`) : "";
+  return hasText(`state.${state}.text`) ? t(`state.${state}.text`) : "";
 }
 
 function howToGoOn({ start, start_method: method }) {
@@ -210,7 +210,7 @@ function ownTariff(prices) {
   }
   if (Number(prices.time_per_hour) > 0) parts.push(t("tariff.time", { price: amount(prices.time_per_hour) }));
   if (Number(prices.idle_per_hour) > 0) {
-    const minutes = plain(prices.idle_after_s / 60);
+    const minutes = decimal(prices.idle_after_s / 60);
     parts.push(t(prices.idle_after_s > 0 ? "tariff.idle-after" : "tariff.idle", { price: amount(prices.idle_per_hour), minutes }));
   }
   return { language, content: parts.length === 0 ? t("tariff.free") : parts.join(" + ") };
@@ -235,7 +235,7 @@ function why(card, evse, status) {
   const announced = explained === null && limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
   show(card.whyNext, announced);
   if (announced) {
-    setText(card.whyNext, t("why.next", { time: soon(limit.next_change, status.clock.now) }));
+    setText(card.whyNext, t("why.next", { time: timeOrDate(limit.next_change, status.clock.now) }));
   }
   const most = Math.max(...evse.limits.map((one) => one.current_a), 1);
   const tightestFirst = [...evse.limits].sort((one, other) => one.current_a - other.current_a);
@@ -252,9 +252,9 @@ function gridText(explained, now) {
 }
 
 function holdText({ held_by: kind, held_until: until, current_a: current, peak_a: peak }, now) {
-  const timed = until !== null && known(`why.hold-${kind}-until`);
+  const timed = until !== null && hasText(`why.hold-${kind}-until`);
   const later = timed && new Date(until) - new Date(now) > SOON_MS;
-  const time = later ? soon(nextMinute(until), now) : second(until); // never too early
+  const time = later ? timeOrDate(nextMinute(until), now) : timeWithSeconds(until); // never too early
   return t(`why.hold-${kind}${timed ? "-until" : ""}`, { time, current: amps(current), peak: amps(peak) });
 }
 
@@ -266,13 +266,13 @@ const kindOf = (limit) => (limit.source === "user" && limit.current_a === 0 ? "p
 /** Why a limit applies; in English where the page has no text for its kind yet. */
 function reasonText(limit) {
   const key = `why.${kindOf(limit)}`;
-  return known(key) ? t(key, { by: limit.by ?? "" }) : `${capitalised(limit.words)}.`;
+  return hasText(key) ? t(key, { by: limit.by ?? "" }) : `${capitalised(limit.words)}.`;
 }
 
 /** The name of a limit, with who set it if several can; in English where the page has no text for its kind yet. */
 function nameText(limit) {
   const kind = kindOf(limit);
-  if (!known(`limit.${kind}`)) return capitalised(limit.words);
+  if (!hasText(`limit.${kind}`)) return capitalised(limit.words);
   return NAMED.has(kind) && limit.by !== null ? `${t(`limit.${kind}`)} (${limit.by})` : t(`limit.${kind}`);
 }
 
@@ -318,7 +318,7 @@ async function start(id) {
     const number = await askForCard();
     if (number !== null) await present(id, { id_token: number });
   }
-  look();
+  reloadStatus();
 }
 
 async function present(id, card) {

@@ -2,8 +2,8 @@
 
 import { get } from "./api.js";
 import { find, make, setText, show } from "./dom.js";
-import { amps, clock } from "./format.js";
-import { watch } from "./live.js";
+import { amps, timeOfDay } from "./format.js";
+import { watchStatus } from "./live.js";
 import { t } from "./words.js";
 
 const SPAN_S = 3 * 3600;
@@ -24,7 +24,7 @@ export async function drawHistory() {
   show(find("#chart-card"), true);
   buttons();
   rebuild();
-  watch(step); // at the moments of the other numbers on the page, with which these agree
+  watchStatus(step); // at the moments of the other numbers on the page, with which these agree
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
   new ResizeObserver(() => chart?.setSize(size())).observe(find("#chart"));
 }
@@ -123,7 +123,7 @@ function tell(data, index) {
   const values = { car: total === null ? null : total - above, house, limit };
   for (const [name, value] of Object.entries(values)) setText(find(`#chart-${name}`), amps(value));
   show(find("#chart-house").closest("li"), about.has_grid_meter && point === null);
-  setText(find("#chart-moment"), index === null || index === undefined ? t("chart.now") : clock(moment * 1000));
+  setText(find("#chart-moment"), index === null || index === undefined ? t("chart.now") : timeOfDay(moment * 1000));
 }
 
 function size() {
@@ -160,7 +160,7 @@ function options() {
     legend: { show: false },
     scales: { x: { time: true, range: xRange }, y: { range: yRange } },
     axes: [
-      { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)), space: 64, size: 28 },
+      { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => timeOfDay(tick * 1000)), space: 64, size: 28 },
       { ...axis, values: (_, ticks) => ticks.map((tick) => `${tick} A`), size: 48, space: 36 },
     ],
     bands: [{ series: [1, 2] }],

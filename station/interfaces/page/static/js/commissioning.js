@@ -1,40 +1,40 @@
 // The commissioning page: navigation through the steps, and the content of the open step.
 
 import { find } from "./dom.js";
-import { openBreaker, openContact, openLimits } from "./commissioning/inputs.js";
-import { clampsStep } from "./commissioning/clamps.js";
-import { endStep } from "./commissioning/end.js";
-import { forms } from "./commissioning/forms.js";
-import { identityStep, siteStep } from "./commissioning/place.js";
-import { meterStep, openMeterStep } from "./commissioning/meter.js";
-import { networkStep } from "./commissioning/network.js";
-import { openSettings, settingsForms } from "./commissioning/settings.js";
-import { sessionStep } from "./commissioning/session.js";
-import { shuntStep } from "./commissioning/shunt.js";
-import { load } from "./commissioning/steps.js";
-import { way } from "./commissioning/way.js";
-import { wiringStep } from "./commissioning/wiring.js";
+import { openBreakerStep, openGridContactStep, openLimitsStep } from "./commissioning/inputs.js";
+import { setUpClampsStep } from "./commissioning/clamps.js";
+import { setUpEndStep } from "./commissioning/end.js";
+import { activateForms } from "./commissioning/forms.js";
+import { setUpIdentityStep, setUpSiteStep } from "./commissioning/place.js";
+import { openMeterStep, setUpMeterStep } from "./commissioning/meter.js";
+import { setUpNetworkStep } from "./commissioning/network.js";
+import { activateSettingsForms, openSettings } from "./commissioning/settings.js";
+import { setUpSessionStep } from "./commissioning/session.js";
+import { setUpShuntStep } from "./commissioning/shunt.js";
+import { loadSteps } from "./commissioning/steps.js";
+import { startNavigation } from "./commissioning/way.js";
+import { setUpWiringStep } from "./commissioning/wiring.js";
 
 const opened = {
-  breaker: openBreaker,
+  breaker: openBreakerStep,
   meter: openMeterStep,
-  "grid-contact": openContact,
-  limits: openLimits,
+  "grid-contact": openGridContactStep,
+  limits: openLimitsStep,
 };
 
-forms();
-settingsForms();
-identityStep();
-siteStep();
-networkStep();
-wiringStep();
-meterStep();
-clampsStep();
-shuntStep();
-sessionStep();
-endStep();
-await load();
-way((name) => {
+activateForms();
+activateSettingsForms();
+setUpIdentityStep();
+setUpSiteStep();
+setUpNetworkStep();
+setUpWiringStep();
+setUpMeterStep();
+setUpClampsStep();
+setUpShuntStep();
+setUpSessionStep();
+setUpEndStep();
+await loadSteps();
+startNavigation((name) => {
   if (find(`#${name} [data-patch]`) !== null) openSettings();
   opened[name]?.();
 });

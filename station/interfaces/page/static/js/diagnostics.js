@@ -21,7 +21,7 @@ const PARTS = {
 };
 
 /** A part that cannot be loaded contains the reason instead. */
-export async function saveDiagnostics() {
+export async function downloadDiagnostics() {
   const file = { made_at: new Date().toISOString() };
   for (const [name, path] of Object.entries(PARTS)) {
     try {

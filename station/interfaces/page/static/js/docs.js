@@ -1,6 +1,6 @@
 // The viewer of the API description: what is tried out is sent with the session of this page, or with an access token.
 
-import { get, who } from "./api.js";
+import { get, getSession } from "./api.js";
 import { find, setText } from "./dom.js";
 
 const READING = ["GET", "HEAD", "OPTIONS"];
@@ -45,7 +45,7 @@ function isStream(spec, path, method) {
 /** Add the value without which the API refuses the changes of a browser's session. */
 async function withCsrf(request) {
   if (READING.includes(request.method.toUpperCase())) return request;
-  const { csrf } = await who();
+  const { csrf } = await getSession();
   if (csrf !== null) request.headers["X-Borne-CSRF"] = csrf;
   return request;
 }

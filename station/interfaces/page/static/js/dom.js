@@ -31,11 +31,11 @@ export function toast(text) {
 }
 
 /** Run an action on click, one at a time, and show its error. */
-export function acting(button, act) {
+export function runOnClick(button, action) {
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
-      await act();
+      await action();
     } catch (error) {
       toast(error.message);
     } finally {

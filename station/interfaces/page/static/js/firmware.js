@@ -7,7 +7,7 @@ import { t } from "./words.js";
 const MIB = 1 << 20;
 
 /** Shown to service only; the state of an update is shown with the software. */
-export function openFirmware() {
+export function activateFirmwareForm() {
   const form = find("#firmware");
   if (form === null) return;
   form.addEventListener("submit", (event) => {

@@ -1,16 +1,16 @@
 // The page of installer and service: inputs, outputs, messages and logs of the station.
 
 import { openAccess } from "./access.js";
-import { openFirmware } from "./firmware.js";
+import { activateFirmwareForm } from "./firmware.js";
 import { openLive } from "./io.js";
 import { openLog } from "./log.js";
 import { openMeter } from "./meter-frames.js";
 import { openModel } from "./model.js";
 import { openMonitoring } from "./monitoring.js";
 import { openOcpp } from "./ocpp-frames.js";
-import { openSafeStart } from "./safe-start.js";
-import { tabs } from "./tabs.js";
-import { openUnreadable } from "./unreadable.js";
+import { watchSafeStart } from "./safe-start.js";
+import { activateTabs } from "./tabs.js";
+import { watchUnreadableRows } from "./unreadable.js";
 
 const panels = {
   live: openLive,
@@ -22,7 +22,7 @@ const panels = {
   access: openAccess,
 };
 
-openFirmware();
-openSafeStart();
-openUnreadable();
-tabs((name) => panels[name]());
+activateFirmwareForm();
+watchSafeStart();
+watchUnreadableRows();
+activateTabs((name) => panels[name]());

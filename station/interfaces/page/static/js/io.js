@@ -1,10 +1,10 @@
 // Current inputs and outputs, the software, and acknowledging the tamper alarm.
 
 import { get, post, remove } from "./api.js";
-import { acting, find, make, setText, show, toast } from "./dom.js";
-import { amps, day, plain, united } from "./format.js";
-import { look, on, watch } from "./live.js";
-import { known, t } from "./words.js";
+import { find, make, runOnClick, setText, show, toast } from "./dom.js";
+import { amps, dateAndTime, decimal, withUnit } from "./format.js";
+import { onEvent, reloadStatus, watchStatus } from "./live.js";
+import { hasText, t } from "./words.js";
 
 const EVERY_MS = 1500;
 const MENDED = ["contactor-welded", "contactor-stuck-open", "over-current"]; // latched until somebody has mended it
@@ -14,13 +14,13 @@ let begun = false;
 export function openLive() {
   if (!begun) {
     begun = true;
-    watch(software);
-    on("evse", step);
+    watchStatus(software);
+    onEvent("evse", step);
     setInterval(() => document.hidden || find("#live").hidden || step(), EVERY_MS);
-    acting(find("#io-tamper"), async () => {
+    runOnClick(find("#io-tamper"), async () => {
       await remove("/api/tamper");
       await step();
-      look();
+      reloadStatus();
     });
   }
   step();
@@ -33,7 +33,7 @@ async function step() {
   } catch {
     return; // the banner reports it
   }
-  facts(find("#io-station"), [
+  showFacts(find("#io-station"), [
     [t("io.selector"), io.selector_a === null ? "–" : amps(io.selector_a)],
     [t("io.jumpers"), io.jumpers ?? t("shell.unknown")],
     [t("io.jumpers-expected"), io.jumpers_expected ?? "–"],
@@ -48,7 +48,7 @@ async function step() {
     let card = place.querySelector(`[data-evse="${evse.evse}"]`);
     if (card === null) place.append((card = newCard(evse.evse)));
     const monitor = await get(`/api/evses/${evse.evse}/residual-current`);
-    facts(find("dl", card), [...lines(evse), [t("io.residual"), showMonitor(monitor)]]);
+    showFacts(find("dl", card), [...lines(evse), [t("io.residual"), showMonitor(monitor)]]);
     const service = document.documentElement.dataset.role === "service";
     show(find("[data-clear]", card), service && monitor.tripped);
     show(find("[data-mended]", card), service && evse.faults.some((one) => MENDED.includes(one)));
@@ -59,16 +59,16 @@ function newCard(id) {
   const test = make("button", { type: "button" }, t("io.test-residual"));
   const clear = make("button", { type: "button", class: "danger", "data-clear": true }, t("io.clear-residual"));
   const mended = make("button", { type: "button", class: "danger", "data-mended": true }, t("io.mended"));
-  acting(test, async () => {
+  runOnClick(test, async () => {
     const { result } = await post(`/api/evses/${id}/residual-current/test`);
     toast(t("io.tested", { result: t(`residual.${result}`) }));
     await step();
   });
-  acting(clear, async () => {
+  runOnClick(clear, async () => {
     await remove(`/api/evses/${id}/residual-current`);
     await step();
   });
-  acting(mended, async () => {
+  runOnClick(mended, async () => {
     await remove(`/api/evses/${id}/faults`);
     await step();
   });
@@ -83,7 +83,7 @@ function newCard(id) {
 
 function showMonitor({ tripped, last_test: last }) {
   if (tripped) return make("span", { class: "pill bad" }, t("io.tripped"));
-  return last === null ? t("io.untested") : `${t(`residual.${last.result}`)}, ${day(last.at)}`;
+  return last === null ? t("io.untested") : `${t(`residual.${last.result}`)}, ${dateAndTime(last.at)}`;
 }
 
 function lines(evse) {
@@ -96,14 +96,14 @@ function lines(evse) {
     [t("io.contactor"), t(evse.contactor_closed ? "io.closed" : "io.open") + ordered(evse.contactor_closed, evse.contactor_ordered)],
     [t("io.lock"), t(evse.locked ? "io.locked" : "io.unlocked") + ordered(evse.locked, evse.lock_ordered)],
     [t("io.bay"), t(evse.bay_occupied ? "io.occupied" : "io.empty")],
-    [t("io.temperature"), evse.temperature_c === null ? "–" : united(plain(evse.temperature_c), "°C")],
-    [t("io.faults"), evse.faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, evse.faults.map((one) => (known(`fault-name.${one}`) ? t(`fault-name.${one}`) : one)).join(", "))],
+    [t("io.temperature"), evse.temperature_c === null ? "–" : withUnit(decimal(evse.temperature_c), "°C")],
+    [t("io.faults"), evse.faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, evse.faults.map((one) => (hasText(`fault-name.${one}`) ? t(`fault-name.${one}`) : one)).join(", "))],
   ];
 }
 
 function software(status) {
   const update = status.firmware_update;
-  facts(find("#io-software"), [
+  showFacts(find("#io-software"), [
     [t("io.version"), status.firmware_version],
     [t("io.update"), update === null ? t("shell.none") : update.status],
     [t("io.model"), `${status.vendor} ${status.model}`],
@@ -116,7 +116,7 @@ function software(status) {
 const pill = (good, key) => make("span", { class: good ? "pill on" : "pill bad" }, t(key));
 
 /** Show names and values; existing rows are updated in place, so that the layout does not jump. */
-export function facts(list, rows) {
+export function showFacts(list, rows) {
   for (const [index, [name, value]] of rows.entries()) {
     const row = list.children[index] ?? list.appendChild(make("div", {}, make("dt", {}, name), make("dd", {})));
     setText(row.firstChild, name);

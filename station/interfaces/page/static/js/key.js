@@ -5,19 +5,19 @@ import { setText, show } from "./dom.js";
 import { root } from "./root.js";
 
 /** Show the key of an EVSE's meter each time its section is opened, as the meter may have been exchanged. */
-export function openKey(id, place) {
-  place.key.addEventListener("toggle", async () => {
-    if (!place.key.open) return;
+export function loadKeyWhenOpened(evseId, elements) {
+  elements.key.addEventListener("toggle", async () => {
+    if (!elements.key.open) return;
     try {
-      const path = `/api/evses/${id}/public-key`;
+      const path = `/api/evses/${evseId}/public-key`;
       const key = await get(path);
-      setText(place.keyProblem, "");
-      setText(place.keyValue, key.hex);
-      place.keyPicture.src = `${root}${path}.svg#${key.fingerprint}`; // another address for another key
-      show(place.keyShown, true);
+      setText(elements.keyProblem, "");
+      setText(elements.keyValue, key.hex);
+      elements.keyPicture.src = `${root}${path}.svg#${key.fingerprint}`; // another address for another key
+      show(elements.keyShown, true);
     } catch (error) {
-      setText(place.keyProblem, error.message);
-      show(place.keyShown, false);
+      setText(elements.keyProblem, error.message);
+      show(elements.keyShown, false);
     }
   });
 }

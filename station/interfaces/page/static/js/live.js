@@ -15,20 +15,20 @@ let again = false;
 let source = null;
 
 /** Call `watcher` with each status. */
-export function watch(watcher) {
+export function watchStatus(watcher) {
   watchers.push(watcher);
-  look();
+  reloadStatus();
 }
 
 /** Call `listener` with each event of a kind (`evse`, `light`, `frame`, …). */
-export function on(kind, listener) {
+export function onEvent(kind, listener) {
   const first = !listeners.has(kind);
   listeners.set(kind, [...(listeners.get(kind) ?? []), listener]);
   if (first && source !== null) hear(kind);
 }
 
 /** Reload the status soon. */
-export async function look() {
+export async function reloadStatus() {
   if (looking) {
     again = true;
     return;
@@ -45,7 +45,7 @@ export async function look() {
   looking = false;
   if (again) {
     again = false;
-    look();
+    reloadStatus();
   }
 }
 
@@ -67,10 +67,10 @@ function listen() {
   for (const kind of listeners.keys()) hear(kind);
 }
 
-on("evse", look);
-on("light", look);
+onEvent("evse", reloadStatus);
+onEvent("light", reloadStatus);
 listen();
-setInterval(() => document.hidden || look(), EVERY_MS);
-document.addEventListener("visibilitychange", () => document.hidden || look());
+setInterval(() => document.hidden || reloadStatus(), EVERY_MS);
+document.addEventListener("visibilitychange", () => document.hidden || reloadStatus());
 addEventListener("pagehide", () => source.close());
 addEventListener("pageshow", (event) => event.persisted && listen());

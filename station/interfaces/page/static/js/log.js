@@ -1,9 +1,9 @@
 // The newest lines of the station's log, and its security events.
 
 import { get } from "./api.js";
-import { saveDiagnostics } from "./diagnostics.js";
-import { acting, find, make, setText } from "./dom.js";
-import { day } from "./format.js";
+import { downloadDiagnostics } from "./diagnostics.js";
+import { find, make, runOnClick, setText } from "./dom.js";
+import { dateAndTime } from "./format.js";
 import { t } from "./words.js";
 
 const PAUSE_MS = 400;
@@ -13,8 +13,8 @@ export async function openLog() {
   await Promise.all([lines(), security()]);
 }
 
-acting(find("#log-again"), openLog);
-acting(find("#log-diagnostics"), saveDiagnostics);
+runOnClick(find("#log-again"), openLog);
+runOnClick(find("#log-diagnostics"), downloadDiagnostics);
 find("#log-filter").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(lines, PAUSE_MS);
@@ -31,7 +31,7 @@ async function security() {
   const events = (await get("/api/security-events?most=50")).reverse();
   find("#log-security").replaceChildren(
     ...events.map((one) =>
-      make("li", {}, make("div", {}, make("strong", {}, one.type), make("p", { class: "muted small" }, `${day(one.occurred_at)} ${one.info}`))),
+      make("li", {}, make("div", {}, make("strong", {}, one.type), make("p", { class: "muted small" }, `${dateAndTime(one.occurred_at)} ${one.info}`))),
     ),
   );
 }

@@ -1,10 +1,10 @@
 // The raw bytes of the meters, with the decoded values.
 
 import { get } from "./api.js";
-import { acting, download, find, make } from "./dom.js";
-import { amps, kilovoltAmperes, kilowatts, plain, second } from "./format.js";
-import { facts } from "./io.js";
-import { watch } from "./live.js";
+import { download, find, make, runOnClick } from "./dom.js";
+import { amps, decimal, kilovoltAmperes, kilowatts, timeWithSeconds } from "./format.js";
+import { showFacts } from "./io.js";
+import { watchStatus } from "./live.js";
 import { t } from "./words.js";
 
 const EVERY_MS = 1500;
@@ -15,9 +15,9 @@ let begun = false;
 export function openMeter() {
   if (!begun) {
     begun = true;
-    watch(values);
+    watchStatus(values);
     setInterval(() => document.hidden || find("#meter").hidden || step(), EVERY_MS);
-    acting(find("#meter-download"), save);
+    runOnClick(find("#meter-download"), save);
   }
   step();
 }
@@ -42,7 +42,7 @@ function row(chunk) {
   return make(
     "li",
     {},
-    make("span", { class: "muted" }, `${second(chunk.at)} ${chunk.sent ? "→" : "←"} ${chunk.wire}`),
+    make("span", { class: "muted" }, `${timeWithSeconds(chunk.at)} ${chunk.sent ? "→" : "←"} ${chunk.wire}`),
     make("pre", {}, chunk.hex),
     make("pre", { class: "muted" }, chunk.text),
   );
@@ -50,7 +50,7 @@ function row(chunk) {
 
 function values(status) {
   const grid = status.grid;
-  const rows = [[t("meter.grid"), grid === null ? t("meter.silent") : t("meter.age", { seconds: plain(grid.age_s, 0) })]];
+  const rows = [[t("meter.grid"), grid === null ? t("meter.silent") : t("meter.age", { seconds: decimal(grid.age_s, 0) })]];
   if (grid !== null) {
     for (const [index, current] of grid.currents_a.entries()) rows.push([`L${index + 1}`, amps(current)]);
     const power = grid.power_w === null ? kilovoltAmperes(grid.apparent_power_va) : kilowatts(grid.power_w);
@@ -60,7 +60,7 @@ function values(status) {
     const reading = evse.meter === null ? t("meter.silent") : `${kilowatts(evse.meter.power_w)}, ${evse.meter.currents_a.map(amps).join(" / ")}`;
     rows.push([t("charge.evse", { number: evse.id }), evse.meter_error ?? reading]);
   }
-  facts(find("#meter-values"), rows);
+  showFacts(find("#meter-values"), rows);
 }
 
 async function save() {

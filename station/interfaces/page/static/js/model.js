@@ -8,14 +8,14 @@ const MOST_SHOWN = 100;
 let rows = [];
 
 export async function openModel() {
-  rows = (await get("/api/variables")).map((row) => ({ ...row, name: nameOf(row) }));
+  rows = (await get("/api/variables")).map((row) => ({ ...row, name: variableName(row) }));
   draw();
 }
 
 find("#model-filter").addEventListener("input", draw);
 
 /** A variable by its component, with EVSE and connector, and its instances. */
-export function nameOf(row) {
+export function variableName(row) {
   const place = row.evse === null ? "" : `[${row.evse}${row.connector === null ? "" : `.${row.connector}`}]`;
   const component = row.component_instance === null ? row.component : `${row.component} ${row.component_instance}`;
   const variable = row.instance === null ? row.variable : `${row.variable} ${row.instance}`;

@@ -2,9 +2,9 @@
 
 import { get } from "./api.js";
 import { find, make, setText, show } from "./dom.js";
-import { day, plain } from "./format.js";
-import { on, watch } from "./live.js";
-import { nameOf } from "./model.js";
+import { dateAndTime, decimal } from "./format.js";
+import { onEvent, watchStatus } from "./live.js";
+import { variableName } from "./model.js";
 import { t } from "./words.js";
 
 const MOST_SHOWN = 100;
@@ -14,8 +14,8 @@ let known = 0; // the id of the last event that is shown
 export async function openMonitoring() {
   if (!begun) {
     begun = true;
-    on("device-event", (event) => add([event]));
-    watch((status) => show(find("#monitoring-state"), status.csms !== null)); // without a CSMS nothing waits for one
+    onEvent("device-event", (event) => add([event]));
+    watchStatus((status) => show(find("#monitoring-state"), status.csms !== null)); // without a CSMS nothing waits for one
   }
   await Promise.all([monitors(), events()]);
 }
@@ -38,7 +38,7 @@ function add(happened) {
 function row(event) {
   const value = event.value === "" ? "" : ` = ${event.value}`;
   const facts = [
-    day(event.at),
+    dateAndTime(event.at),
     t("monitoring.severity-of", { severity: event.severity }),
     event.cleared === true ? t("monitoring.cleared") : null,
     event.tech_code,
@@ -77,7 +77,7 @@ async function monitors() {
 
 function trigger({ type, value }) {
   if (type === "Delta" && value === 0) return t("monitoring.any-change");
-  return t(`monitoring.type-${type.toLowerCase()}`, { value: plain(value, 3) });
+  return t(`monitoring.type-${type.toLowerCase()}`, { value: decimal(value, 3) });
 }
 
-const variable = (one) => nameOf({ ...one, attribute: "Actual" });
+const variable = (one) => variableName({ ...one, attribute: "Actual" });

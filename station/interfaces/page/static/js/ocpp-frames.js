@@ -1,9 +1,9 @@
 // Live OCPP messages: filter, hold, open, download.
 
 import { get } from "./api.js";
-import { acting, download, find, make, setText, show } from "./dom.js";
-import { second } from "./format.js";
-import { on, watch } from "./live.js";
+import { download, find, make, runOnClick, setText, show } from "./dom.js";
+import { timeWithSeconds } from "./format.js";
+import { onEvent, watchStatus } from "./live.js";
 import { t } from "./words.js";
 
 const MOST_SHOWN = 300;
@@ -14,11 +14,11 @@ let known = 0;
 export async function openOcpp() {
   if (begun) return;
   begun = true;
-  watch((status) => setText(find("#ocpp-link"), link(status.csms)));
-  on("frame", (frame) => find("#ocpp-hold").checked || add([frame]));
+  watchStatus((status) => setText(find("#ocpp-link"), link(status.csms)));
+  onEvent("frame", (frame) => find("#ocpp-hold").checked || add([frame]));
   find("#ocpp-filter").addEventListener("input", filter);
   find("#ocpp-hold").addEventListener("change", catchUp);
-  acting(find("#ocpp-download"), save);
+  runOnClick(find("#ocpp-download"), save);
   await catchUp();
 }
 
@@ -52,7 +52,7 @@ function row(frame) {
     make(
       "details",
       {},
-      make("summary", {}, make("span", { class: "muted" }, second(frame.at)), ` ${arrow} ${title}`),
+      make("summary", {}, make("span", { class: "muted" }, timeWithSeconds(frame.at)), ` ${arrow} ${title}`),
       make("pre", {}, pretty),
     ),
   );

@@ -1,8 +1,8 @@
 // The owner's cards; a new card is added by presenting it to the reader. The operator's list is read-only.
 
 import { get, post, remove } from "./api.js";
-import { acting, find, make, setText, show, toast } from "./dom.js";
-import { day, plain } from "./format.js";
+import { find, make, runOnClick, setText, show, toast } from "./dom.js";
+import { dateAndTime, decimal } from "./format.js";
 import { t } from "./words.js";
 
 const LOOK_MS = 1000;
@@ -27,7 +27,7 @@ find("#cards-add").addEventListener("submit", async (event) => {
   waiting ??= setInterval(() => wait(before), LOOK_MS);
 });
 
-acting(find("#cards-cancel"), async () => {
+runOnClick(find("#cards-cancel"), async () => {
   await remove("/api/cards/learning");
   await load();
 });
@@ -55,12 +55,12 @@ async function load() {
 
 function item(card) {
   const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("shell.delete")}: ${card.label}` }, t("shell.delete"));
-  acting(gone, async () => {
+  runOnClick(gone, async () => {
     if (!confirm(t("cards.sure", { label: card.label }))) return;
     await remove(`/api/cards/${card.name}`);
     await load();
   });
-  return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small" }, t("cards.added", { moment: day(card.added_at) }))), gone);
+  return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small" }, t("cards.added", { moment: dateAndTime(card.added_at) }))), gone);
 }
 
 /** Show the local authorization list that the operator has sent, from its beginning; nothing if none is in use. */
@@ -69,7 +69,7 @@ async function loadList() {
   await loadMore();
 }
 
-acting(find("#list-more"), loadMore);
+runOnClick(find("#list-more"), loadMore);
 
 /** Append the next entries of the list. */
 async function loadMore() {
@@ -77,16 +77,16 @@ async function loadMore() {
   const list = await get(`/api/auth/list?most=${LISTED_AT_ONCE}&skip=${items.childElementCount}`);
   items.append(...list.tokens.map(listed));
   show(find("#list"), list.version > 0 && list.entries > 0);
-  setText(find("#list-title"), t("list.title", { count: plain(list.entries, 0) }));
+  setText(find("#list-title"), t("list.title", { count: decimal(list.entries, 0) }));
   const more = list.entries - items.childElementCount;
   show(find("#list-more"), more > 0);
-  setText(find("#list-more"), t("list.more", { count: plain(more, 0) }));
+  setText(find("#list-more"), t("list.more", { count: decimal(more, 0) }));
 }
 
 function listed(entry) {
   const { status, expires_at } = entry.info;
   const details = entry.name ? [entry.token] : [];
-  if (expires_at) details.push(t("list.until", { moment: day(expires_at) }));
+  if (expires_at) details.push(t("list.until", { moment: dateAndTime(expires_at) }));
   const name = make("strong", {}, entry.name ?? entry.token);
   const known = make("div", {}, name, make("p", { class: "muted small" }, details.join(", ")));
   return make("li", {}, known, make("span", {}, t(status === "Accepted" ? "list.accepted" : "list.refused")));

@@ -1,8 +1,8 @@
 // The owner's history: the newest charges first, a date range, and the documents of each charge.
 
 import { get } from "./api.js";
-import { acting, find, make, setText, show } from "./dom.js";
-import { day, duration, kilowattHours, money } from "./format.js";
+import { find, make, runOnClick, setText, show } from "./dom.js";
+import { dateAndTime, duration, kilowattHours, money } from "./format.js";
 import { root } from "./root.js";
 import { isoDay } from "./station-time.js";
 import { t } from "./words.js";
@@ -21,7 +21,7 @@ export async function openHistory() {
 
 find("#history-filter").addEventListener("change", () => load(true));
 find("#history-filter").addEventListener("submit", (event) => event.preventDefault());
-acting(find("#history-more"), () => load(false));
+runOnClick(find("#history-more"), () => load(false));
 
 function wanted() {
   const { since, until, card } = Object.fromEntries(new FormData(find("#history-filter")));
@@ -77,7 +77,7 @@ function item(one) {
     "li",
     { class: "charge" },
     make("div", { class: "row" }, make("strong", {}, kilowattHours(one.energy_wh)), cost),
-    make("p", { class: "muted small" }, [kind(one), day(one.began_at), lasted, holder(one)].filter(Boolean).join(" · ")),
+    make("p", { class: "muted small" }, [kind(one), dateAndTime(one.began_at), lasted, holder(one)].filter(Boolean).join(" · ")),
     make("div", { class: "row" }, ...papers(one, path)),
   );
 }

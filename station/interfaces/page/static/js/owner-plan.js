@@ -1,8 +1,8 @@
 // Schedule, limits, priorities and prices of charging.
 
 import { get, post, put, remove } from "./api.js";
-import { acting, find, make, setText, show, toast } from "./dom.js";
-import { amps, day, plain, united, written } from "./format.js";
+import { find, make, runOnClick, setText, show, toast } from "./dom.js";
+import { amps, dateAndTime, decimal, fieldNumber, withUnit } from "./format.js";
 import { t } from "./words.js";
 
 // Schedule, limit and service
@@ -54,8 +54,8 @@ async function showLimits() {
 }
 
 function showLimitText(limit) {
-  const size = limit.current_a === null ? united(plain(limit.power_w / 1000), "kW") : amps(limit.current_a);
-  const until = limit.until === null ? t("limit.lasting", { size }) : t("limit.now", { size, until: day(limit.until) });
+  const size = limit.current_a === null ? withUnit(decimal(limit.power_w / 1000), "kW") : amps(limit.current_a);
+  const until = limit.until === null ? t("limit.lasting", { size }) : t("limit.now", { size, until: dateAndTime(limit.until) });
   return limit.by === null ? until : `${until} (${limit.by})`;
 }
 
@@ -73,14 +73,14 @@ submitting(find("#limit-form"), async ({ current, hours }) => {
   await showLimits();
 });
 
-acting(find("#limit-end"), async () => {
+runOnClick(find("#limit-end"), async () => {
   await remove(paused ? "/api/load-management/pause" : "/api/load-management/limits/user");
   await showLimits();
 });
 
 function serviceItem(evse) {
   const button = make("button", { type: "button" }, t(evse.in_service ? "service.close" : "service.open"));
-  acting(button, async () => {
+  runOnClick(button, async () => {
     await post(`/api/evses/${evse.id}/availability`, { operative: !evse.in_service });
     await showLimits();
   });
@@ -121,7 +121,7 @@ export async function openPrice() {
   show(find("#price-form"), true);
 }
 
-const trimmed = (amount) => written(Number(amount));
+const trimmed = (amount) => fieldNumber(Number(amount));
 const amount = (text) => (text.trim() === "" ? "0" : text.trim().replace(",", "."));
 let periods = 0;
 
@@ -165,7 +165,7 @@ submitting(find("#price-form"), async (given) => {
   }
 });
 
-acting(find("#price-none"), async () => {
+runOnClick(find("#price-none"), async () => {
   await remove("/api/prices");
   await openPrice();
 });

@@ -1,9 +1,9 @@
 // Reservations: those that wait for their holder; without a CSMS the owner reserves an EVSE for a card.
 
 import { get, post, remove } from "./api.js";
-import { acting, find, make, setText, show, toast } from "./dom.js";
-import { day } from "./format.js";
-import { watch } from "./live.js";
+import { find, make, runOnClick, setText, show, toast } from "./dom.js";
+import { dateAndTime } from "./format.js";
+import { watchStatus } from "./live.js";
 import { t } from "./words.js";
 
 const HOUR_S = 3600;
@@ -17,7 +17,7 @@ export async function openReservations() {
   show(find("#reservation-form"), byOwner && cards.length > 0);
 }
 
-watch((status) => {
+watchStatus((status) => {
   if (!status.powered) return;
   several = status.evses.length > 1;
   show(find("#reservation-place"), several);
@@ -51,11 +51,11 @@ async function load() {
 function item(one, byOwner) {
   const place = one.evse === null ? t("reservations.any") : t("charge.evse", { number: one.evse });
   const name = one.card ?? one.id_token;
-  const until = t("reservations.until", { moment: day(one.expires_at) });
+  const until = t("reservations.until", { moment: dateAndTime(one.expires_at) });
   const shown = make("div", {}, make("strong", {}, name), make("p", { class: "muted small" }, several || one.evse === null ? `${place}, ${until}` : until));
   if (!byOwner || one.evse === null) return make("li", {}, shown);
   const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("reservations.cancel")}: ${name}` }, t("reservations.cancel-short"));
-  acting(gone, async () => {
+  runOnClick(gone, async () => {
     await remove(`/api/evses/${one.evse}/reservation`);
     await load();
   });

@@ -1,14 +1,14 @@
 // What the station has set aside after failed starts, and the two ways to end that.
 
 import { post } from "./api.js";
-import { acting, find, make, setText, show } from "./dom.js";
-import { look, watch } from "./live.js";
+import { find, make, runOnClick, setText, show } from "./dom.js";
+import { reloadStatus, watchStatus } from "./live.js";
 import { t } from "./words.js";
 
 /** Show the section while rows are set aside. */
-export function openSafeStart() {
+export function watchSafeStart() {
   let shown = "";
-  watch((status) => {
+  watchStatus((status) => {
     const safeStart = status.safe_start ?? null;
     show(find("#safe-start"), safeStart !== null);
     const now = JSON.stringify(safeStart);
@@ -17,15 +17,15 @@ export function openSafeStart() {
     setText(find("#safe-start-cause"), t("safe-start.cause", { cause: safeStart.cause }));
     find("#safe-start-items").replaceChildren(...safeStart.set_aside.map(item));
   });
-  acting(find("#safe-start-put-back"), () => end("put-back"));
-  acting(find("#safe-start-delete"), async () => {
+  runOnClick(find("#safe-start-put-back"), () => end("put-back"));
+  runOnClick(find("#safe-start-delete"), async () => {
     if (confirm(t("safe-start.sure"))) await end("delete");
   });
 }
 
 async function end(rows) {
   await post("/api/safe-start/end", { rows });
-  look();
+  reloadStatus();
 }
 
 function item({ kind, rows, failed }) {

@@ -1,6 +1,6 @@
 // Signing in with a password, and setting a first one with a code.
 
-import { post, Refusal } from "./api.js";
+import { ApiError, post } from "./api.js";
 import { find, setText } from "./dom.js";
 import { root } from "./root.js";
 import { t } from "./words.js";
@@ -16,7 +16,7 @@ function enter(form, send, wrong) {
       await send(Object.fromEntries(new FormData(form)));
       location.assign(root + form.dataset.to);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof ApiError)) throw error;
       const missing = error.status === 422 && Array.isArray(error.body?.detail);
       setText(problem, missing ? t("sign-in.missing") : error.status === 403 ? t(wrong) : error.status === 422 ? t("first.rules") : error.message);
       find("#password", form).focus();

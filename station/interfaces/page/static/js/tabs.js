@@ -3,28 +3,28 @@
 import { show } from "./dom.js";
 
 /** Activate the page's tabs; `opened` is called with the name of each panel that is shown. */
-export function tabs(opened) {
-  const all = [...document.querySelectorAll("[role=tab]")];
+export function activateTabs(onOpen) {
+  const tabElements = [...document.querySelectorAll("[role=tab]")];
   const nameOf = (tab) => tab.getAttribute("aria-controls");
 
-  function open(tab, focus = false) {
-    for (const one of all) {
-      one.setAttribute("aria-selected", String(one === tab));
-      one.tabIndex = one === tab ? 0 : -1;
-      show(document.getElementById(nameOf(one)), one === tab);
+  function openTab(selected, focus = false) {
+    for (const tab of tabElements) {
+      tab.setAttribute("aria-selected", String(tab === selected));
+      tab.tabIndex = tab === selected ? 0 : -1;
+      show(document.getElementById(nameOf(tab)), tab === selected);
     }
-    if (focus) tab.focus();
-    tab.scrollIntoView({ block: "nearest", inline: "center" });
-    history.replaceState(null, "", `#${nameOf(tab)}`);
-    opened(nameOf(tab));
+    if (focus) selected.focus();
+    selected.scrollIntoView({ block: "nearest", inline: "center" });
+    history.replaceState(null, "", `#${nameOf(selected)}`);
+    onOpen(nameOf(selected));
   }
 
-  for (const [index, tab] of all.entries()) {
-    tab.addEventListener("click", () => open(tab));
+  for (const [index, tab] of tabElements.entries()) {
+    tab.addEventListener("click", () => openTab(tab));
     tab.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (step !== undefined) open(all.at((index + step) % all.length), true);
+      if (step !== undefined) openTab(tabElements.at((index + step) % tabElements.length), true);
     });
   }
-  open(all.find((tab) => `#${nameOf(tab)}` === location.hash) ?? all[0]);
+  openTab(tabElements.find((tab) => `#${nameOf(tab)}` === location.hash) ?? tabElements[0]);
 }

@@ -1,13 +1,13 @@
 // Rows of the storage that cannot be read, with their transaction and the fields that are missing or wrong.
 
 import { find, make, setText, show } from "./dom.js";
-import { watch } from "./live.js";
+import { watchStatus } from "./live.js";
 import { t } from "./words.js";
 
 /** Show the list while there are unreadable rows. */
-export function openUnreadable() {
+export function watchUnreadableRows() {
   let shown = "";
-  watch((status) => {
+  watchStatus((status) => {
     const unreadable = status.unreadable_rows;
     const count = unreadable?.count ?? 0;
     show(find("#unreadable"), count > 0);

@@ -12,14 +12,14 @@ const plurals = new Intl.PluralRules(locale);
 export function t(key, values = {}) {
   const text = texts[key];
   if (text === undefined) return key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return text.replace(/\{(\w+)\}/g, (placeholder, name) => values[name] ?? placeholder);
 }
 
 /** A text about `count` things: that for the number's plural category in the language, where it differs. */
-export function counted(key, count, values) {
+export function pluralText(key, count, values) {
   const form = `${key}.${plurals.select(count)}`;
   return t(form in texts ? form : key, values);
 }
 
 /** Whether a text has this key. */
-export const known = (key) => key in texts;
+export const hasText = (key) => key in texts;

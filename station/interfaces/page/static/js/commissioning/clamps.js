@@ -1,21 +1,21 @@
 // The current transformers: measured without a load, then with a known load; the arrows are checked by eye.
 
-import { acting, find } from "../dom.js";
+import { find, runOnClick } from "../dom.js";
 import { amps } from "../format.js";
-import { facts } from "../io.js";
-import { watch } from "../live.js";
+import { showFacts } from "../io.js";
+import { watchStatus } from "../live.js";
 import { t } from "../words.js";
-import { conditional } from "./fields.js";
-import { send, submitting } from "./forms.js";
+import { activateConditions } from "./fields.js";
+import { runOnSubmit, runTestAndShow } from "./forms.js";
 
-export function clampsStep() {
+export function setUpClampsStep() {
   const form = find("#clamps-with");
   const without = find("#clamps-without");
-  conditional(form);
-  watch(({ grid }) => {
+  activateConditions(form);
+  watchStatus(({ grid }) => {
     const rows = grid === null ? [[t("meter.grid"), t("meter.silent")]] : grid.currents_a.map((one, at) => [`CT${at + 1}`, amps(one)]);
-    facts(find("#clamps-facts"), rows);
+    showFacts(find("#clamps-facts"), rows);
   });
-  acting(without, () => send(without, { step: "clamps", load: "none" }));
-  submitting(form, (values) => send(form, { step: "clamps", arrows_checked: find("#clamps-arrows").checked, ...values }));
+  runOnClick(without, () => runTestAndShow(without, { step: "clamps", load: "none" }));
+  runOnSubmit(form, (values) => runTestAndShow(form, { step: "clamps", arrows_checked: find("#clamps-arrows").checked, ...values }));
 }

@@ -1,12 +1,12 @@
 // The last step: the steps still to do, the signed report, and the hand-over to the owner.
 
 import { post } from "../api.js";
-import { acting, find, make, setText, show } from "../dom.js";
-import { look } from "../live.js";
+import { find, make, runOnClick, setText, show } from "../dom.js";
+import { reloadStatus } from "../live.js";
 import { t } from "../words.js";
-import { load, standing, watchSteps } from "./steps.js";
+import { loadSteps, stepStatus, watchSteps } from "./steps.js";
 
-export function endStep() {
+export function setUpEndStep() {
   watchSteps((steps, state) => {
     const left = steps.filter((one) => !one.settled);
     const done = state.stage === "activated" || (state.stage === "commissioned" && left.length === 0 && !later(steps, state));
@@ -16,18 +16,18 @@ export function endStep() {
     show(find("#end-after"), done && state.commissioned_at !== null);
     show(find("#end-owner"), done && state.stage === "commissioned");
   });
-  acting(find("#end-finish"), async () => {
+  runOnClick(find("#end-finish"), async () => {
     setText(find("#end-problem"), "");
     try {
       await post("/api/commissioning");
     } catch (error) {
       setText(find("#end-problem"), error.message);
     }
-    await load();
-    look();
+    await loadSteps();
+    reloadStatus();
     find("#end-title").focus();
   });
-  acting(find("#end-code"), async () => {
+  runOnClick(find("#end-code"), async () => {
     const { code } = await post("/api/accounts/owner/code");
     setText(find("#end-code-value"), code);
     show(find("#end-code-value"), true);
@@ -45,6 +45,6 @@ function words(state, left, done) {
 }
 
 function item(step, state) {
-  const how = standing(step, state);
+  const how = stepStatus(step, state);
   return make("li", {}, make("a", { href: `#${step.step}` }, t(`step.${step.step}`)), make("span", { class: `pill how-${how}` }, t(`standing.${how}`)));
 }

@@ -1,14 +1,14 @@
 // Converts the fields of a form to values and back. A name with dots is a path; hidden parts are ignored.
 
 /** The values entered: numbers as numbers, checkboxes as true or false; empty fields are omitted. */
-export function entered(form) {
+export function enteredValues(form) {
   const values = {};
-  for (const [field, one] of filled(form)) if (one !== null) put(values, field.name.split("."), one);
+  for (const [field, one] of fieldValues(form)) if (one !== null) setAt(values, field.name.split("."), one);
   return values;
 }
 
 /** The enabled fields with their values; null: empty. */
-export function filled(form) {
+export function fieldValues(form) {
   return [...form.elements]
     .filter((field) => field.name !== "" && !field.disabled && (field.type !== "radio" || field.checked))
     .map((field) => [field, valueOf(field)]);
@@ -22,17 +22,17 @@ function valueOf(field) {
 }
 
 /** Put a value at a path of keys; numbers are list indices. */
-export function put(tree, path, one) {
+export function setAt(tree, path, value) {
   const [key, ...rest] = path;
-  if (rest.length === 0) tree[key] = one;
-  else put((tree[key] ??= /^\d+$/.test(rest[0]) ? [] : {}), rest, one);
+  if (rest.length === 0) tree[key] = value;
+  else setAt((tree[key] ??= /^\d+$/.test(rest[0]) ? [] : {}), rest, value);
 }
 
 /** The value at a path; undefined if there is none. */
-export const at = (tree, path) => path.reduce((part, key) => part?.[key], tree);
+export const valueAt = (tree, path) => path.reduce((part, key) => part?.[key], tree);
 
 /** Show and enable the parts of a form that match the selected values: `data-when="name=value|other …"`, `data-unless`. */
-export function conditional(form) {
+export function activateConditions(form) {
   const holds = (condition) =>
     condition.split(" ").every((one) => {
       const [name, wanted] = one.split("=");

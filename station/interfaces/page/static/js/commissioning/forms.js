@@ -1,37 +1,37 @@
 // The forms and buttons that test a step: sends the input to the station, and shows errors next to it.
 
-import { acting, find, setText, toast } from "../dom.js";
+import { find, runOnClick, setText, toast } from "../dom.js";
 import { t } from "../words.js";
-import { skipStep, tryStep } from "./steps.js";
-import { entered } from "./fields.js";
+import { runTest, skipStep } from "./steps.js";
+import { enteredValues } from "./fields.js";
 
 /** Activate all forms and buttons. */
-export function forms() {
+export function activateForms() {
   for (const form of document.querySelectorAll("form[data-try]")) {
-    submitting(form, (values) => send(form, { step: form.dataset.try, ...values }));
+    runOnSubmit(form, (values) => runTestAndShow(form, { step: form.dataset.try, ...values }));
   }
   for (const form of document.querySelectorAll("form[data-skip]")) {
-    submitting(form, async ({ reason }) => {
+    runOnSubmit(form, async ({ reason }) => {
       await skipStep(form.closest("[data-step]").dataset.step, reason);
       form.reset();
       form.closest("details").open = false;
     });
   }
   for (const button of document.querySelectorAll("button[data-send]")) {
-    acting(button, () => send(button, JSON.parse(button.dataset.send)));
+    runOnClick(button, () => runTestAndShow(button, JSON.parse(button.dataset.send)));
   }
 }
 
 /** Call `act` with the values entered, one call at a time; errors are shown in the form. */
-export function submitting(form, act) {
+export function runOnSubmit(form, action) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = find("button[type=submit]", form);
     button.disabled = true;
     try {
-      await act(entered(form));
+      await action(enteredValues(form));
     } catch (error) {
-      complain(form, error.message);
+      showProblem(form, error.message);
     } finally {
       button.disabled = false;
     }
@@ -39,21 +39,21 @@ export function submitting(form, act) {
 }
 
 /** Run the test of a step; a refusal is shown in its section. */
-export async function send(within, body) {
-  complain(within, "");
+export async function runTestAndShow(within, body) {
+  showProblem(within, "");
   try {
-    const result = await tryStep(body);
+    const result = await runTest(body);
     find("[data-outcome]", within.closest("[data-step]")).scrollIntoView({ block: "nearest" });
     return result;
   } catch (error) {
-    complain(within, error.status === 409 ? t("commissioning.refused") : error.message);
+    showProblem(within, error.status === 409 ? t("commissioning.refused") : error.message);
     return null;
   }
 }
 
 /** Show an error where the user sees it. */
-export function complain(within, text) {
-  const place = find("[data-problem]", within) ?? find("[data-problem]", within.closest("[data-step]"));
-  if (place === null) toast(text);
-  else setText(place, text);
+export function showProblem(within, text) {
+  const element = find("[data-problem]", within) ?? find("[data-problem]", within.closest("[data-step]"));
+  if (element === null) toast(text);
+  else setText(element, text);
 }

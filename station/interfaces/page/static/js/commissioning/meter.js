@@ -2,13 +2,13 @@
 
 import { get } from "../api.js";
 import { find, setText, show } from "../dom.js";
-import { facts } from "../io.js";
+import { showFacts } from "../io.js";
 import { openMeter } from "../meter-frames.js";
 import { t } from "../words.js";
-import { whileOpen } from "./inputs.js";
-import { watchSteps, stepOf } from "./steps.js";
+import { refreshWhileOpen } from "./inputs.js";
+import { stepOf, watchSteps } from "./steps.js";
 
-export function meterStep() {
+export function setUpMeterStep() {
   watchSteps(() => {
     const step = stepOf("meter");
     if (step.inapplicable !== null) find("#meter [data-settings]").open = true;
@@ -17,9 +17,9 @@ export function meterStep() {
 
 export function openMeterStep() {
   openMeter();
-  whileOpen("meter", async () => {
+  refreshWhileOpen("meter", async () => {
     const { jumpers, jumpers_expected: expected, jumpers_mismatch: wrong } = await get("/api/io");
-    facts(find("#meter-plate"), [
+    showFacts(find("#meter-plate"), [
       [t("io.jumpers"), jumpers ?? t("shell.unknown")],
       [t("io.jumpers-expected"), expected ?? "–"],
     ]);

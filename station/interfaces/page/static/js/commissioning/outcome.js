@@ -1,11 +1,11 @@
 // The result of a step: passed or failed, the reason, the values measured, when and by whom.
 
 import { find, make, setText, show } from "../dom.js";
-import { day } from "../format.js";
-import { facts } from "../io.js";
+import { dateAndTime } from "../format.js";
+import { showFacts } from "../io.js";
 import { t } from "../words.js";
-import { measured, value } from "./evidence.js";
-import { standing } from "./steps.js";
+import { evidenceRows, valueText } from "./evidence.js";
+import { stepStatus } from "./steps.js";
 
 /** Show the result in the step's section, if it has changed; no tests are offered once the station is activated. */
 export function showOutcome(section, step, state) {
@@ -23,9 +23,9 @@ export function showOutcome(section, step, state) {
 }
 
 function resultRows(step, state) {
-  const how = standing(step, state);
+  const how = stepStatus(step, state);
   const list = make("dl", { class: "facts" });
-  facts(list, measured(step.evidence ?? {}));
+  showFacts(list, evidenceRows(step.evidence ?? {}));
   return [
     make("p", { class: "row apart" }, make("strong", { class: `pill how-${how}` }, t(`standing.${how}`)), when(step)),
     how === "stale" ? make("p", {}, t("commissioning.stale")) : null,
@@ -41,11 +41,11 @@ function reasons(step) {
 }
 
 function why(problem) {
-  const values = Object.entries(problem.values).map(([name, one]) => [name, value(name, one)]);
+  const values = Object.entries(problem.values).map(([name, one]) => [name, valueText(name, one)]);
   return t(`cause.${problem.cause}`, Object.fromEntries(values));
 }
 
-const when = (step) => make("span", { class: "muted small" }, `${day(step.at)} · ${who(step.by)}`);
+const when = (step) => make("span", { class: "muted small" }, `${dateAndTime(step.at)} · ${who(step.by)}`);
 
 /** The name, and in brackets the role that the station recorded. */
 function who(by) {

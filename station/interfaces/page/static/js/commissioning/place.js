@@ -6,13 +6,13 @@ import { fillTimeZone } from "../time-zone.js";
 import { t } from "../words.js";
 import { stepOf, watchSteps } from "./steps.js";
 
-export function identityStep() {
+export function setUpIdentityStep() {
   const scanned = new URLSearchParams(location.search).get("identity");
   if (scanned !== null) find("#identity-identity").value = scanned;
   keepAsFound("identity");
 }
 
-export function siteStep() {
+export function setUpSiteStep() {
   keepAsFound("site");
   fillTimeZone(find("#site-time-zone"));
   showTimesInTheZoneThatIsSet();

@@ -2,19 +2,19 @@
 
 import { get, patch } from "../api.js";
 import { find, toast } from "../dom.js";
-import { look } from "../live.js";
+import { reloadStatus } from "../live.js";
 import { t } from "../words.js";
-import { at, conditional, filled, put } from "./fields.js";
-import { complain } from "./forms.js";
-import { load } from "./steps.js";
+import { activateConditions, fieldValues, setAt, valueAt } from "./fields.js";
+import { showProblem } from "./forms.js";
+import { loadSteps } from "./steps.js";
 
 const applied = new Map();
 let present = null;
 
 /** Activate the forms. */
-export function settingsForms() {
+export function activateSettingsForms() {
   for (const form of document.querySelectorAll("form[data-patch]")) {
-    applied.set(form, conditional(form));
+    applied.set(form, activateConditions(form));
     form.addEventListener("input", () => (form.dataset.touched = "true"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -32,7 +32,7 @@ export async function openSettings() {
 function fill(form) {
   for (const field of form.elements) {
     if (field.name === "" || field.dataset.secret !== undefined) continue;
-    const one = at(present, field.name.split("."));
+    const one = valueAt(present, field.name.split("."));
     if (field.type === "checkbox") field.checked = one === true;
     else if (one !== undefined && one !== null) field.value = String(one);
     else if (field.dataset.nothing !== undefined) field.value = "";
@@ -42,7 +42,7 @@ function fill(form) {
 
 async function save(form) {
   const button = find("button[type=submit]", form);
-  complain(form, "");
+  showProblem(form, "");
   button.disabled = true;
   try {
     present ??= await get("/api/commissioning/settings/in-force");
@@ -50,11 +50,11 @@ async function save(form) {
     if (Object.keys(change).length > 0) await patch("/api/commissioning/settings?wait=settled", change);
     delete form.dataset.touched;
     await openSettings();
-    await load();
-    look();
+    await loadSteps();
+    reloadStatus();
     toast(t("shell.saved"));
   } catch (error) {
-    complain(form, refusal(error, form));
+    showProblem(form, refusal(error, form));
   } finally {
     button.disabled = false;
   }
@@ -63,16 +63,16 @@ async function save(form) {
 /** The differences from the settings in force. A table of another type is sent completely. */
 function difference(form) {
   const change = {};
-  const values = filled(form);
+  const values = fieldValues(form);
   const renewed = values
-    .filter(([field, one]) => field.name.endsWith(".type") && one !== at(present, field.name.split(".")))
+    .filter(([field, one]) => field.name.endsWith(".type") && one !== valueAt(present, field.name.split(".")))
     .map(([field]) => field.name.slice(0, -"type".length));
   for (const [field, one] of values) {
     const path = field.name.split(".");
     if (one === null && field.dataset.nothing !== undefined) return { [field.dataset.nothing]: null };
     if (one === null && field.dataset.secret !== undefined) continue;
-    const former = renewed.some((start) => field.name.startsWith(start)) ? null : (at(present, path) ?? null);
-    if (one !== former) put(change, path, one);
+    const former = renewed.some((start) => field.name.startsWith(start)) ? null : (valueAt(present, path) ?? null);
+    if (one !== former) setAt(change, path, one);
   }
   return change;
 }

@@ -12,31 +12,31 @@ export function watchSteps(watcher) {
   if (state !== null) watcher(steps, state);
 }
 
-export const stepOf = (name) => steps.find((one) => one.step === name);
+export const stepOf = (name) => steps.find((step) => step.step === name);
 
 /** Reload the steps. */
-export async function load() {
+export async function loadSteps() {
   [steps, state] = await Promise.all([get("/api/commissioning/steps"), get("/api/commissioning")]);
   for (const watcher of watchers) watcher(steps, state);
 }
 
 /** Run the test of a step; returns its result. */
-export async function tryStep(body) {
+export async function runTest(body) {
   const result = await post("/api/commissioning/steps", body);
-  await load();
+  await loadSteps();
   return result;
 }
 
 export async function skipStep(name, reason) {
   await post(`/api/commissioning/steps/${name}/skip`, { reason });
-  await load();
+  await loadSteps();
 }
 
 /** The status of a step, as the key of its text. */
-export function standing(step, { required, stage }) {
+export function stepStatus(step, { required, stage }) {
   if (step.inapplicable !== null) return "absent";
-  const over = stage === "activated"; // then no step can be done any more
-  if (step.outcome === null) return over ? (required ? "unchecked" : "not-required") : "open";
-  if (!step.settled && (step.outcome === "passed" || step.outcome === "skipped")) return over ? "changed" : "stale";
+  const activated = stage === "activated"; // then no step can be done any more
+  if (step.outcome === null) return activated ? (required ? "unchecked" : "not-required") : "open";
+  if (!step.settled && (step.outcome === "passed" || step.outcome === "skipped")) return activated ? "changed" : "stale";
   return step.outcome;
 }

@@ -2,12 +2,12 @@
 // reload or another device continues there.
 
 import { find, make, setText, show } from "../dom.js";
-import { day } from "../format.js";
-import { watch } from "../live.js";
+import { dateAndTime } from "../format.js";
+import { watchStatus } from "../live.js";
 import { root } from "../root.js";
-import { counted, t } from "../words.js";
+import { pluralText, t } from "../words.js";
 import { showOutcome } from "./outcome.js";
-import { load, standing, stepOf, watchSteps } from "./steps.js";
+import { loadSteps, stepOf, stepStatus, watchSteps } from "./steps.js";
 
 const END = "end";
 const WIDE = matchMedia("(min-width: 60rem)");
@@ -16,7 +16,7 @@ let shown = null;
 let over = false; // whether the station is activated: no step can be done any more
 
 /** Start the navigation; `opened` is called with the name of each step that is shown. */
-export function way(opened) {
+export function startNavigation(onOpen) {
   watchSteps((steps, state) => {
     names = [...steps.map((one) => one.step), END];
     list(steps, state);
@@ -27,15 +27,15 @@ export function way(opened) {
   const go = (focus) => {
     const wanted = location.hash.slice(1);
     const known = names.includes(wanted);
-    open(known ? wanted : firstOpen(), opened, known && focus);
+    open(known ? wanted : firstOpen(), onOpen, known && focus);
   };
   addEventListener("hashchange", () => go(true));
   WIDE.addEventListener("change", unfold);
   unfold();
   go(false);
   let looked = false;
-  watch(() => {
-    if (looked) load().catch(() => {}); // the banner reports it
+  watchStatus(() => {
+    if (looked) loadSteps().catch(() => {}); // the banner reports it
     looked = true;
   });
 }
@@ -69,7 +69,7 @@ function open(name, opened, focus) {
 function list(steps, state) {
   const over = state.stage === "activated";
   const rows = steps.map((step) => {
-    const how = standing(step, state);
+    const how = stepStatus(step, state);
     return row(step.step, t(`step.${step.step}`), how, !step.settled && !over);
   });
   rows.push(row(END, t("end.title"), null, false));
@@ -119,8 +119,8 @@ function progress(steps, state) {
 
 function progressText(state, done, all) {
   if (!state.required) return t("commissioning.not-required");
-  if (state.stage === "activated") return t("commissioning.activated", { moment: day(state.activated_at) });
-  return counted("commissioning.progress", done, { done, all });
+  if (state.stage === "activated") return t("commissioning.activated", { moment: dateAndTime(state.activated_at) });
+  return pluralText("commissioning.progress", done, { done, all });
 }
 
 function unfold() {
