@@ -5,42 +5,42 @@ import { find, make, runOnClick, setText, show, toast } from "./dom.js";
 import { dateAndTime } from "./format.js";
 import { t } from "./words.js";
 
-const ORDER = ["driver", "owner", "installer", "service"];
+const ROLES_ASCENDING = ["driver", "owner", "installer", "service"];
 
 export async function openAccess() {
   const [session, accounts, tokens] = await Promise.all([getSession(), get("/api/accounts"), get("/api/access-tokens")]);
-  const rank = ORDER.indexOf(session.role);
-  const below = ORDER.filter((_, at) => at < rank || (session.local && at === rank));
-  find("#access-roles").replaceChildren(...below.map((role) => roleItem(role, accounts[role])));
+  const rank = ROLES_ASCENDING.indexOf(session.role);
+  const managedRoles = ROLES_ASCENDING.filter((_, index) => index < rank || (session.local && index === rank));
+  find("#access-roles").replaceChildren(...managedRoles.map((role) => roleItem(role, accounts[role])));
   const items = tokens.map(tokenItem);
   find("#access-tokens").replaceChildren(...(items.length > 0 ? items : [make("li", { class: "empty" }, t("access.no-tokens"))]));
 }
 
 function roleItem(role, account) {
-  const button = make("button", { type: "button" }, t("access.code"));
-  runOnClick(button, async () => {
+  const codeButton = make("button", { type: "button" }, t("access.code"));
+  runOnClick(codeButton, async () => {
     const created = await post(`/api/accounts/${role}/code`);
     setText(find("#access-code-text"), t("access.code-text", { role: t(`role.${role}`), days: created.days }));
     setText(find("#access-code-value"), created.code);
     show(find("#access-code"), true);
   });
-  const state = account.has_password ? "access.has-password" : account.awaits_code ? "access.awaits-code" : "access.no-password";
+  const stateKey = account.has_password ? "access.has-password" : account.awaits_code ? "access.awaits-code" : "access.no-password";
   return make(
     "li",
     { class: "wraps" },
-    make("div", { class: "row" }, make("strong", {}, t(`role.${role}`)), make("span", { class: account.has_password ? "pill on" : "pill" }, t(state))),
-    button,
+    make("div", { class: "row" }, make("strong", {}, t(`role.${role}`)), make("span", { class: account.has_password ? "pill on" : "pill" }, t(stateKey))),
+    codeButton,
   );
 }
 
 function tokenItem(token) {
-  const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("shell.delete")}: ${token.name}` }, t("shell.delete"));
-  runOnClick(gone, async () => {
+  const deleteButton = make("button", { type: "button", class: "quiet", "aria-label": `${t("shell.delete")}: ${token.name}` }, t("shell.delete"));
+  runOnClick(deleteButton, async () => {
     await remove(`/api/access-tokens/${encodeURIComponent(token.name)}`);
     await openAccess();
   });
-  const until = t("access.until", { role: t(`role.${token.role}`), until: dateAndTime(token.expires_at) });
-  return make("li", {}, make("div", {}, make("strong", {}, token.name), make("p", { class: "muted small" }, until)), gone);
+  const validity = t("access.until", { role: t(`role.${token.role}`), until: dateAndTime(token.expires_at) });
+  return make("li", {}, make("div", {}, make("strong", {}, token.name), make("p", { class: "muted small" }, validity)), deleteButton);
 }
 
 find("#access-password").addEventListener("submit", async (event) => {

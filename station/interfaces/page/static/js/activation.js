@@ -4,7 +4,7 @@ import { post } from "./api.js";
 import { toast } from "./dom.js";
 import { t } from "./words.js";
 
-export async function activate() {
+export async function activateStation() {
   try {
     await post("/api/activation");
   } catch (error) {

@@ -1,4 +1,4 @@
-// The local API: reads, changes (with the token that pages of other sites do not know), and errors as sentences.
+// Requests to the local API: reads, changes (with the CSRF token, which pages of other sites do not know), and errors as sentences.
 
 import { root } from "./root.js";
 import { language, t } from "./words.js";
@@ -11,6 +11,7 @@ export function getSession() {
   return session;
 }
 
+/** A request that was refused, with its HTTP status and body; status 0 if the station cannot be reached. */
 export class ApiError extends Error {
   constructor(status, detail, body) {
     super(detail);
@@ -19,40 +20,40 @@ export class ApiError extends Error {
   }
 }
 
-export const get = (path) => ask("GET", path);
-export const post = (path, body) => change("POST", path, body);
-export const put = (path, body) => change("PUT", path, body);
-export const patch = (path, body) => change("PATCH", path, body);
-/** Load a file without decoding it. */
-export const putFile = (path, file) => change("PUT", path, file);
-export const remove = (path, body) => change("DELETE", path, body);
+export const get = (path) => request("GET", path);
+export const post = (path, body) => requestChange("POST", path, body);
+export const put = (path, body) => requestChange("PUT", path, body);
+export const patch = (path, body) => requestChange("PATCH", path, body);
+/** Send a file unchanged as the body. */
+export const putFile = (path, file) => requestChange("PUT", path, file);
+export const remove = (path, body) => requestChange("DELETE", path, body);
 
-async function change(method, path, body) {
+async function requestChange(method, path, body) {
   const { csrf } = await getSession();
-  return ask(method, path, body, csrf === null ? {} : { "X-Borne-CSRF": csrf });
+  return request(method, path, body, csrf === null ? {} : { "X-Borne-CSRF": csrf });
 }
 
-async function ask(method, path, body, headers = {}) {
-  const whole = body === undefined || body instanceof Blob;
-  const sent = whole ? body : JSON.stringify(body);
-  if (!whole) headers["Content-Type"] = "application/json";
-  let answer;
+async function request(method, path, body, headers = {}) {
+  const isRaw = body === undefined || body instanceof Blob;
+  const encodedBody = isRaw ? body : JSON.stringify(body);
+  if (!isRaw) headers["Content-Type"] = "application/json";
+  let response;
   try {
-    answer = await fetch(root + path, { method, headers, body: sent, credentials: "same-origin" });
+    response = await fetch(root + path, { method, headers, body: encodedBody, credentials: "same-origin" });
   } catch {
     throw new ApiError(0, t("error.unreachable"), null);
   }
-  const content = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : await answer.text();
-  if (!answer.ok) throw new ApiError(answer.status, sentence(answer, content), content);
+  const content = response.headers.get("Content-Type")?.includes("json") ? await response.json() : await response.text();
+  if (!response.ok) throw new ApiError(response.status, errorText(response, content), content);
   return content;
 }
 
-function sentence({ status, headers }, content) {
+function errorText({ status, headers }, content) {
   if (status === 401) return t("error.signed-out");
   if (status === 503 && content?.starting === true) return t("error.starting");
   if (status === 429) return t("error.wait", { seconds: headers.get("Retry-After") ?? "?" });
   const detail = content?.detail;
-  if (Array.isArray(detail)) return detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
+  if (Array.isArray(detail)) return detail.map((issue) => `${issue.loc.at(-1)}: ${issue.msg}`).join("; ");
   if (typeof detail !== "string") return t("error.status", { status });
   return language === "en" ? detail : t("error.refused", { detail }); // the API gives its reasons in English
 }

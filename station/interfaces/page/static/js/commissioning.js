@@ -15,7 +15,7 @@ import { loadSteps } from "./commissioning/steps.js";
 import { startNavigation } from "./commissioning/way.js";
 import { setUpWiringStep } from "./commissioning/wiring.js";
 
-const opened = {
+const openHandlers = {
   breaker: openBreakerStep,
   meter: openMeterStep,
   "grid-contact": openGridContactStep,
@@ -36,5 +36,5 @@ setUpEndStep();
 await loadSteps();
 startNavigation((name) => {
   if (find(`#${name} [data-patch]`) !== null) openSettings();
-  opened[name]?.();
+  openHandlers[name]?.();
 });

@@ -20,7 +20,7 @@ const PARTS = {
   log: "/api/logs?most=5000",
 };
 
-/** A part that cannot be loaded contains the reason instead. */
+/** Download all parts as one JSON file; a part that cannot be loaded contains the reason instead. */
 export async function downloadDiagnostics() {
   const file = { made_at: new Date().toISOString() };
   for (const [name, path] of Object.entries(PARTS)) {

@@ -1,25 +1,25 @@
-// The viewer of the API description: what is tried out is sent with the session of this page, or with an access token.
+// The viewer of the API description: requests that a user tries out are sent with the session of this page, or with an access token.
 
 import { get, getSession } from "./api.js";
 import { find, setText } from "./dom.js";
 
-const READING = ["GET", "HEAD", "OPTIONS"];
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const SAFE_METHODS = ["GET", "HEAD", "OPTIONS"];
+const darkScheme = matchMedia("(prefers-color-scheme: dark)");
 
-dark.addEventListener("change", colour);
-colour();
+darkScheme.addEventListener("change", applyColourScheme);
+applyColourScheme();
 try {
-  open(await get("/api/openapi.json"));
+  openViewer(await get("/api/openapi.json"));
 } catch (error) {
   setText(find("#api"), error.message);
 }
 
-function colour() {
-  document.documentElement.classList.toggle("dark-mode", dark.matches); // the name that the viewer expects
+function applyColourScheme() {
+  document.documentElement.classList.toggle("dark-mode", darkScheme.matches); // the name that the viewer expects
 }
 
-function open(spec) {
-  // Its field for the cookie would have no effect: the browser sends the cookie of the session by itself.
+function openViewer(spec) {
+  // The viewer's field for the cookie would have no effect: the browser sends the cookie of the session by itself.
   delete spec.components.securitySchemes.session;
   SwaggerUIBundle({
     spec,
@@ -44,7 +44,7 @@ function isStream(spec, path, method) {
 
 /** Add the value without which the API refuses the changes of a browser's session. */
 async function withCsrf(request) {
-  if (READING.includes(request.method.toUpperCase())) return request;
+  if (SAFE_METHODS.includes(request.method.toUpperCase())) return request;
   const { csrf } = await getSession();
   if (csrf !== null) request.headers["X-Borne-CSRF"] = csrf;
   return request;

@@ -2,7 +2,7 @@
 
 export const find = (selector, within = document) => within.querySelector(selector);
 
-/** An element with attributes, listeners (`onclick`) and children, which are elements or texts. */
+/** Create an element with attributes, listeners (`onclick`) and children, which are elements or texts. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -25,9 +25,9 @@ export function show(element, visible) {
 
 /** Show a message that disappears after some seconds. */
 export function toast(text) {
-  const shown = make("p", { class: "toast" }, text);
-  find("#toasts").append(shown);
-  setTimeout(() => shown.remove(), 6000);
+  const message = make("p", { class: "toast" }, text);
+  find("#toasts").append(message);
+  setTimeout(() => message.remove(), 6000);
 }
 
 /** Run an action on click, one at a time, and show its error. */
@@ -46,7 +46,7 @@ export function runOnClick(button, action) {
 
 /** Download a text as a file. */
 export function download(name, type, text) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
-  make("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 1000);
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
 }

@@ -6,7 +6,7 @@ import { t } from "./words.js";
 
 const MIB = 1 << 20;
 
-/** Shown to service only; the state of an update is shown with the software. */
+/** Activate the upload form, which only service has; the state of an update is shown with the software. */
 export function activateFirmwareForm() {
   const form = find("#firmware");
   if (form === null) return;
@@ -24,8 +24,8 @@ async function install(form) {
   button.disabled = true;
   show(find("#firmware-working"), true);
   try {
-    const { most_bytes: most } = await get("/api/firmware");
-    if (image.files[0].size > most) throw new Error(t("firmware.too-large", { size: Math.floor(most / MIB) }));
+    const { most_bytes: maxBytes } = await get("/api/firmware");
+    if (image.files[0].size > maxBytes) throw new Error(t("firmware.too-large", { size: Math.floor(maxBytes / MIB) }));
     await putFile("/api/firmware/image", image.files[0]);
     await post("/api/firmware", {
       signature: signature.files.length > 0 ? await base64(signature.files[0]) : null,
@@ -40,7 +40,7 @@ async function install(form) {
   }
 }
 
-/** A signature file contains bytes, as signing tools write them, or base64. */
+/** The content of a signature file as base64; it contains bytes, as signing tools write them, or base64. */
 async function base64(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const text = String.fromCharCode(...bytes);

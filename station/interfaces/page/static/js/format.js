@@ -13,11 +13,11 @@ export const withUnit = (number, unit) => (unit === "" ? number : `${number}\u00
 
 export const amps = (value) => (value === null ? "–" : withUnit(oneDecimal.format(value), "A"));
 export const kilowatts = (watts) => (watts === null ? "–" : withUnit(numberFormat(1, 1).format(watts / 1000), "kW"));
-/** Apparent power; meters such as the Linky report no other. */
+/** Apparent power as text; meters such as the Linky report no other. */
 export const kilovoltAmperes = (va) => (va === null ? "–" : withUnit(numberFormat(1, 1).format(va / 1000), "kVA"));
 export const kilowattHours = (wh) => (wh === null ? "–" : withUnit(twoDecimals.format(wh / 1000), "kWh"));
 export const decimal = (value, digits = 1) => numberFormat(digits).format(value);
-/** A number in a field, in the notation of the language. */
+/** A number as text for a field, in the notation of the language. */
 export const fieldNumber = (value) => new Intl.NumberFormat(locale, { maximumFractionDigits: 6, useGrouping: false }).format(value);
 /** The price of a unit, with all its decimals. */
 export const price = (amount, currency) =>
@@ -35,7 +35,7 @@ export const timeOfDay = formatter(locale, { hour: "2-digit", minute: "2-digit" 
 export const timeWithSeconds = formatter(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const dateAndTime = formatter(locale, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
 
-/** A time: only the time if it is today, else with its date. */
+/** A time as text: only the time of day if it is today, else with its date. */
 export function timeOrDate(moment, now) {
   return isoDay(moment) === isoDay(now) ? timeOfDay(moment) : dateAndTime(moment);
 }

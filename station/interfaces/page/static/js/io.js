@@ -6,27 +6,27 @@ import { amps, dateAndTime, decimal, withUnit } from "./format.js";
 import { onEvent, reloadStatus, watchStatus } from "./live.js";
 import { hasText, t } from "./words.js";
 
-const EVERY_MS = 1500;
-const MENDED = ["contactor-welded", "contactor-stuck-open", "over-current"]; // latched until somebody has mended it
+const RELOAD_INTERVAL_MS = 1500;
+const LATCHED_FAULTS = ["contactor-welded", "contactor-stuck-open", "over-current"]; // until service states that they are repaired
 const LONG_WORD = /\S{19}/; // an address, which may break anywhere
-let begun = false;
+let started = false;
 
 export function openLive() {
-  if (!begun) {
-    begun = true;
-    watchStatus(software);
-    onEvent("evse", step);
-    setInterval(() => document.hidden || find("#live").hidden || step(), EVERY_MS);
+  if (!started) {
+    started = true;
+    watchStatus(showSoftware);
+    onEvent("evse", refresh);
+    setInterval(() => document.hidden || find("#live").hidden || refresh(), RELOAD_INTERVAL_MS);
     runOnClick(find("#io-tamper"), async () => {
       await remove("/api/tamper");
-      await step();
+      await refresh();
       reloadStatus();
     });
   }
-  step();
+  refresh();
 }
 
-async function step() {
+async function refresh() {
   let io;
   try {
     io = await get("/api/io");
@@ -43,65 +43,65 @@ async function step() {
   setText(find("#io-mismatch"), io.jumpers_mismatch ?? "");
   show(find("#io-mismatch"), io.jumpers_mismatch !== null);
   show(find("#io-tamper"), io.tamper);
-  const place = find("#io-evses");
+  const container = find("#io-evses");
   for (const evse of io.evses) {
-    let card = place.querySelector(`[data-evse="${evse.evse}"]`);
-    if (card === null) place.append((card = newCard(evse.evse)));
+    let card = container.querySelector(`[data-evse="${evse.evse}"]`);
+    if (card === null) container.append((card = createCard(evse.evse)));
     const monitor = await get(`/api/evses/${evse.evse}/residual-current`);
-    showFacts(find("dl", card), [...lines(evse), [t("io.residual"), showMonitor(monitor)]]);
-    const service = document.documentElement.dataset.role === "service";
-    show(find("[data-clear]", card), service && monitor.tripped);
-    show(find("[data-mended]", card), service && evse.faults.some((one) => MENDED.includes(one)));
+    showFacts(find("dl", card), [...evseRows(evse), [t("io.residual"), monitorContent(monitor)]]);
+    const isService = document.documentElement.dataset.role === "service";
+    show(find("[data-clear]", card), isService && monitor.tripped);
+    show(find("[data-mended]", card), isService && evse.faults.some((fault) => LATCHED_FAULTS.includes(fault)));
   }
 }
 
-function newCard(id) {
-  const test = make("button", { type: "button" }, t("io.test-residual"));
-  const clear = make("button", { type: "button", class: "danger", "data-clear": true }, t("io.clear-residual"));
-  const mended = make("button", { type: "button", class: "danger", "data-mended": true }, t("io.mended"));
-  runOnClick(test, async () => {
-    const { result } = await post(`/api/evses/${id}/residual-current/test`);
+function createCard(evseId) {
+  const testButton = make("button", { type: "button" }, t("io.test-residual"));
+  const clearButton = make("button", { type: "button", class: "danger", "data-clear": true }, t("io.clear-residual"));
+  const mendedButton = make("button", { type: "button", class: "danger", "data-mended": true }, t("io.mended"));
+  runOnClick(testButton, async () => {
+    const { result } = await post(`/api/evses/${evseId}/residual-current/test`);
     toast(t("io.tested", { result: t(`residual.${result}`) }));
-    await step();
+    await refresh();
   });
-  runOnClick(clear, async () => {
-    await remove(`/api/evses/${id}/residual-current`);
-    await step();
+  runOnClick(clearButton, async () => {
+    await remove(`/api/evses/${evseId}/residual-current`);
+    await refresh();
   });
-  runOnClick(mended, async () => {
-    await remove(`/api/evses/${id}/faults`);
-    await step();
+  runOnClick(mendedButton, async () => {
+    await remove(`/api/evses/${evseId}/faults`);
+    await refresh();
   });
   return make(
     "article",
-    { class: "card", "data-evse": id },
-    make("h2", {}, t("charge.evse", { number: id })),
+    { class: "card", "data-evse": evseId },
+    make("h2", {}, t("charge.evse", { number: evseId })),
     make("dl", { class: "facts" }),
-    make("div", { class: "row" }, test, clear, mended),
+    make("div", { class: "row" }, testButton, clearButton, mendedButton),
   );
 }
 
-function showMonitor({ tripped, last_test: last }) {
+function monitorContent({ tripped, last_test: lastTest }) {
   if (tripped) return make("span", { class: "pill bad" }, t("io.tripped"));
-  return last === null ? t("io.untested") : `${t(`residual.${last.result}`)}, ${dateAndTime(last.at)}`;
+  return lastTest === null ? t("io.untested") : `${t(`residual.${lastTest.result}`)}, ${dateAndTime(lastTest.at)}`;
 }
 
-function lines(evse) {
-  const ordered = (is, wanted) => (is === wanted ? "" : ` (${t("io.ordered")}: ${t(wanted ? "shell.yes" : "shell.no")})`);
+function evseRows(evse) {
+  const orderText = (actual, ordered) => (actual === ordered ? "" : ` (${t("io.ordered")}: ${t(ordered ? "shell.yes" : "shell.no")})`);
   return [
     [t("io.pilot"), `${evse.pilot} – ${t(`pilot.${evse.pilot}`)}`],
     [t("io.offers"), evse.pilot_offers_a === null ? t("io.steady") : amps(evse.pilot_offers_a)],
     [t("io.cable"), evse.cable_plugged ? t("shell.yes") : t("shell.no")],
     [t("io.proximity"), evse.cable_max_a === null ? "–" : amps(evse.cable_max_a)],
-    [t("io.contactor"), t(evse.contactor_closed ? "io.closed" : "io.open") + ordered(evse.contactor_closed, evse.contactor_ordered)],
-    [t("io.lock"), t(evse.locked ? "io.locked" : "io.unlocked") + ordered(evse.locked, evse.lock_ordered)],
+    [t("io.contactor"), t(evse.contactor_closed ? "io.closed" : "io.open") + orderText(evse.contactor_closed, evse.contactor_ordered)],
+    [t("io.lock"), t(evse.locked ? "io.locked" : "io.unlocked") + orderText(evse.locked, evse.lock_ordered)],
     [t("io.bay"), t(evse.bay_occupied ? "io.occupied" : "io.empty")],
     [t("io.temperature"), evse.temperature_c === null ? "–" : withUnit(decimal(evse.temperature_c), "°C")],
-    [t("io.faults"), evse.faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, evse.faults.map((one) => (hasText(`fault-name.${one}`) ? t(`fault-name.${one}`) : one)).join(", "))],
+    [t("io.faults"), evse.faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, evse.faults.map((fault) => (hasText(`fault-name.${fault}`) ? t(`fault-name.${fault}`) : fault)).join(", "))],
   ];
 }
 
-function software(status) {
+function showSoftware(status) {
   const update = status.firmware_update;
   showFacts(find("#io-software"), [
     [t("io.version"), status.firmware_version],
@@ -109,7 +109,7 @@ function software(status) {
     [t("io.model"), `${status.vendor} ${status.model}`],
     [t("io.stage"), t(`stage.${status.stage}`)],
     [t("io.csms"), status.csms === null ? t("ocpp.alone") : status.csms.connected ? t("ocpp.connected") : t("ocpp.apart")],
-    ...(status.csms === null ? [] : [[t("io.queue"), String(status.queue.transaction_events)]]), // else nobody collects them
+    ...(status.csms === null ? [] : [[t("io.queue"), String(status.queue.transaction_events)]]), // without a CSMS nothing is queued
   ]);
 }
 

@@ -5,14 +5,14 @@ import { find, setText, show } from "./dom.js";
 import { root } from "./root.js";
 import { t } from "./words.js";
 
-const EVERY_MS = 4000;
-const NOT_MORE_OFTEN_MS = 300;
+const RELOAD_INTERVAL_MS = 4000;
+const MINIMUM_INTERVAL_MS = 300;
 
 const watchers = [];
 const listeners = new Map();
-let looking = false;
-let again = false;
-let source = null;
+let loading = false;
+let reloadPending = false;
+let eventSource = null;
 
 /** Call `watcher` with each status. */
 export function watchStatus(watcher) {
@@ -22,55 +22,55 @@ export function watchStatus(watcher) {
 
 /** Call `listener` with each event of a kind (`evse`, `light`, `frame`, …). */
 export function onEvent(kind, listener) {
-  const first = !listeners.has(kind);
+  const isFirst = !listeners.has(kind);
   listeners.set(kind, [...(listeners.get(kind) ?? []), listener]);
-  if (first && source !== null) hear(kind);
+  if (isFirst && eventSource !== null) subscribe(kind);
 }
 
-/** Reload the status soon. */
+/** Reload the status, at most once every `MINIMUM_INTERVAL_MS`, and pass it to the watchers. */
 export async function reloadStatus() {
-  if (looking) {
-    again = true;
+  if (loading) {
+    reloadPending = true;
     return;
   }
-  looking = true;
+  loading = true;
   try {
     const status = await get("/api/status");
-    banner(status.powered ? "" : t("banner.no-power"));
+    showBanner(status.powered ? "" : t("banner.no-power"));
     for (const watcher of watchers) watcher(status);
   } catch {
-    banner(t("banner.silent"));
+    showBanner(t("banner.silent"));
   }
-  await new Promise((resolve) => setTimeout(resolve, NOT_MORE_OFTEN_MS));
-  looking = false;
-  if (again) {
-    again = false;
+  await new Promise((resolve) => setTimeout(resolve, MINIMUM_INTERVAL_MS));
+  loading = false;
+  if (reloadPending) {
+    reloadPending = false;
     reloadStatus();
   }
 }
 
-function banner(text) {
+function showBanner(text) {
   const element = find("#banner");
   setText(element, text);
   show(element, text !== "");
 }
 
-function hear(kind) {
-  source.addEventListener(kind, (event) => {
+function subscribe(kind) {
+  eventSource.addEventListener(kind, (event) => {
     const data = JSON.parse(event.data);
     for (const listener of listeners.get(kind)) listener(data);
   });
 }
 
-function listen() {
-  source = new EventSource(`${root}/api/events`);
-  for (const kind of listeners.keys()) hear(kind);
+function listenForEvents() {
+  eventSource = new EventSource(`${root}/api/events`);
+  for (const kind of listeners.keys()) subscribe(kind);
 }
 
 onEvent("evse", reloadStatus);
 onEvent("light", reloadStatus);
-listen();
-setInterval(() => document.hidden || reloadStatus(), EVERY_MS);
+listenForEvents();
+setInterval(() => document.hidden || reloadStatus(), RELOAD_INTERVAL_MS);
 document.addEventListener("visibilitychange", () => document.hidden || reloadStatus());
-addEventListener("pagehide", () => source.close());
-addEventListener("pageshow", (event) => event.persisted && listen());
+addEventListener("pagehide", () => eventSource.close());
+addEventListener("pageshow", (event) => event.persisted && listenForEvents());

@@ -6,32 +6,32 @@ import { find, make, runOnClick, setText } from "./dom.js";
 import { dateAndTime } from "./format.js";
 import { t } from "./words.js";
 
-const PAUSE_MS = 400;
-let typing = null;
+const TYPING_PAUSE_MS = 400;
+let filterTimer = null;
 
 export async function openLog() {
-  await Promise.all([lines(), security()]);
+  await Promise.all([loadLines(), loadSecurityEvents()]);
 }
 
 runOnClick(find("#log-again"), openLog);
 runOnClick(find("#log-diagnostics"), downloadDiagnostics);
 find("#log-filter").addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(lines, PAUSE_MS);
+  clearTimeout(filterTimer);
+  filterTimer = setTimeout(loadLines, TYPING_PAUSE_MS);
 });
 
-async function lines() {
-  const having = encodeURIComponent(find("#log-filter").value.trim());
-  const place = find("#log-lines");
-  setText(place, (await get(`/api/logs?most=300&having=${having}`)) || t("log.nothing"));
-  place.scrollTop = place.scrollHeight;
+async function loadLines() {
+  const filter = encodeURIComponent(find("#log-filter").value.trim());
+  const linesElement = find("#log-lines");
+  setText(linesElement, (await get(`/api/logs?most=300&having=${filter}`)) || t("log.nothing"));
+  linesElement.scrollTop = linesElement.scrollHeight;
 }
 
-async function security() {
+async function loadSecurityEvents() {
   const events = (await get("/api/security-events?most=50")).reverse();
   find("#log-security").replaceChildren(
-    ...events.map((one) =>
-      make("li", {}, make("div", {}, make("strong", {}, one.type), make("p", { class: "muted small" }, `${dateAndTime(one.occurred_at)} ${one.info}`))),
+    ...events.map((event) =>
+      make("li", {}, make("div", {}, make("strong", {}, event.type), make("p", { class: "muted small" }, `${dateAndTime(event.occurred_at)} ${event.info}`))),
     ),
   );
 }

@@ -7,38 +7,38 @@ import { showFacts } from "./io.js";
 import { watchStatus } from "./live.js";
 import { t } from "./words.js";
 
-const EVERY_MS = 1500;
-const MOST_SHOWN = 200;
-let known = 0;
-let begun = false;
+const RELOAD_INTERVAL_MS = 1500;
+const MAX_CHUNKS = 200;
+let lastNumber = 0;
+let started = false;
 
 export function openMeter() {
-  if (!begun) {
-    begun = true;
-    watchStatus(values);
-    setInterval(() => document.hidden || find("#meter").hidden || step(), EVERY_MS);
-    runOnClick(find("#meter-download"), save);
+  if (!started) {
+    started = true;
+    watchStatus(showValues);
+    setInterval(() => document.hidden || find("#meter").hidden || loadChunks(), RELOAD_INTERVAL_MS);
+    runOnClick(find("#meter-download"), downloadChunks);
   }
-  step();
+  loadChunks();
 }
 
-async function step() {
+async function loadChunks() {
   if (find("#meter-hold").checked) return;
   let chunks;
   try {
-    chunks = await get(`/api/meter-frames?since=${known}`);
+    chunks = await get(`/api/meter-frames?since=${lastNumber}`);
   } catch {
     return; // the banner reports it
   }
   const list = find("#meter-frames");
-  if (known === 0) list.replaceChildren();
-  known = chunks.at(-1)?.number ?? known;
-  list.prepend(...chunks.reverse().map(row));
-  while (list.children.length > MOST_SHOWN) list.lastChild.remove();
+  if (lastNumber === 0) list.replaceChildren();
+  lastNumber = chunks.at(-1)?.number ?? lastNumber;
+  list.prepend(...chunks.reverse().map(chunkRow));
+  while (list.children.length > MAX_CHUNKS) list.lastChild.remove();
   if (list.children.length === 0) list.append(make("li", { class: "empty" }, t("meter.nothing")));
 }
 
-function row(chunk) {
+function chunkRow(chunk) {
   return make(
     "li",
     {},
@@ -48,7 +48,7 @@ function row(chunk) {
   );
 }
 
-function values(status) {
+function showValues(status) {
   const grid = status.grid;
   const rows = [[t("meter.grid"), grid === null ? t("meter.silent") : t("meter.age", { seconds: decimal(grid.age_s, 0) })]];
   if (grid !== null) {
@@ -63,8 +63,8 @@ function values(status) {
   showFacts(find("#meter-values"), rows);
 }
 
-async function save() {
+async function downloadChunks() {
   const chunks = await get("/api/meter-frames?since=0");
-  const lines = chunks.map((one) => `${one.at} ${one.sent ? ">" : "<"} ${one.wire} ${one.hex}\n`);
+  const lines = chunks.map((chunk) => `${chunk.at} ${chunk.sent ? ">" : "<"} ${chunk.wire} ${chunk.hex}\n`);
   download("meter-frames.txt", "text/plain", lines.join(""));
 }

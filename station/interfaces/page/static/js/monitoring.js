@@ -7,37 +7,37 @@ import { onEvent, watchStatus } from "./live.js";
 import { variableName } from "./model.js";
 import { t } from "./words.js";
 
-const MOST_SHOWN = 100;
-let begun = false;
-let known = 0; // the id of the last event that is shown
+const MAX_EVENTS = 100;
+let started = false;
+let lastEventId = 0; // the id of the last event that is shown
 
 export async function openMonitoring() {
-  if (!begun) {
-    begun = true;
-    onEvent("device-event", (event) => add([event]));
+  if (!started) {
+    started = true;
+    onEvent("device-event", (event) => addEvents([event]));
     watchStatus((status) => show(find("#monitoring-state"), status.csms !== null)); // without a CSMS nothing waits for one
   }
-  await Promise.all([monitors(), events()]);
+  await Promise.all([loadMonitors(), loadEvents()]);
 }
 
-async function events() {
-  add(await get(`/api/device-events?since=${known}`));
-  show(find("#monitoring-none"), known === 0);
+async function loadEvents() {
+  addEvents(await get(`/api/device-events?since=${lastEventId}`));
+  show(find("#monitoring-none"), lastEventId === 0);
 }
 
-function add(happened) {
+function addEvents(events) {
   const list = find("#monitoring-events");
-  for (const event of happened.filter((one) => one.id > known)) {
-    known = event.id;
-    list.prepend(row(event));
+  for (const event of events.filter((received) => received.id > lastEventId)) {
+    lastEventId = event.id;
+    list.prepend(eventRow(event));
   }
-  while (list.children.length > MOST_SHOWN) list.lastChild.remove();
-  show(find("#monitoring-none"), known === 0);
+  while (list.children.length > MAX_EVENTS) list.lastChild.remove();
+  show(find("#monitoring-none"), lastEventId === 0);
 }
 
-function row(event) {
+function eventRow(event) {
   const value = event.value === "" ? "" : ` = ${event.value}`;
-  const facts = [
+  const details = [
     dateAndTime(event.at),
     t("monitoring.severity-of", { severity: event.severity }),
     event.cleared === true ? t("monitoring.cleared") : null,
@@ -50,34 +50,34 @@ function row(event) {
     make(
       "div",
       {},
-      make("strong", { class: "mono" }, `${variable(event)}${value}`),
-      make("p", { class: "muted small" }, facts.filter((fact) => fact !== null).join(" · ")),
+      make("strong", { class: "mono" }, `${variableText(event)}${value}`),
+      make("p", { class: "muted small" }, details.filter((detail) => detail !== null).join(" · ")),
     ),
   );
 }
 
-async function monitors() {
-  const found = await get("/api/monitors");
-  const { waiting, level, offline_severity: offline } = found;
+async function loadMonitors() {
+  const monitoring = await get("/api/monitors");
+  const { waiting, level, offline_severity: offline } = monitoring;
   setText(find("#monitoring-state"), t("monitoring.state", { waiting, level, offline }));
-  show(find("#monitoring-disabled"), !found.enabled);
+  show(find("#monitoring-disabled"), !monitoring.enabled);
   find("#monitoring-monitors").replaceChildren(
-    ...found.monitors.map((one) =>
+    ...monitoring.monitors.map((monitor) =>
       make(
         "tr",
         {},
-        make("td", { class: "mono" }, variable(one)),
-        make("td", {}, trigger(one)),
-        make("td", {}, t("monitoring.severity-of", { severity: one.severity })),
-        make("td", {}, t(`monitoring.by-${one.notification_type.toLowerCase()}`)),
+        make("td", { class: "mono" }, variableText(monitor)),
+        make("td", {}, triggerText(monitor)),
+        make("td", {}, t("monitoring.severity-of", { severity: monitor.severity })),
+        make("td", {}, t(`monitoring.by-${monitor.notification_type.toLowerCase()}`)),
       ),
     ),
   );
 }
 
-function trigger({ type, value }) {
+function triggerText({ type, value }) {
   if (type === "Delta" && value === 0) return t("monitoring.any-change");
   return t(`monitoring.type-${type.toLowerCase()}`, { value: decimal(value, 3) });
 }
 
-const variable = (one) => variableName({ ...one, attribute: "Actual" });
+const variableText = (eventOrMonitor) => variableName({ ...eventOrMonitor, attribute: "Actual" });

@@ -5,13 +5,13 @@ import { find, make, runOnClick, setText, show, toast } from "./dom.js";
 import { dateAndTime, decimal } from "./format.js";
 import { t } from "./words.js";
 
-const LOOK_MS = 1000;
-const LISTED_AT_ONCE = 50;
-let waiting = null;
+const POLL_INTERVAL_MS = 1000;
+const PAGE_SIZE = 50;
+let pollTimer = null;
 
 export function openCards() {
-  load();
-  loadList();
+  loadCards();
+  loadAuthorizationList();
 }
 
 find("#cards-add").addEventListener("submit", async (event) => {
@@ -23,71 +23,71 @@ find("#cards-add").addEventListener("submit", async (event) => {
     toast(error.message);
     return;
   }
-  const before = (await load()).cards.length;
-  waiting ??= setInterval(() => wait(before), LOOK_MS);
+  const countBefore = (await loadCards()).cards.length;
+  pollTimer ??= setInterval(() => checkLearning(countBefore), POLL_INTERVAL_MS);
 });
 
 runOnClick(find("#cards-cancel"), async () => {
   await remove("/api/cards/learning");
-  await load();
+  await loadCards();
 });
 
-/** Wait until a card is presented, or the time is over. */
-async function wait(before) {
-  const { learning, cards } = await load();
+/** Check whether the new card was presented or the time is over; if so, stop polling. */
+async function checkLearning(countBefore) {
+  const { learning, cards } = await loadCards();
   if (learning) return;
-  clearInterval(waiting);
-  waiting = null;
-  toast(t(cards.length > before ? "outcome.learned" : "cards.none-came"));
-  if (cards.length > before) find("#cards-label").value = "";
+  clearInterval(pollTimer);
+  pollTimer = null;
+  toast(t(cards.length > countBefore ? "outcome.learned" : "cards.none-came"));
+  if (cards.length > countBefore) find("#cards-label").value = "";
 }
 
-async function load() {
-  const answer = await get("/api/cards");
-  setText(find("#cards-text"), t(answer.counts ? "cards.text" : "cards.text-csms"));
-  show(find("#cards-add"), !answer.learning);
-  show(find("#cards-waiting"), answer.learning);
-  show(find("#cards-cancel"), answer.learning);
-  const items = answer.cards.map(item);
+async function loadCards() {
+  const response = await get("/api/cards");
+  setText(find("#cards-text"), t(response.counts ? "cards.text" : "cards.text-csms"));
+  show(find("#cards-add"), !response.learning);
+  show(find("#cards-waiting"), response.learning);
+  show(find("#cards-cancel"), response.learning);
+  const items = response.cards.map(cardItem);
   find("#cards-items").replaceChildren(...(items.length > 0 ? items : [make("li", { class: "empty" }, t("cards.empty"))]));
-  return answer;
+  return response;
 }
 
-function item(card) {
-  const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("shell.delete")}: ${card.label}` }, t("shell.delete"));
-  runOnClick(gone, async () => {
+function cardItem(card) {
+  const deleteButton = make("button", { type: "button", class: "quiet", "aria-label": `${t("shell.delete")}: ${card.label}` }, t("shell.delete"));
+  runOnClick(deleteButton, async () => {
     if (!confirm(t("cards.sure", { label: card.label }))) return;
     await remove(`/api/cards/${card.name}`);
-    await load();
+    await loadCards();
   });
-  return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small" }, t("cards.added", { moment: dateAndTime(card.added_at) }))), gone);
+  return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small" }, t("cards.added", { moment: dateAndTime(card.added_at) }))), deleteButton);
 }
 
 /** Show the local authorization list that the operator has sent, from its beginning; nothing if none is in use. */
-async function loadList() {
+async function loadAuthorizationList() {
   find("#list-items").replaceChildren();
-  await loadMore();
+  await loadMoreEntries();
 }
 
-runOnClick(find("#list-more"), loadMore);
+runOnClick(find("#list-more"), loadMoreEntries);
 
 /** Append the next entries of the list. */
-async function loadMore() {
+async function loadMoreEntries() {
   const items = find("#list-items");
-  const list = await get(`/api/auth/list?most=${LISTED_AT_ONCE}&skip=${items.childElementCount}`);
-  items.append(...list.tokens.map(listed));
+  const list = await get(`/api/auth/list?most=${PAGE_SIZE}&skip=${items.childElementCount}`);
+  items.append(...list.tokens.map(entryItem));
   show(find("#list"), list.version > 0 && list.entries > 0);
   setText(find("#list-title"), t("list.title", { count: decimal(list.entries, 0) }));
-  const more = list.entries - items.childElementCount;
-  show(find("#list-more"), more > 0);
-  setText(find("#list-more"), t("list.more", { count: decimal(more, 0) }));
+  const remaining = list.entries - items.childElementCount;
+  show(find("#list-more"), remaining > 0);
+  setText(find("#list-more"), t("list.more", { count: decimal(remaining, 0) }));
 }
 
-function listed(entry) {
+function entryItem(entry) {
   const { status, expires_at } = entry.info;
   const details = entry.name ? [entry.token] : [];
   if (expires_at) details.push(t("list.until", { moment: dateAndTime(expires_at) }));
   const name = make("strong", {}, entry.name ?? entry.token);
-  const known = make("div", {}, name, make("p", { class: "muted small" }, details.join(", ")));
-  return make("li", {}, known, make("span", {}, t(status === "Accepted" ? "list.accepted" : "list.refused")));
+  const description = make("div", {}, name, make("p", { class: "muted small" }, details.join(", ")));
+  return make("li", {}, description, make("span", {}, t(status === "Accepted" ? "list.accepted" : "list.refused")));
 }

@@ -9,121 +9,121 @@ import { t } from "./words.js";
 
 const language = document.documentElement.lang;
 
-const PAGE = 20;
-const LONGEST_NUMBER = 36;
-let shown = 0;
-let labels = [];
+const PAGE_SIZE = 20;
+const MAX_TOKEN_LENGTH = 36;
+let loadedCount = 0;
+let cardLabels = [];
 
 export async function openHistory() {
   await offerCards();
-  await load(true);
+  await loadTransactions(true);
 }
 
-find("#history-filter").addEventListener("change", () => load(true));
+find("#history-filter").addEventListener("change", () => loadTransactions(true));
 find("#history-filter").addEventListener("submit", (event) => event.preventDefault());
-runOnClick(find("#history-more"), () => load(false));
+runOnClick(find("#history-more"), () => loadTransactions(false));
 
-function wanted() {
+function filterQuery() {
   const { since, until, card } = Object.fromEntries(new FormData(find("#history-filter")));
-  const query = new URLSearchParams(ofCard(card));
+  const query = new URLSearchParams(cardQuery(card));
   if (since) query.set("since", `${since}T00:00:00`);
   if (until) query.set("until", dayAfter(until));
   return query;
 }
 
 /** Query parameters for one card: its label if the owner gave it one, else its number. */
-function ofCard(text) {
-  const given = text.trim();
-  if (given === "") return {};
-  const labelled = labels.some((label) => label.toLowerCase() === given.toLowerCase());
-  return labelled ? { card: given } : { token: given.slice(0, LONGEST_NUMBER) };
+function cardQuery(text) {
+  const card = text.trim();
+  if (card === "") return {};
+  const labelled = cardLabels.some((label) => label.toLowerCase() === card.toLowerCase());
+  return labelled ? { card } : { token: card.slice(0, MAX_TOKEN_LENGTH) };
 }
 
 /** The day after a date, since the end of the range is exclusive. */
 function dayAfter(date) {
-  const next = new Date(`${date}T12:00:00Z`);
-  next.setUTCDate(next.getUTCDate() + 1);
-  return `${next.toISOString().slice(0, 10)}T00:00:00`;
+  const nextDay = new Date(`${date}T12:00:00Z`);
+  nextDay.setUTCDate(nextDay.getUTCDate() + 1);
+  return `${nextDay.toISOString().slice(0, 10)}T00:00:00`;
 }
 
-async function load(fromStart) {
-  const query = wanted();
+async function loadTransactions(fromStart) {
+  const query = filterQuery();
   find("#csv").href = `${root}/api/transactions.csv?${new URLSearchParams([...query, ["lang", language]])}`;
-  if (fromStart) shown = 0;
-  query.set("most", PAGE);
-  query.set("skip", shown);
-  const { total, tests, without_energy: empty, transactions } = await get(`/api/transactions?${query}`);
+  if (fromStart) loadedCount = 0;
+  query.set("most", PAGE_SIZE);
+  query.set("skip", loadedCount);
+  const { total, tests, without_energy: withoutEnergy, transactions } = await get(`/api/transactions?${query}`);
   const list = find("#history-items");
   if (fromStart) list.replaceChildren();
-  list.append(...transactions.map(item));
-  shown += transactions.length;
-  setText(find("#history-sum"), total === 0 ? t("history.none") : counts(total - tests - empty, tests, empty));
-  show(find("#history-more"), shown < total);
+  list.append(...transactions.map(transactionItem));
+  loadedCount += transactions.length;
+  setText(find("#history-sum"), total === 0 ? t("history.none") : countText(total - tests - withoutEnergy, tests, withoutEnergy));
+  show(find("#history-more"), loadedCount < total);
 }
 
-/** How many charges there are; test sessions and those without energy are counted apart. */
-function counts(charges, tests, empty) {
+/** The number of charges as text; test sessions and those without energy are counted separately. */
+function countText(charges, tests, withoutEnergy) {
   const parts = [t("history.count", { count: charges })];
   if (tests > 0) parts.push(t("history.tests", { count: tests }));
-  if (empty > 0) parts.push(t("history.empty", { count: empty }));
+  if (withoutEnergy > 0) parts.push(t("history.empty", { count: withoutEnergy }));
   return parts.join(" · ");
 }
 
-function item(one) {
-  const path = `/api/transactions/${encodeURIComponent(one.transaction_id)}`;
-  const lasted = one.duration_s === null ? t("history.ongoing") : duration(one.duration_s);
-  const cost = one.cost === null ? null : make("strong", {}, asked(one.cost));
+function transactionItem(transaction) {
+  const path = `/api/transactions/${encodeURIComponent(transaction.transaction_id)}`;
+  const durationText = transaction.duration_s === null ? t("history.ongoing") : duration(transaction.duration_s);
+  const cost = transaction.cost === null ? null : make("strong", {}, costText(transaction.cost));
   return make(
     "li",
     { class: "charge" },
-    make("div", { class: "row" }, make("strong", {}, kilowattHours(one.energy_wh)), cost),
-    make("p", { class: "muted small" }, [kind(one), dateAndTime(one.began_at), lasted, holder(one)].filter(Boolean).join(" · ")),
-    make("div", { class: "row" }, ...papers(one, path)),
+    make("div", { class: "row" }, make("strong", {}, kilowattHours(transaction.energy_wh)), cost),
+    make("p", { class: "muted small" }, [kindText(transaction), dateAndTime(transaction.began_at), durationText, holderText(transaction)].filter(Boolean).join(" · ")),
+    make("div", { class: "row" }, ...documentLinks(transaction, path)),
   );
 }
 
-/** What an entry is, if it is no charge that counts. */
-const kind = (one) => (one.kind === "charge" ? null : t(`history.kind-${one.kind}`));
+/** The kind of a transaction as text; null for a charge that counts. */
+const kindText = (transaction) => (transaction.kind === "charge" ? null : t(`history.kind-${transaction.kind}`));
 
-/** The owner's label of the card, else its number; a test session has none. */
-function holder(one) {
-  if (one.kind === "test") return null;
-  return one.at_page ? t("history.at-page") : (one.card ?? one.token);
+/** The card of a transaction: the owner's label, else its number; null for a test session. */
+function holderText(transaction) {
+  if (transaction.kind === "test") return null;
+  return transaction.at_page ? t("history.at-page") : (transaction.card ?? transaction.token);
 }
 
-/** The cost, if it can be billed. */
-function asked(cost) {
+/** The cost as text: the amount, or that it cannot be billed. */
+function costText(cost) {
   return cost.amount === null ? t("history.unbillable") : money(cost.amount, cost.currency);
 }
 
-/** The documents of a charge: a receipt only after its end, the signed record if there is one. */
-function papers(one, path) {
-  const paper = (name, text) => make("a", { href: `${root}${path}/${name}`, download: true }, text);
-  const receipt = one.duration_s === null ? [] : [paper(`receipt.pdf?lang=${language}`, t("history.receipt"))];
-  return one.signed ? [...receipt, paper("record", t("history.record"))] : receipt;
+/** Links to the documents of a charge: a receipt only after its end, the signed record if there is one. */
+function documentLinks(transaction, path) {
+  const documentLink = (name, text) => make("a", { href: `${root}${path}/${name}`, download: true }, text);
+  const receipt = transaction.duration_s === null ? [] : [documentLink(`receipt.pdf?lang=${language}`, t("history.receipt"))];
+  return transaction.signed ? [...receipt, documentLink("record", t("history.record"))] : receipt;
 }
 
 // Monthly report
 
 const report = find("#report");
-report.elements.month.value = isoDay(Date.now() - 7 * 86_400_000).slice(0, 7); // early in a month the last one is meant
-report.addEventListener("input", link);
-link();
+report.elements.month.value = isoDay(Date.now() - 7 * 86_400_000).slice(0, 7); // early in a month, the previous month is preset
+report.addEventListener("input", updateReportLinks);
+updateReportLinks();
 
-function link() {
+function updateReportLinks() {
   const { month, card } = Object.fromEntries(new FormData(report));
-  const query = new URLSearchParams({ month, ...ofCard(card), lang: language });
+  const query = new URLSearchParams({ month, ...cardQuery(card), lang: language });
   for (const name of ["pdf", "csv"]) {
-    const offer = find(`#report-${name}`);
-    if (month) offer.href = `${root}/api/monthly-report.${name}?${query}`;
-    else offer.removeAttribute("href");
+    const anchor = find(`#report-${name}`);
+    if (month) anchor.href = `${root}/api/monthly-report.${name}?${query}`;
+    else anchor.removeAttribute("href");
   }
 }
 
-/** Offer the owner's cards by their labels. */
+/** Load the labels of the owner's cards, and offer them in the card fields. */
 async function offerCards() {
   const { cards, former } = await get("/api/cards");
-  labels = [...new Set([...cards.map((card) => card.label), ...former])];
-  find("#card-labels").replaceChildren(...labels.map((label) => make("option", { value: label })));
-  link();
+  cardLabels = [...new Set([...cards.map((card) => card.label), ...former])];
+  find("#card-labels").replaceChildren(...cardLabels.map((label) => make("option", { value: label })));
+  updateReportLinks();
 }

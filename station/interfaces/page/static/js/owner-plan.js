@@ -19,7 +19,7 @@ find("#mode").addEventListener("change", showPriceSignal);
 
 export async function openSchedule() {
   const form = find("#schedule-form");
-  show(form, false); // nobody types into what is about to be filled
+  show(form, false); // fields that are about to be filled cannot be edited
   const { tariff, plans } = await get("/api/load-management");
   find("#mode").value = tariff.mode;
   find("#departure").value = tariff.departure;
@@ -45,7 +45,7 @@ async function showLimits() {
   const [management, status] = await Promise.all([get("/api/load-management"), get("/api/status")]);
   const limit = management.limits.user ?? null;
   paused = management.paused;
-  setText(find("#limit-now"), paused ? t("limit.paused") : limit === null ? t("limit.nothing") : showLimitText(limit));
+  setText(find("#limit-now"), paused ? t("limit.paused") : limit === null ? t("limit.nothing") : limitText(limit));
   setText(find("#limit-end"), t(paused ? "limit.resume" : "limit.end"));
   show(find("#limit-end"), limit !== null);
   find("#service-items").replaceChildren(...status.evses.map((evse) => serviceItem(evse)));
@@ -53,13 +53,13 @@ async function showLimits() {
   find("#priority-items").replaceChildren(...status.evses.map((evse) => priorityItem(evse.id, management.priorities[evse.id])));
 }
 
-function showLimitText(limit) {
+function limitText(limit) {
   const size = limit.current_a === null ? withUnit(decimal(limit.power_w / 1000), "kW") : amps(limit.current_a);
-  const until = limit.until === null ? t("limit.lasting", { size }) : t("limit.now", { size, until: dateAndTime(limit.until) });
-  return limit.by === null ? until : `${until} (${limit.by})`;
+  const text = limit.until === null ? t("limit.lasting", { size }) : t("limit.now", { size, until: dateAndTime(limit.until) });
+  return limit.by === null ? text : `${text} (${limit.by})`;
 }
 
-submitting(find("#schedule-form"), async ({ mode, departure, energy }) => {
+sendOnSubmit(find("#schedule-form"), async ({ mode, departure, energy }) => {
   const plan = { mode, departure, energy_wh: Math.round(Number(energy || 0) * 1000) };
   const { price_signal: signal } = await put("/api/load-management/tariff", plan);
   if (signal !== null) signals = { ...signals, [mode]: signal };
@@ -68,7 +68,7 @@ submitting(find("#schedule-form"), async ({ mode, departure, energy }) => {
   toast(t("shell.saved"));
 });
 
-submitting(find("#limit-form"), async ({ current, hours }) => {
+sendOnSubmit(find("#limit-form"), async ({ current, hours }) => {
   await put("/api/load-management/limits/user", { current_a: Number(current), for_s: Number(hours) * 3600 });
   await showLimits();
 });
@@ -88,52 +88,52 @@ function serviceItem(evse) {
   return make("li", {}, make("div", { class: "row" }, make("strong", {}, t("charge.evse", { number: evse.id })), state), button);
 }
 
-const HIGHEST = 9;
+const HIGHEST_PRIORITY = 9;
 
 function priorityItem(evse, priority) {
   const id = `priority-${evse}`;
-  const numbers = Array.from({ length: HIGHEST + 1 }, (_, one) => make("option", { value: one, selected: one === priority }, String(one)));
-  const choice = make("select", { id }, numbers);
-  choice.addEventListener("change", async () => {
+  const options = Array.from({ length: HIGHEST_PRIORITY + 1 }, (_, number) => make("option", { value: number, selected: number === priority }, String(number)));
+  const select = make("select", { id }, options);
+  select.addEventListener("change", async () => {
     try {
-      await put(`/api/load-management/priorities/${evse}`, { priority: Number(choice.value) });
+      await put(`/api/load-management/priorities/${evse}`, { priority: Number(select.value) });
       toast(t("shell.saved"));
     } catch (error) {
       toast(error.message);
       await showLimits();
     }
   });
-  return make("li", {}, make("div", { class: "row" }, make("label", { for: id }, t("charge.evse", { number: evse })), choice));
+  return make("li", {}, make("div", { class: "row" }, make("label", { for: id }, t("charge.evse", { number: evse })), select));
 }
 
 // Price
 
-const MONEY = ["energy_per_kwh", "time_per_hour", "idle_per_hour"];
+const AMOUNT_FIELDS = ["energy_per_kwh", "time_per_hour", "idle_per_hour"];
 
 export async function openPrice() {
   show(find("#price-form"), false);
   const { prices } = await get("/api/prices");
-  for (const name of MONEY) find(`#${name}`).value = prices === null ? "" : trimmed(prices[name]);
+  for (const name of AMOUNT_FIELDS) find(`#${name}`).value = prices === null ? "" : fieldAmount(prices[name]);
   find("#idle_after").value = prices === null ? "" : prices.idle_after_s / 60;
   find("#currency").value = prices?.currency ?? "EUR";
-  find("#price-periods").replaceChildren(...(prices?.period ?? []).map((one) => periodRow(one.name, trimmed(one.energy_per_kwh))));
+  find("#price-periods").replaceChildren(...(prices?.period ?? []).map((period) => periodRow(period.name, fieldAmount(period.energy_per_kwh))));
   show(find("#price-none"), prices !== null);
   show(find("#price-form"), true);
 }
 
-const trimmed = (amount) => fieldNumber(Number(amount));
-const amount = (text) => (text.trim() === "" ? "0" : text.trim().replace(",", "."));
+const fieldAmount = (amount) => fieldNumber(Number(amount));
+const parsedAmount = (text) => (text.trim() === "" ? "0" : text.trim().replace(",", "."));
 let periods = 0;
 
 function periodRow(name = "", price = "") {
   const id = `period-${(periods += 1)}`;
-  const gone = make("button", { type: "button", class: "quiet", onclick: () => row.remove() }, t("shell.delete"));
+  const deleteButton = make("button", { type: "button", class: "quiet", onclick: () => row.remove() }, t("shell.delete"));
   const row = make(
     "div",
     { class: "fields period" },
     make("div", { class: "field" }, make("label", { for: `${id}-name` }, t("price.period")), make("input", { id: `${id}-name`, maxlength: 50, value: name })),
     make("div", { class: "field" }, make("label", { for: `${id}-price` }, t("price.energy")), make("input", { id: `${id}-price`, inputmode: "decimal", value: price })),
-    gone,
+    deleteButton,
   );
   return row;
 }
@@ -144,18 +144,18 @@ find("#price-add").addEventListener("click", () => {
   find("input", row).focus();
 });
 
-submitting(find("#price-form"), async (given) => {
+sendOnSubmit(find("#price-form"), async (values) => {
   const problem = find("#price-problem");
   setText(problem, "");
   const body = {
-    currency: given.currency.trim().toUpperCase(),
-    idle_after_s: Math.round(Number(given.idle_after || 0) * 60),
+    currency: values.currency.trim().toUpperCase(),
+    idle_after_s: Math.round(Number(values.idle_after || 0) * 60),
     period: [...document.querySelectorAll(".period")].map((row) => {
       const [name, price] = row.querySelectorAll("input");
-      return { name: name.value.trim(), energy_per_kwh: amount(price.value) };
+      return { name: name.value.trim(), energy_per_kwh: parsedAmount(price.value) };
     }),
   };
-  for (const name of MONEY) body[name] = amount(given[name]);
+  for (const name of AMOUNT_FIELDS) body[name] = parsedAmount(values[name]);
   try {
     await put("/api/prices", body);
     toast(t("shell.saved"));
@@ -170,7 +170,7 @@ runOnClick(find("#price-none"), async () => {
   await openPrice();
 });
 
-function submitting(form, send) {
+function sendOnSubmit(form, send) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {

@@ -7,11 +7,11 @@ import { watchStatus } from "./live.js";
 import { t } from "./words.js";
 
 const HOUR_S = 3600;
-let several = false;
-let known = "";
+let hasSeveralEvses = false;
+let lastReservations = "";
 
 export async function openReservations() {
-  const [{ by_owner: byOwner }, { cards }] = await Promise.all([load(), get("/api/cards")]);
+  const [{ by_owner: byOwner }, { cards }] = await Promise.all([loadReservations(), get("/api/cards")]);
   setText(find("#reservations-text"), t(byOwner ? "reservations.text" : "reservations.text-csms"));
   find("#reservation-card").replaceChildren(...cards.map((card) => make("option", { value: card.name }, card.label)));
   show(find("#reservation-form"), byOwner && cards.length > 0);
@@ -19,15 +19,15 @@ export async function openReservations() {
 
 watchStatus((status) => {
   if (!status.powered) return;
-  several = status.evses.length > 1;
-  show(find("#reservation-place"), several);
-  const places = find("#reservation-evse");
-  if (places.childElementCount !== status.evses.length) {
-    places.replaceChildren(...status.evses.map(({ id }) => make("option", { value: id }, t("charge.evse", { number: id }))));
+  hasSeveralEvses = status.evses.length > 1;
+  show(find("#reservation-place"), hasSeveralEvses);
+  const evseField = find("#reservation-evse");
+  if (evseField.childElementCount !== status.evses.length) {
+    evseField.replaceChildren(...status.evses.map(({ id }) => make("option", { value: id }, t("charge.evse", { number: id }))));
   }
-  const now = JSON.stringify(status.evses.map((evse) => [evse.reserved_until, evse.reservation]));
-  if (now !== known && !find("#cards").hidden) load();
-  known = now;
+  const reservations = JSON.stringify(status.evses.map((evse) => [evse.reserved_until, evse.reservation]));
+  if (reservations !== lastReservations && !find("#cards").hidden) loadReservations();
+  lastReservations = reservations;
 });
 
 find("#reservation-form").addEventListener("submit", async (event) => {
@@ -38,26 +38,26 @@ find("#reservation-form").addEventListener("submit", async (event) => {
   } catch (error) {
     toast(error.message);
   }
-  await load();
+  await loadReservations();
 });
 
-async function load() {
-  const answer = await get("/api/reservations");
-  const items = answer.reservations.map((one) => item(one, answer.by_owner));
+async function loadReservations() {
+  const response = await get("/api/reservations");
+  const items = response.reservations.map((reservation) => reservationItem(reservation, response.by_owner));
   find("#reservation-items").replaceChildren(...(items.length > 0 ? items : [make("li", { class: "empty" }, t("reservations.empty"))]));
-  return answer;
+  return response;
 }
 
-function item(one, byOwner) {
-  const place = one.evse === null ? t("reservations.any") : t("charge.evse", { number: one.evse });
-  const name = one.card ?? one.id_token;
-  const until = t("reservations.until", { moment: dateAndTime(one.expires_at) });
-  const shown = make("div", {}, make("strong", {}, name), make("p", { class: "muted small" }, several || one.evse === null ? `${place}, ${until}` : until));
-  if (!byOwner || one.evse === null) return make("li", {}, shown);
-  const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("reservations.cancel")}: ${name}` }, t("reservations.cancel-short"));
-  runOnClick(gone, async () => {
-    await remove(`/api/evses/${one.evse}/reservation`);
-    await load();
+function reservationItem(reservation, byOwner) {
+  const evseText = reservation.evse === null ? t("reservations.any") : t("charge.evse", { number: reservation.evse });
+  const name = reservation.card ?? reservation.id_token;
+  const until = t("reservations.until", { moment: dateAndTime(reservation.expires_at) });
+  const description = make("div", {}, make("strong", {}, name), make("p", { class: "muted small" }, hasSeveralEvses || reservation.evse === null ? `${evseText}, ${until}` : until));
+  if (!byOwner || reservation.evse === null) return make("li", {}, description);
+  const cancelButton = make("button", { type: "button", class: "quiet", "aria-label": `${t("reservations.cancel")}: ${name}` }, t("reservations.cancel-short"));
+  runOnClick(cancelButton, async () => {
+    await remove(`/api/evses/${reservation.evse}/reservation`);
+    await loadReservations();
   });
-  return make("li", {}, shown, gone);
+  return make("li", {}, description, cancelButton);
 }

@@ -9,8 +9,8 @@ const form = find("#zone-form");
 
 export async function openTimeZone() {
   const { time_zone, local_time, utc_offset } = await fillTimeZone(find("#zone"));
-  const unset = time_zone === "" && utc_offset === "+00:00" ? "zone.unset" : "zone.now";
-  setText(find("#zone-now"), t(unset, { time: local_time.slice(11, 16), offset: utc_offset }));
+  const textKey = time_zone === "" && utc_offset === "+00:00" ? "zone.unset" : "zone.now";
+  setText(find("#zone-now"), t(textKey, { time: local_time.slice(11, 16), offset: utc_offset }));
   show(form, true);
 }
 

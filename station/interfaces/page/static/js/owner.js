@@ -1,7 +1,7 @@
 // The owner's page: history, cards, schedule, prices and access.
 
 import { openAccess } from "./access.js";
-import { activate } from "./activation.js";
+import { activateStation } from "./activation.js";
 import { find, runOnClick, show } from "./dom.js";
 import { reloadStatus, watchStatus } from "./live.js";
 import { openCards } from "./owner-cards.js";
@@ -20,6 +20,6 @@ watchUnreadableRows();
 activateTabs((name) => panels[name]());
 watchStatus((status) => show(find("#activation"), status.stage === "commissioned"));
 runOnClick(find("#activate"), async () => {
-  await activate();
+  await activateStation();
   reloadStatus();
 });

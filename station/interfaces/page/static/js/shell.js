@@ -6,9 +6,9 @@ import { root } from "./root.js";
 
 find(".places [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
-const button = find("#sign-out");
-if (button !== null) {
-  runOnClick(button, async () => {
+const signOutButton = find("#sign-out");
+if (signOutButton !== null) {
+  runOnClick(signOutButton, async () => {
     await remove("/api/session");
     location.assign(`${root}/`);
   });

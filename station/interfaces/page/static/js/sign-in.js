@@ -5,7 +5,7 @@ import { find, setText } from "./dom.js";
 import { root } from "./root.js";
 import { t } from "./words.js";
 
-function enter(form, send, wrong) {
+function signInOnSubmit(form, send, wrongKey) {
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const problem = find("#problem", form);
@@ -17,8 +17,8 @@ function enter(form, send, wrong) {
       location.assign(root + form.dataset.to);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      const missing = error.status === 422 && Array.isArray(error.body?.detail);
-      setText(problem, missing ? t("sign-in.missing") : error.status === 403 ? t(wrong) : error.status === 422 ? t("first.rules") : error.message);
+      const isIncomplete = error.status === 422 && Array.isArray(error.body?.detail);
+      setText(problem, isIncomplete ? t("sign-in.missing") : error.status === 403 ? t(wrongKey) : error.status === 422 ? t("first.rules") : error.message);
       find("#password", form).focus();
     } finally {
       button.disabled = false;
@@ -26,8 +26,8 @@ function enter(form, send, wrong) {
   });
 }
 
-enter(find("#sign-in"), ({ role, password }) => post("/api/session", { role, password }), "sign-in.wrong");
-enter(
+signInOnSubmit(find("#sign-in"), ({ role, password }) => post("/api/session", { role, password }), "sign-in.wrong");
+signInOnSubmit(
   find("#first-password"),
   ({ role, code, password }) => post(`/api/accounts/${role}/first-password`, { code, password }),
   "first.wrong",

@@ -1,15 +1,15 @@
 // Formats times in the time zone of the station, regardless of the browser's.
 
 const clock = JSON.parse(document.documentElement.dataset.clock);
-const next = clock.next === null ? null : { at: Date.parse(clock.next.at), offset_min: clock.next.offset_min };
-let named = known(clock.zone) ? clock.zone : null;
+const nextOffset = clock.next === null ? null : { at: Date.parse(clock.next.at), offset_min: clock.next.offset_min };
+let stationZone = isSupported(clock.zone) ? clock.zone : null;
 
 /** Switch to a time zone that was just set on this page. */
 export function useZone(zone) {
-  if (known(zone)) named = zone;
+  if (isSupported(zone)) stationZone = zone;
 }
 
-function known(zone) {
+function isSupported(zone) {
   if (zone === null) return false;
   try {
     new Intl.DateTimeFormat("en", { timeZone: zone });
@@ -19,19 +19,19 @@ function known(zone) {
   }
 }
 
-const offset = (ms) => (next !== null && ms >= next.at ? next.offset_min : clock.offset_min) * 60_000;
+const offsetMs = (ms) => (nextOffset !== null && ms >= nextOffset.at ? nextOffset.offset_min : clock.offset_min) * 60_000;
 
 /** A function that formats a time (ISO 8601, or milliseconds) with the options of Intl.DateTimeFormat. */
 export function formatter(locale, options) {
   let zone = null;
   let format = null;
   return (moment) => {
-    if (format === null || zone !== named) {
-      zone = named;
+    if (format === null || zone !== stationZone) {
+      zone = stationZone;
       format = new Intl.DateTimeFormat(locale, { ...options, timeZone: zone ?? "UTC" });
     }
     const ms = new Date(moment).getTime();
-    return format.format(zone === null ? ms + offset(ms) : ms);
+    return format.format(zone === null ? ms + offsetMs(ms) : ms);
   };
 }
 

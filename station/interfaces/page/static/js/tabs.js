@@ -2,7 +2,7 @@
 
 import { show } from "./dom.js";
 
-/** Activate the page's tabs; `opened` is called with the name of each panel that is shown. */
+/** Activate the page's tabs; `onOpen` is called with the name of each panel that is opened. */
 export function activateTabs(onOpen) {
   const tabElements = [...document.querySelectorAll("[role=tab]")];
   const nameOf = (tab) => tab.getAttribute("aria-controls");

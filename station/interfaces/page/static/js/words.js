@@ -8,18 +8,18 @@ const texts = await (await fetch(`${root}/words/${language}.json`)).json();
 export const locale = language === "en" ? "en-GB" : language;
 const plurals = new Intl.PluralRules(locale);
 
-/** A text by its key. */
+/** The text of a key, with its placeholders replaced; the key itself if there is no such text. */
 export function t(key, values = {}) {
   const text = texts[key];
   if (text === undefined) return key;
   return text.replace(/\{(\w+)\}/g, (placeholder, name) => values[name] ?? placeholder);
 }
 
-/** A text about `count` things: that for the number's plural category in the language, where it differs. */
+/** The text of a key for `count` things: the form for the number's plural category in the language, if it has one. */
 export function pluralText(key, count, values) {
   const form = `${key}.${plurals.select(count)}`;
   return t(form in texts ? form : key, values);
 }
 
-/** Whether a text has this key. */
+/** Whether there is a text for this key. */
 export const hasText = (key) => key in texts;
