@@ -10,12 +10,12 @@ import { runOnSubmit, runTestAndShow } from "./forms.js";
 
 export function setUpClampsStep() {
   const form = find("#clamps-with");
-  const without = find("#clamps-without");
+  const noLoadButton = find("#clamps-without");
   activateConditions(form);
   watchStatus(({ grid }) => {
-    const rows = grid === null ? [[t("meter.grid"), t("meter.silent")]] : grid.currents_a.map((one, at) => [`CT${at + 1}`, amps(one)]);
+    const rows = grid === null ? [[t("meter.grid"), t("meter.silent")]] : grid.currents_a.map((current, index) => [`CT${index + 1}`, amps(current)]);
     showFacts(find("#clamps-facts"), rows);
   });
-  runOnClick(without, () => runTestAndShow(without, { step: "clamps", load: "none" }));
+  runOnClick(noLoadButton, () => runTestAndShow(noLoadButton, { step: "clamps", load: "none" }));
   runOnSubmit(form, (values) => runTestAndShow(form, { step: "clamps", arrows_checked: find("#clamps-arrows").checked, ...values }));
 }

@@ -8,11 +8,11 @@ import { loadSteps, stepStatus, watchSteps } from "./steps.js";
 
 export function setUpEndStep() {
   watchSteps((steps, state) => {
-    const left = steps.filter((one) => !one.settled);
-    const done = state.stage === "activated" || (state.stage === "commissioned" && left.length === 0 && !later(steps, state));
-    setText(find("#end-text"), t(words(state, left, done)));
-    find("#end-left").replaceChildren(...(done ? [] : left.map((step) => item(step, state))));
-    show(find("#end-finish"), !done && left.length === 0);
+    const unsettled = steps.filter((step) => !step.settled);
+    const done = state.stage === "activated" || (state.stage === "commissioned" && unsettled.length === 0 && !repeatedAfterReport(steps, state));
+    setText(find("#end-text"), t(endTextKey(state, unsettled, done)));
+    find("#end-left").replaceChildren(...(done ? [] : unsettled.map((step) => stepItem(step, state))));
+    show(find("#end-finish"), !done && unsettled.length === 0);
     show(find("#end-after"), done && state.commissioned_at !== null);
     show(find("#end-owner"), done && state.stage === "commissioned");
   });
@@ -35,16 +35,16 @@ export function setUpEndStep() {
 }
 
 /** Whether a step was repeated after the report was signed. */
-const later = (steps, state) => steps.some((one) => one.at !== null && new Date(one.at) > new Date(state.commissioned_at));
+const repeatedAfterReport = (steps, state) => steps.some((step) => step.at !== null && new Date(step.at) > new Date(state.commissioned_at));
 
-function words(state, left, done) {
+function endTextKey(state, unsettled, done) {
   if (!state.required) return "end.not-required";
   if (state.stage === "activated") return "end.activated";
   if (done) return "end.commissioned";
-  return left.length === 0 ? "end.ready" : "end.left";
+  return unsettled.length === 0 ? "end.ready" : "end.left";
 }
 
-function item(step, state) {
-  const how = stepStatus(step, state);
-  return make("li", {}, make("a", { href: `#${step.step}` }, t(`step.${step.step}`)), make("span", { class: `pill how-${how}` }, t(`standing.${how}`)));
+function stepItem(step, state) {
+  const status = stepStatus(step, state);
+  return make("li", {}, make("a", { href: `#${step.step}` }, t(`step.${step.step}`)), make("span", { class: `pill how-${status}` }, t(`standing.${status}`)));
 }

@@ -3,7 +3,7 @@
 /** The values entered: numbers as numbers, checkboxes as true or false; empty fields are omitted. */
 export function enteredValues(form) {
   const values = {};
-  for (const [field, one] of fieldValues(form)) if (one !== null) setAt(values, field.name.split("."), one);
+  for (const [field, value] of fieldValues(form)) if (value !== null) setAt(values, field.name.split("."), value);
   return values;
 }
 
@@ -31,22 +31,25 @@ export function setAt(tree, path, value) {
 /** The value at a path; undefined if there is none. */
 export const valueAt = (tree, path) => path.reduce((part, key) => part?.[key], tree);
 
-/** Show and enable the parts of a form that match the selected values: `data-when="name=value|other …"`, `data-unless`. */
+/**
+ * Show and enable the parts of a form that match the selected values, now and at each change:
+ * `data-when="name=value|other …"`, `data-unless`. Returns the function that does it, for values set by a script.
+ */
 export function activateConditions(form) {
-  const holds = (condition) =>
-    condition.split(" ").every((one) => {
-      const [name, wanted] = one.split("=");
-      const chosen = [...form.elements].find((field) => field.name === name && (field.type !== "radio" || field.checked));
-      return wanted.split("|").includes(chosen?.value ?? "");
+  const matches = (condition) =>
+    condition.split(" ").every((term) => {
+      const [name, accepted] = term.split("=");
+      const selectedField = [...form.elements].find((field) => field.name === name && (field.type !== "radio" || field.checked));
+      return accepted.split("|").includes(selectedField?.value ?? "");
     });
-  const apply = () => {
+  const applyConditions = () => {
     for (const part of form.querySelectorAll("[data-when], [data-unless]")) {
       const { when, unless } = part.dataset;
-      part.hidden = !(when === undefined || holds(when)) || (unless !== undefined && holds(unless));
+      part.hidden = !(when === undefined || matches(when)) || (unless !== undefined && matches(unless));
     }
     for (const field of form.elements) field.disabled = field.closest("[hidden]:is([data-when], [data-unless])") !== null;
   };
-  form.addEventListener("change", apply);
-  apply();
-  return apply;
+  form.addEventListener("change", applyConditions);
+  applyConditions();
+  return applyConditions;
 }

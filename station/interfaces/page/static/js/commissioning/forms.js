@@ -22,7 +22,7 @@ export function activateForms() {
   }
 }
 
-/** Call `act` with the values entered, one call at a time; errors are shown in the form. */
+/** Call `action` with the values entered, one call at a time; errors are shown in the form. */
 export function runOnSubmit(form, action) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -38,7 +38,7 @@ export function runOnSubmit(form, action) {
   });
 }
 
-/** Run the test of a step; a refusal is shown in its section. */
+/** Run the test of a step and scroll to its result; a refusal is shown in its section. */
 export async function runTestAndShow(within, body) {
   showProblem(within, "");
   try {

@@ -7,9 +7,9 @@ import { showFacts } from "../io.js";
 import { t } from "../words.js";
 import { valueText, withoutUnit } from "./evidence.js";
 
-const EVERY_MS = 1500;
+const RELOAD_INTERVAL_MS = 1500;
 
-/** Call `look` now and periodically while its step is open. */
+/** Call `refresh` now, and periodically while the step of this name is open. */
 export function refreshWhileOpen(name, refresh) {
   const refreshQuietly = async () => {
     try {
@@ -22,7 +22,7 @@ export function refreshWhileOpen(name, refresh) {
   const timer = setInterval(() => {
     if (find(`#${name}`).hidden) clearInterval(timer);
     else if (!document.hidden) refreshQuietly();
-  }, EVERY_MS);
+  }, RELOAD_INTERVAL_MS);
 }
 
 export function openBreakerStep() {
@@ -41,7 +41,7 @@ export function openGridContactStep() {
 
 export function openLimitsStep() {
   refreshWhileOpen("limits", async () => {
-    const [{ grid }, { limit_a: known }] = await Promise.all([
+    const [{ grid }, { limit_a: limit }] = await Promise.all([
       get("/api/commissioning/settings/in-force"),
       get("/api/commissioning/meter"),
     ]);
@@ -49,6 +49,6 @@ export function openLimitsStep() {
     const rows = ["max_current_a", "safe_current_a", "breaker", "sharing", "unbalance_a"]
       .filter((name) => grid[name] !== null)
       .map((name) => [withoutUnit(t(`field.${name}`)), valueText(name, grid[name])]);
-    showFacts(find("#limits-facts"), [...rows, [t("field.in_force_a"), known === null ? t("shell.unknown") : amps(known)]]);
+    showFacts(find("#limits-facts"), [...rows, [t("field.in_force_a"), limit === null ? t("shell.unknown") : amps(limit)]]);
   });
 }

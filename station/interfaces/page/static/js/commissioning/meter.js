@@ -18,12 +18,12 @@ export function setUpMeterStep() {
 export function openMeterStep() {
   openMeter();
   refreshWhileOpen("meter", async () => {
-    const { jumpers, jumpers_expected: expected, jumpers_mismatch: wrong } = await get("/api/io");
+    const { jumpers, jumpers_expected: expected, jumpers_mismatch: mismatch } = await get("/api/io");
     showFacts(find("#meter-plate"), [
       [t("io.jumpers"), jumpers ?? t("shell.unknown")],
       [t("io.jumpers-expected"), expected ?? "–"],
     ]);
-    setText(find("#meter-mismatch"), wrong === null ? "" : t("cause.jumpers", { position: jumpers, expected }));
-    show(find("#meter-mismatch"), wrong !== null);
+    setText(find("#meter-mismatch"), mismatch === null ? "" : t("cause.jumpers", { position: jumpers, expected }));
+    show(find("#meter-mismatch"), mismatch !== null);
   });
 }

@@ -7,8 +7,8 @@ import { watchStatus } from "../live.js";
 import { t } from "../words.js";
 import { runTestAndShow } from "./forms.js";
 
-const PATIENCE_MS = 15_000;
-const AGAIN_MS = 500;
+const CONNECT_TIMEOUT_MS = 15_000;
+const POLL_INTERVAL_MS = 500;
 
 export function setUpNetworkStep() {
   watchStatus(({ csms }) => {
@@ -18,9 +18,9 @@ export function setUpNetworkStep() {
   });
   const button = find("#network-test");
   runOnClick(button, async () => {
-    const until = Date.now() + PATIENCE_MS;
-    while (Date.now() < until && !(await get("/api/status")).csms?.connected) {
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    const deadline = Date.now() + CONNECT_TIMEOUT_MS;
+    while (Date.now() < deadline && !(await get("/api/status")).csms?.connected) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
     }
     await runTestAndShow(button, { step: "network" });
   });

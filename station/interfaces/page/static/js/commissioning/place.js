@@ -9,13 +9,13 @@ import { stepOf, watchSteps } from "./steps.js";
 export function setUpIdentityStep() {
   const scanned = new URLSearchParams(location.search).get("identity");
   if (scanned !== null) find("#identity-identity").value = scanned;
-  keepAsFound("identity");
+  fillFromStoredResult("identity");
 }
 
 export function setUpSiteStep() {
-  keepAsFound("site");
+  fillFromStoredResult("site");
   fillTimeZone(find("#site-time-zone"));
-  showTimesInTheZoneThatIsSet();
+  applySavedTimeZone();
   const button = find("#site-here");
   show(button, isSecureContext && "geolocation" in navigator);
   button.addEventListener("click", () => {
@@ -30,22 +30,22 @@ export function setUpSiteStep() {
 }
 
 /** Apply a time zone that is saved here at once: the page was loaded with the previous one. */
-function showTimesInTheZoneThatIsSet() {
-  let former = null;
+function applySavedTimeZone() {
+  let previousZone = null;
   watchSteps(() => {
     const zone = stepOf("site").evidence?.time_zone ?? "";
-    if (former !== null && zone !== former) useZone(zone);
-    former = zone;
+    if (previousZone !== null && zone !== previousZone) useZone(zone);
+    previousZone = zone;
   });
 }
 
 /** Fill an empty form with the stored result, so that another device can continue. */
-function keepAsFound(name) {
+function fillFromStoredResult(name) {
   watchSteps(() => {
     const form = find(`form[data-try="${name}"]`);
-    for (const [key, one] of Object.entries(stepOf(name)?.evidence ?? {})) {
+    for (const [key, value] of Object.entries(stepOf(name)?.evidence ?? {})) {
       const field = form.elements[key];
-      if (field !== undefined && field.value === "" && field !== document.activeElement) field.value = one;
+      if (field !== undefined && field.value === "" && field !== document.activeElement) field.value = value;
     }
   });
 }

@@ -8,53 +8,53 @@ import { activateConditions, fieldValues, setAt, valueAt } from "./fields.js";
 import { showProblem } from "./forms.js";
 import { loadSteps } from "./steps.js";
 
-const applied = new Map();
-let present = null;
+const conditionUpdates = new Map(); // by form: the function that shows the parts that match its values
+let inForce = null;
 
-/** Activate the forms. */
+/** Activate the forms that change settings. */
 export function activateSettingsForms() {
   for (const form of document.querySelectorAll("form[data-patch]")) {
-    applied.set(form, activateConditions(form));
+    conditionUpdates.set(form, activateConditions(form));
     form.addEventListener("input", () => (form.dataset.touched = "true"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      save(form);
+      saveSettings(form);
     });
   }
 }
 
 /** Fill in the settings in force, except fields that are being edited. */
 export async function openSettings() {
-  present = await get("/api/commissioning/settings/in-force");
-  for (const form of applied.keys()) if (form.dataset.touched === undefined) fill(form);
+  inForce = await get("/api/commissioning/settings/in-force");
+  for (const form of conditionUpdates.keys()) if (form.dataset.touched === undefined) fillForm(form);
 }
 
-function fill(form) {
+function fillForm(form) {
   for (const field of form.elements) {
     if (field.name === "" || field.dataset.secret !== undefined) continue;
-    const one = valueAt(present, field.name.split("."));
-    if (field.type === "checkbox") field.checked = one === true;
-    else if (one !== undefined && one !== null) field.value = String(one);
+    const value = valueAt(inForce, field.name.split("."));
+    if (field.type === "checkbox") field.checked = value === true;
+    else if (value !== undefined && value !== null) field.value = String(value);
     else if (field.dataset.nothing !== undefined) field.value = "";
   }
-  applied.get(form)();
+  conditionUpdates.get(form)();
 }
 
-async function save(form) {
+async function saveSettings(form) {
   const button = find("button[type=submit]", form);
   showProblem(form, "");
   button.disabled = true;
   try {
-    present ??= await get("/api/commissioning/settings/in-force");
-    const change = difference(form);
-    if (Object.keys(change).length > 0) await patch("/api/commissioning/settings?wait=settled", change);
+    inForce ??= await get("/api/commissioning/settings/in-force");
+    const changes = difference(form);
+    if (Object.keys(changes).length > 0) await patch("/api/commissioning/settings?wait=settled", changes);
     delete form.dataset.touched;
     await openSettings();
     await loadSteps();
     reloadStatus();
     toast(t("shell.saved"));
   } catch (error) {
-    showProblem(form, refusal(error, form));
+    showProblem(form, refusalText(error, form));
   } finally {
     button.disabled = false;
   }
@@ -62,27 +62,27 @@ async function save(form) {
 
 /** The differences from the settings in force. A table of another type is sent completely. */
 function difference(form) {
-  const change = {};
+  const changes = {};
   const values = fieldValues(form);
-  const renewed = values
-    .filter(([field, one]) => field.name.endsWith(".type") && one !== valueAt(present, field.name.split(".")))
+  const retypedTables = values
+    .filter(([field, value]) => field.name.endsWith(".type") && value !== valueAt(inForce, field.name.split(".")))
     .map(([field]) => field.name.slice(0, -"type".length));
-  for (const [field, one] of values) {
+  for (const [field, value] of values) {
     const path = field.name.split(".");
-    if (one === null && field.dataset.nothing !== undefined) return { [field.dataset.nothing]: null };
-    if (one === null && field.dataset.secret !== undefined) continue;
-    const former = renewed.some((start) => field.name.startsWith(start)) ? null : (valueAt(present, path) ?? null);
-    if (one !== former) setAt(change, path, one);
+    if (value === null && field.dataset.nothing !== undefined) return { [field.dataset.nothing]: null };
+    if (value === null && field.dataset.secret !== undefined) continue;
+    const previous = retypedTables.some((prefix) => field.name.startsWith(prefix)) ? null : (valueAt(inForce, path) ?? null);
+    if (value !== previous) setAt(changes, path, value);
   }
-  return change;
+  return changes;
 }
 
-function refusal(error, form) {
+function refusalText(error, form) {
   if (error.status === 409) return t("settings.busy");
   if (error.status !== 422) return error.message;
-  const detail = error.body?.detail; // in every language the same; the message may have words before it
+  const detail = error.body?.detail; // the same in every language; the message may have words before it
   if (typeof detail !== "string") return error.message;
-  const field = [...form.elements].find((one) => one.name !== "" && detail.startsWith(one.name));
+  const field = [...form.elements].find((candidate) => candidate.name !== "" && detail.startsWith(candidate.name));
   const label = field?.labels[0]?.textContent ?? null;
   field?.focus();
   return label === null ? t("settings.refused", { detail }) : t("settings.refused-field", { field: label, detail });

@@ -14,7 +14,7 @@ export function watchSteps(watcher) {
 
 export const stepOf = (name) => steps.find((step) => step.step === name);
 
-/** Reload the steps. */
+/** Load the steps and the stage, and pass them to the watchers. */
 export async function loadSteps() {
   [steps, state] = await Promise.all([get("/api/commissioning/steps"), get("/api/commissioning")]);
   for (const watcher of watchers) watcher(steps, state);

@@ -9,112 +9,112 @@ import { pluralText, t } from "../words.js";
 import { showOutcome } from "./outcome.js";
 import { loadSteps, stepOf, stepStatus, watchSteps } from "./steps.js";
 
-const END = "end";
-const WIDE = matchMedia("(min-width: 60rem)");
-let names = [];
-let shown = null;
-let over = false; // whether the station is activated: no step can be done any more
+const END_STEP = "end";
+const WIDE_SCREEN = matchMedia("(min-width: 60rem)");
+let stepNames = [];
+let currentStepName = null;
+let stationActivated = false; // then no step can be done any more
 
-/** Start the navigation; `opened` is called with the name of each step that is shown. */
+/** Start the navigation; `onOpen` is called with the name of each step that is opened. */
 export function startNavigation(onOpen) {
   watchSteps((steps, state) => {
-    names = [...steps.map((one) => one.step), END];
-    list(steps, state);
+    stepNames = [...steps.map((step) => step.step), END_STEP];
+    updateList(steps, state);
     for (const step of steps) showOutcome(find(`#${step.step}`), step, state);
     emphasize(state);
-    progress(steps, state);
+    updateProgress(steps, state);
   });
-  const go = (focus) => {
-    const wanted = location.hash.slice(1);
-    const known = names.includes(wanted);
-    open(known ? wanted : firstOpen(), onOpen, known && focus);
+  const openFromAddress = (focus) => {
+    const name = location.hash.slice(1);
+    const exists = stepNames.includes(name);
+    openStep(exists ? name : firstUnsettled(), onOpen, exists && focus);
   };
-  addEventListener("hashchange", () => go(true));
-  WIDE.addEventListener("change", unfold);
-  unfold();
-  go(false);
-  let looked = false;
+  addEventListener("hashchange", () => openFromAddress(true));
+  WIDE_SCREEN.addEventListener("change", unfoldListIfWide);
+  unfoldListIfWide();
+  openFromAddress(false);
+  let statusReceived = false;
   watchStatus(() => {
-    if (looked) loadSteps().catch(() => {}); // the banner reports it
-    looked = true;
+    if (statusReceived) loadSteps().catch(() => {}); // the banner reports it
+    statusReceived = true;
   });
 }
 
-function firstOpen() {
-  const left = find("#way-list a[data-left]");
-  return left === null ? END : left.hash.slice(1);
+function firstUnsettled() {
+  const link = find("#way-list a[data-left]");
+  return link === null ? END_STEP : link.hash.slice(1);
 }
 
-function open(name, opened, focus) {
-  shown = name;
+function openStep(name, onOpen, focus) {
+  currentStepName = name;
   for (const section of document.querySelectorAll(".step")) show(section, section.id === name);
-  const at = names.indexOf(name);
-  const neighbour = (link, to) => {
-    show(link, to !== undefined);
-    if (to !== undefined) link.setAttribute("href", `#${to}`);
+  const index = stepNames.indexOf(name);
+  const setNeighbour = (link, target) => {
+    show(link, target !== undefined);
+    if (target !== undefined) link.setAttribute("href", `#${target}`);
   };
-  neighbour(find("#way-back"), names[at - 1]);
-  neighbour(find("#way-on"), names[at + 1]);
+  setNeighbour(find("#way-back"), stepNames[index - 1]);
+  setNeighbour(find("#way-on"), stepNames[index + 1]);
   show(find("#way-buttons"), true);
   history.replaceState(null, "", `#${name}`);
-  const here = encodeURIComponent(`${location.pathname.slice(root.length)}#${name}`);
-  for (const link of document.querySelectorAll(".languages a")) link.search = `?to=${here}`;
-  mark();
+  const address = encodeURIComponent(`${location.pathname.slice(root.length)}#${name}`);
+  for (const link of document.querySelectorAll(".languages a")) link.search = `?to=${address}`;
+  markCurrentStep();
   emphasize();
-  if (!WIDE.matches) find("#way-all").open = false;
+  if (!WIDE_SCREEN.matches) find("#way-all").open = false;
   if (focus) find(`#${name}-title`).focus();
-  opened(name);
+  onOpen(name);
 }
 
-function list(steps, state) {
-  const over = state.stage === "activated";
+function updateList(steps, state) {
+  const activated = state.stage === "activated";
   const rows = steps.map((step) => {
-    const how = stepStatus(step, state);
-    return row(step.step, t(`step.${step.step}`), how, !step.settled && !over);
+    const status = stepStatus(step, state);
+    return stepRow(step.step, t(`step.${step.step}`), status, !step.settled && !activated);
   });
-  rows.push(row(END, t("end.title"), null, false));
-  const place = find("#way-list");
-  for (const [at, item] of rows.entries()) {
-    const there = place.children[at];
-    if (there === undefined) place.append(item);
-    else if (there.dataset.how !== item.dataset.how) {
-      const focused = there.contains(document.activeElement);
-      there.replaceWith(item);
+  rows.push(stepRow(END_STEP, t("end.title"), null, false));
+  const listElement = find("#way-list");
+  for (const [index, item] of rows.entries()) {
+    const existing = listElement.children[index];
+    if (existing === undefined) listElement.append(item);
+    else if (existing.dataset.how !== item.dataset.how) {
+      const focused = existing.contains(document.activeElement);
+      existing.replaceWith(item);
       if (focused) find("a", item).focus();
     }
   }
-  mark();
+  markCurrentStep();
 }
 
-function row(name, title, how, left) {
-  const link = make("a", { href: `#${name}`, "data-left": left }, make("span", {}, title));
-  if (how !== null) link.append(make("span", { class: `pill how-${how}` }, t(`standing.${how}`)));
-  return make("li", { "data-how": `${how} ${left}` }, link);
+function stepRow(name, title, status, unsettled) {
+  const link = make("a", { href: `#${name}`, "data-left": unsettled }, make("span", {}, title));
+  if (status !== null) link.append(make("span", { class: `pill how-${status}` }, t(`standing.${status}`)));
+  return make("li", { "data-how": `${status} ${unsettled}` }, link);
 }
 
-function mark() {
+function markCurrentStep() {
   for (const link of document.querySelectorAll("#way-list a")) {
-    if (link.hash === `#${shown}`) link.setAttribute("aria-current", "step");
+    if (link.hash === `#${currentStepName}`) link.setAttribute("aria-current", "step");
     else link.removeAttribute("aria-current");
   }
 }
 
 /** Emphasize what is to be done now: the button of the open step, or the link to the next one if nothing is left here. */
 function emphasize(state) {
-  if (state !== undefined) over = state.stage === "activated";
-  const step = stepOf(shown);
-  const nothingLeft = step !== undefined && (over || step.settled || step.inapplicable !== null);
+  if (state !== undefined) stationActivated = state.stage === "activated";
+  const step = stepOf(currentStepName);
+  const nothingLeft = step !== undefined && (stationActivated || step.settled || step.inapplicable !== null);
   find("#way-on").classList.toggle("primary", nothingLeft);
-  if (shown !== null) find(`#${shown}`).classList.toggle("settled", nothingLeft);
+  if (currentStepName !== null) find(`#${currentStepName}`).classList.toggle("settled", nothingLeft);
 }
 
-function progress(steps, state) {
-  const all = steps.filter((one) => one.inapplicable === null);
-  const done = all.filter((one) => one.settled).length;
-  setText(find("#way-progress"), progressText(state, done, all.length));
+function updateProgress(steps, state) {
+  const applicable = steps.filter((step) => step.inapplicable === null);
+  const settledCount = applicable.filter((step) => step.settled).length;
+  setText(find("#way-progress"), progressText(state, settledCount, applicable.length));
   show(find("#way-bar"), state.required);
-  find("#way-bar").max = all.length;
-  find("#way-bar").value = done;
+  find("#way-bar").max = applicable.length;
+  find("#way-bar").value = settledCount;
 }
 
 function progressText(state, done, all) {
@@ -123,6 +123,6 @@ function progressText(state, done, all) {
   return pluralText("commissioning.progress", done, { done, all });
 }
 
-function unfold() {
-  find("#way-all").open = WIDE.matches;
+function unfoldListIfWide() {
+  find("#way-all").open = WIDE_SCREEN.matches;
 }

@@ -7,17 +7,17 @@ import { t } from "../words.js";
 
 export async function setUpWiringStep() {
   const card = await get("/api/commissioning/card");
-  const size = find("#wiring-size");
-  for (const { cross_section_mm2: section, torque_nm: torque } of card.torques) {
-    size.append(make("option", { value: section }, withUnit(decimal(section), "mm²")));
+  const sizeField = find("#wiring-size");
+  for (const { cross_section_mm2: crossSection, torque_nm: torque } of card.torques) {
+    sizeField.append(make("option", { value: crossSection }, withUnit(decimal(crossSection), "mm²")));
     find("#wiring-card").append(
-      make("tr", { "data-size": section }, make("td", {}, withUnit(decimal(section), "mm²")), make("td", { class: "number" }, withUnit(decimal(torque, 2), "Nm"))),
+      make("tr", { "data-size": crossSection }, make("td", {}, withUnit(decimal(crossSection), "mm²")), make("td", { class: "number" }, withUnit(decimal(torque, 2), "Nm"))),
     );
   }
   setText(find("#wiring-cover"), t("wiring.cover-at", { torque: decimal(card.cover_screws_nm) }));
-  size.addEventListener("change", () => {
-    const chosen = card.torques.find((one) => String(one.cross_section_mm2) === size.value);
+  sizeField.addEventListener("change", () => {
+    const chosen = card.torques.find((row) => String(row.cross_section_mm2) === sizeField.value);
     setText(find("#wiring-terminals"), chosen === undefined ? t("wiring.terminals") : t("wiring.terminals-at", { torque: decimal(chosen.torque_nm, 2) }));
-    for (const row of find("#wiring-card").children) row.classList.toggle("chosen", row.dataset.size === size.value);
+    for (const row of find("#wiring-card").children) row.classList.toggle("chosen", row.dataset.size === sizeField.value);
   });
 }
