@@ -9,7 +9,7 @@ import { showProblem } from "./forms.js";
 import { loadSteps } from "./steps.js";
 
 const conditionUpdates = new Map(); // by form: the function that shows the parts that match its values
-let inForce = null;
+let currentSettings = null;
 
 /** Activate the forms that change settings. */
 export function activateSettingsForms() {
@@ -25,14 +25,14 @@ export function activateSettingsForms() {
 
 /** Fill in the settings in force, except fields that are being edited. */
 export async function openSettings() {
-  inForce = await get("/api/commissioning/settings/in-force");
+  currentSettings = await get("/api/commissioning/settings/in-force");
   for (const form of conditionUpdates.keys()) if (form.dataset.touched === undefined) fillForm(form);
 }
 
 function fillForm(form) {
   for (const field of form.elements) {
     if (field.name === "" || field.dataset.secret !== undefined) continue;
-    const value = valueAt(inForce, field.name.split("."));
+    const value = valueAt(currentSettings, field.name.split("."));
     if (field.type === "checkbox") field.checked = value === true;
     else if (value !== undefined && value !== null) field.value = String(value);
     else if (field.dataset.nothing !== undefined) field.value = "";
@@ -45,7 +45,7 @@ async function saveSettings(form) {
   showProblem(form, "");
   button.disabled = true;
   try {
-    inForce ??= await get("/api/commissioning/settings/in-force");
+    currentSettings ??= await get("/api/commissioning/settings/in-force");
     const changes = difference(form);
     if (Object.keys(changes).length > 0) await patch("/api/commissioning/settings?wait=settled", changes);
     delete form.dataset.touched;
@@ -65,13 +65,13 @@ function difference(form) {
   const changes = {};
   const values = fieldValues(form);
   const retypedTables = values
-    .filter(([field, value]) => field.name.endsWith(".type") && value !== valueAt(inForce, field.name.split(".")))
+    .filter(([field, value]) => field.name.endsWith(".type") && value !== valueAt(currentSettings, field.name.split(".")))
     .map(([field]) => field.name.slice(0, -"type".length));
   for (const [field, value] of values) {
     const path = field.name.split(".");
     if (value === null && field.dataset.nothing !== undefined) return { [field.dataset.nothing]: null };
     if (value === null && field.dataset.secret !== undefined) continue;
-    const previous = retypedTables.some((prefix) => field.name.startsWith(prefix)) ? null : (valueAt(inForce, path) ?? null);
+    const previous = retypedTables.some((prefix) => field.name.startsWith(prefix)) ? null : (valueAt(currentSettings, path) ?? null);
     if (value !== previous) setAt(changes, path, value);
   }
   return changes;
