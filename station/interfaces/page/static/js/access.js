@@ -25,10 +25,11 @@ function roleItem(role, account) {
     show(find("#access-code"), true);
   });
   const stateKey = account.has_password ? "access.has-password" : account.awaits_code ? "access.awaits-code" : "access.no-password";
+  const state = make("span", { class: account.has_password ? "pill on" : "pill" }, t(stateKey));
   return make(
     "li",
     { class: "wraps" },
-    make("div", { class: "row" }, make("strong", {}, t(`role.${role}`)), make("span", { class: account.has_password ? "pill on" : "pill" }, t(stateKey))),
+    make("div", { class: "row" }, make("strong", {}, t(`role.${role}`)), state),
     codeButton,
   );
 }

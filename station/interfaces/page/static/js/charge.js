@@ -197,7 +197,8 @@ const costMessage = ({ cost, display }) => display.find((message) => message.top
 /** Show the price, already before the charge: the owner's prices in words, or a text of the CSMS. */
 function updateTariff(card, state, evse) {
   const displayedTariff = STATES_WITHOUT_PRICE.has(state) ? null : evse.tariff;
-  showMessage(card.tariffTile, card.tariff, displayedTariff === null ? undefined : (ownerTariffMessage(displayedTariff.prices) ?? displayedTariff));
+  const message = displayedTariff === null ? undefined : (ownerTariffMessage(displayedTariff.prices) ?? displayedTariff);
+  showMessage(card.tariffTile, card.tariff, message);
 }
 
 /** The owner's prices as a message in the visitor's language; undefined: the tariff is not the owner's. */
@@ -306,8 +307,8 @@ function updateButtons(card, evse, charge, state, stage) {
   show(card.now, isDriver && isAuthorized && evse.limit?.source === "tariff");
   show(card.activate, isOwner && state === "not-activated" && stage === "commissioned");
   show(card.commission, isInstaller && state === "not-activated" && stage === "not-commissioned");
-  const hint =
-    canStart && !["stopped", "reserved"].includes(state) && !STATES_AFTER_REFUSAL.has(state) ? t(`charge.hint-${charge?.start_method ?? "card"}`) : "";
+  const isHinted = canStart && !["stopped", "reserved"].includes(state) && !STATES_AFTER_REFUSAL.has(state);
+  const hint = isHinted ? t(`charge.hint-${charge?.start_method ?? "card"}`) : "";
   setText(card.hint, hint);
   show(card.hint, hint !== "" && card.start.hidden);
 }

@@ -61,11 +61,15 @@ function dropRowsWithLaterTimes() {
 
 function updateButtons() {
   const carOnly = evseIndex === null && !latestHistory.has_grid_meter; // the current of the house is unknown
-  setText(find("#chart-title"), evseIndex !== null ? t("charge.evse", { number: latestHistory.evses[evseIndex].evse }) : t(carOnly ? "chart.car" : "chart.title"));
+  const title = evseIndex === null ? t(carOnly ? "chart.car" : "chart.title") : t("charge.evse", { number: latestHistory.evses[evseIndex].evse });
+  setText(find("#chart-title"), title);
   const evseIndices = [...(latestHistory.has_grid_meter ? [null] : []), ...latestHistory.evses.keys()];
   show(find("#chart-points"), latestHistory.evses.length > 1);
   find("#chart-points").replaceChildren(
-    ...evseIndices.map((index) => choiceButton(index === null ? t("chart.all") : String(latestHistory.evses[index].evse), index === evseIndex, () => (evseIndex = index))),
+    ...evseIndices.map((index) => {
+      const text = index === null ? t("chart.all") : String(latestHistory.evses[index].evse);
+      return choiceButton(text, index === evseIndex, () => (evseIndex = index));
+    }),
   );
   const phases = evseIndex === null ? latestHistory.phases : latestHistory.evses[evseIndex].phases;
   phase = phases > 1 ? (phase ?? mostLoadedPhase()) : 0;
@@ -87,7 +91,8 @@ function choiceButton(text, selected, select) {
 /** The phase with the highest current, of those that a car uses: it decides what the car gets. */
 function mostLoadedPhase() {
   const [, grid, car] = rows.at(-1) ?? [0, [0, 0, 0], [0, 0, 0], null];
-  const usedPhases = car.some((current) => current >= CHARGING_MINIMUM_A) ? car.map((current) => current >= CHARGING_MINIMUM_A) : [true, true, true];
+  const charging = car.map((current) => current >= CHARGING_MINIMUM_A);
+  const usedPhases = charging.includes(true) ? charging : [true, true, true];
   const currents = grid.map((current, index) => (usedPhases[index] ? (current ?? car[index]) : -Infinity));
   return currents.indexOf(Math.max(...currents));
 }

@@ -90,7 +90,8 @@ function drawQrCode(qr) {
 /** Choose the largest letters with which all lines fit the window. */
 function fitText() {
   const availableHeight = screenElement.clientHeight * 0.92;
-  let [small, large] = [SMALLEST_PX, innerHeight * (find(".heading", linesElement) === null && qrElement.hidden ? LARGEST_FRACTION.plain : LARGEST_FRACTION.headed)];
+  const isPlain = find(".heading", linesElement) === null && qrElement.hidden;
+  let [small, large] = [SMALLEST_PX, innerHeight * (isPlain ? LARGEST_FRACTION.plain : LARGEST_FRACTION.headed)];
   while (large - small > 1) {
     const size = (small + large) / 2;
     linesElement.style.fontSize = `${size}px`;

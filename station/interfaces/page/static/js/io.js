@@ -88,6 +88,7 @@ function monitorContent({ tripped, last_test: lastTest }) {
 
 function evseRows(evse) {
   const orderText = (actual, ordered) => (actual === ordered ? "" : ` (${t("io.ordered")}: ${t(ordered ? "shell.yes" : "shell.no")})`);
+  const faults = evse.faults.map((fault) => (hasText(`fault-name.${fault}`) ? t(`fault-name.${fault}`) : fault));
   return [
     [t("io.pilot"), `${evse.pilot} – ${t(`pilot.${evse.pilot}`)}`],
     [t("io.offers"), evse.pilot_offers_a === null ? t("io.steady") : amps(evse.pilot_offers_a)],
@@ -97,7 +98,7 @@ function evseRows(evse) {
     [t("io.lock"), t(evse.locked ? "io.locked" : "io.unlocked") + orderText(evse.locked, evse.lock_ordered)],
     [t("io.bay"), t(evse.bay_occupied ? "io.occupied" : "io.empty")],
     [t("io.temperature"), evse.temperature_c === null ? "–" : withUnit(decimal(evse.temperature_c), "°C")],
-    [t("io.faults"), evse.faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, evse.faults.map((fault) => (hasText(`fault-name.${fault}`) ? t(`fault-name.${fault}`) : fault)).join(", "))],
+    [t("io.faults"), faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, faults.join(", "))],
   ];
 }
 

@@ -30,8 +30,9 @@ async function loadLines() {
 async function loadSecurityEvents() {
   const events = (await get("/api/security-events?most=50")).reverse();
   find("#log-security").replaceChildren(
-    ...events.map((event) =>
-      make("li", {}, make("div", {}, make("strong", {}, event.type), make("p", { class: "muted small" }, `${dateAndTime(event.occurred_at)} ${event.info}`))),
-    ),
+    ...events.map((event) => {
+      const details = make("p", { class: "muted small" }, `${dateAndTime(event.occurred_at)} ${event.info}`);
+      return make("li", {}, make("div", {}, make("strong", {}, event.type), details));
+    }),
   );
 }

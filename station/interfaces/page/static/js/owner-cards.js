@@ -60,7 +60,8 @@ function cardItem(card) {
     await remove(`/api/cards/${card.name}`);
     await loadCards();
   });
-  return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small" }, t("cards.added", { moment: dateAndTime(card.added_at) }))), deleteButton);
+  const added = make("p", { class: "muted small" }, t("cards.added", { moment: dateAndTime(card.added_at) }));
+  return make("li", {}, make("div", {}, make("strong", {}, card.label), added), deleteButton);
 }
 
 /** Show the local authorization list that the operator has sent, from its beginning; nothing if none is in use. */

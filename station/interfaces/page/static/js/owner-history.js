@@ -73,11 +73,12 @@ function transactionItem(transaction) {
   const path = `/api/transactions/${encodeURIComponent(transaction.transaction_id)}`;
   const durationText = transaction.duration_s === null ? t("history.ongoing") : duration(transaction.duration_s);
   const cost = transaction.cost === null ? null : make("strong", {}, costText(transaction.cost));
+  const details = [kindText(transaction), dateAndTime(transaction.began_at), durationText, holderText(transaction)];
   return make(
     "li",
     { class: "charge" },
     make("div", { class: "row" }, make("strong", {}, kilowattHours(transaction.energy_wh)), cost),
-    make("p", { class: "muted small" }, [kindText(transaction), dateAndTime(transaction.began_at), durationText, holderText(transaction)].filter(Boolean).join(" · ")),
+    make("p", { class: "muted small" }, details.filter(Boolean).join(" · ")),
     make("div", { class: "row" }, ...documentLinks(transaction, path)),
   );
 }

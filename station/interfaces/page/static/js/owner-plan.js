@@ -92,7 +92,9 @@ const HIGHEST_PRIORITY = 9;
 
 function priorityItem(evse, priority) {
   const id = `priority-${evse}`;
-  const options = Array.from({ length: HIGHEST_PRIORITY + 1 }, (_, number) => make("option", { value: number, selected: number === priority }, String(number)));
+  const options = Array.from({ length: HIGHEST_PRIORITY + 1 }, (_, number) =>
+    make("option", { value: number, selected: number === priority }, String(number)),
+  );
   const select = make("select", { id }, options);
   select.addEventListener("change", async () => {
     try {

@@ -52,9 +52,11 @@ function reservationItem(reservation, byOwner) {
   const evseText = reservation.evse === null ? t("reservations.any") : t("charge.evse", { number: reservation.evse });
   const name = reservation.card ?? reservation.id_token;
   const until = t("reservations.until", { moment: dateAndTime(reservation.expires_at) });
-  const description = make("div", {}, make("strong", {}, name), make("p", { class: "muted small" }, hasSeveralEvses || reservation.evse === null ? `${evseText}, ${until}` : until));
+  const details = hasSeveralEvses || reservation.evse === null ? `${evseText}, ${until}` : until;
+  const description = make("div", {}, make("strong", {}, name), make("p", { class: "muted small" }, details));
   if (!byOwner || reservation.evse === null) return make("li", {}, description);
-  const cancelButton = make("button", { type: "button", class: "quiet", "aria-label": `${t("reservations.cancel")}: ${name}` }, t("reservations.cancel-short"));
+  const label = `${t("reservations.cancel")}: ${name}`;
+  const cancelButton = make("button", { type: "button", class: "quiet", "aria-label": label }, t("reservations.cancel-short"));
   runOnClick(cancelButton, async () => {
     await remove(`/api/evses/${reservation.evse}/reservation`);
     await loadReservations();

@@ -46,5 +46,6 @@ function endTextKey(state, unsettled, done) {
 
 function stepItem(step, state) {
   const status = stepStatus(step, state);
-  return make("li", {}, make("a", { href: `#${step.step}` }, t(`step.${step.step}`)), make("span", { class: `pill how-${status}` }, t(`standing.${status}`)));
+  const link = make("a", { href: `#${step.step}` }, t(`step.${step.step}`));
+  return make("li", {}, link, make("span", { class: `pill how-${status}` }, t(`standing.${status}`)));
 }
