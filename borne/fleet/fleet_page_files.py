@@ -21,18 +21,21 @@ PAGE: Final = """<!doctype html>
 """
 """the page; `{title}` and `{states}`, the options of the filter, are to be replaced"""
 SCRIPT: Final = """const element = id => document.getElementById(id);
-const cell = (row, text, link) => {
-  const added = row.insertCell();
-  if (!link) { added.textContent = text; return; }
+const addCell = (row, text, link) => {
+  const newCell = row.insertCell();
+  if (!link) { newCell.textContent = text; return; }
   const anchor = document.createElement("a");
-  anchor.href = link; anchor.textContent = text; added.append(anchor);
+  anchor.href = link; anchor.textContent = text; newCell.append(anchor);
 };
-const milliseconds = s => s === null ? "–" : s >= 1 ? s.toFixed(2) + " s" : (s * 1000).toFixed(1) + " ms";
-function tiles(sample) {
+const durationText = seconds => {
+  if (seconds === null) return "–";
+  return seconds >= 1 ? seconds.toFixed(2) + " s" : (seconds * 1000).toFixed(1) + " ms";
+};
+function showTiles(sample) {
   const values = [
     ...Object.entries(sample.states).map(([name, count]) => [count, name]),
     [sample.requests_per_s.toFixed(0), "requests/s"], [sample.failures, "failed requests"],
-    [milliseconds(sample.median_s), "CSMS responds, median"], [milliseconds(sample.p95_s), "CSMS responds, p95"],
+    [durationText(sample.median_s), "CSMS responds, median"], [durationText(sample.p95_s), "CSMS responds, p95"],
     [sample.started, "transactions started"], [sample.ended, "transactions ended"],
     [(sample.power_w / 1000).toFixed(1) + " kW", "charging"],
     [(sample.energy_wh / 1000).toFixed(2) + " kWh", "charged"],
@@ -43,15 +46,17 @@ function tiles(sample) {
     return tile;
   }));
 }
-function rows(fleet) {
+function showRows(fleet) {
   const body = document.createElement("tbody");
   body.id = "rows";
-  for (const one of fleet.rows) {
+  for (const station of fleet.rows) {
     const row = body.insertRow();
-    cell(row, one.number); cell(row, one.identity, one.page); cell(row, one.state); cell(row, one.boots);
-    cell(row, one.started + " started, " + one.ended + " ended"); cell(row, one.waiting_events);
-    cell(row, (one.power_w / 1000).toFixed(1) + " kW"); cell(row, (one.register_wh / 1000).toFixed(3) + " kWh");
-    cell(row, one.failure || "");
+    addCell(row, station.number); addCell(row, station.identity, station.page);
+    addCell(row, station.state); addCell(row, station.boots);
+    addCell(row, station.started + " started, " + station.ended + " ended"); addCell(row, station.waiting_events);
+    addCell(row, (station.power_w / 1000).toFixed(1) + " kW");
+    addCell(row, (station.register_wh / 1000).toFixed(3) + " kWh");
+    addCell(row, station.failure || "");
   }
   element("rows").replaceWith(body);
   element("found").textContent = fleet.found + " stations" +
@@ -62,8 +67,8 @@ async function update() {
     const query = new URLSearchParams({state: element("state").value, text: element("text").value});
     const fleet = await (await fetch("api/fleet?" + query)).json();
     element("progress").textContent = fleet.elapsed_s.toFixed(0) + " of " + fleet.lasts_s.toFixed(0) + " s";
-    if (fleet.sample) tiles(fleet.sample);
-    rows(fleet);
+    if (fleet.sample) showTiles(fleet.sample);
+    showRows(fleet);
   } catch (error) {
     element("progress").textContent = "the fleet does not answer: it has probably ended";
   }

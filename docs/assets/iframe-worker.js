@@ -8,18 +8,18 @@ class IframeWorker extends EventTarget {
     const frame = document.createElement("iframe");
     frame.hidden = true;
     document.body.append(frame);
-    const inner = frame.contentWindow;
-    inner.postMessage = data => this.#receive(data);
-    inner.importScripts = (...urls) =>
-      urls.reduce((before, one) => before.then(() => load(inner.document, one)), Promise.resolve());
+    const scope = frame.contentWindow;
+    scope.postMessage = data => this.#receive(data);
+    scope.importScripts = (...urls) =>
+      urls.reduce((previous, script) => previous.then(() => loadScript(scope.document, script)), Promise.resolve());
     this.onmessage = null;
     this.frame = frame;
-    this.loaded = load(inner.document, url);
+    this.loaded = loadScript(scope.document, url);
   }
 
   postMessage(data) {
-    const inner = this.frame.contentWindow;
-    this.loaded.then(() => inner.dispatchEvent(new MessageEvent("message", { data })));
+    const scope = this.frame.contentWindow;
+    this.loaded.then(() => scope.dispatchEvent(new MessageEvent("message", { data })));
   }
 
   terminate() {
@@ -33,7 +33,7 @@ class IframeWorker extends EventTarget {
   }
 }
 
-function load(page, url) {
+function loadScript(page, url) {
   return new Promise((resolve, reject) => {
     const script = page.createElement("script");
     script.src = new URL(url, document.baseURI);

@@ -34,7 +34,7 @@ async def set_message(walk: Walk, content: str, form: str = "UTF8", **more: Any)
 async def letter_height(page: Page, selector: str = "#lines p") -> float:
     """Return the size of the smallest letters of a line, as a share of the window's height."""
     sizes: list[float] = await page.locator(selector).evaluate_all(
-        "all => all.map((one) => parseFloat(getComputedStyle(one).fontSize) / innerHeight)"
+        "elements => elements.map((element) => parseFloat(getComputedStyle(element).fontSize) / innerHeight)"
     )
     return min(sizes)
 
@@ -42,13 +42,13 @@ async def letter_height(page: Page, selector: str = "#lines p") -> float:
 async def check_fit(page: Page) -> None:
     """Check that nothing is cut off and nothing can be scrolled."""
     outside: list[str] = await page.locator("#lines p, #code").evaluate_all(
-        """all => all.filter((one) => !one.hidden).filter((one) => {
-             const { top, left, right, bottom } = one.getBoundingClientRect();
+        """elements => elements.filter((element) => !element.hidden).filter((element) => {
+             const { top, left, right, bottom } = element.getBoundingClientRect();
              return top < 0 || left < 0 || right > innerWidth + 1 || bottom > innerHeight;
-           }).map((one) => one.outerHTML)"""
+           }).map((element) => element.outerHTML)"""
     )
     assert outside == []
-    wide = await page.locator("#lines").evaluate("one => one.scrollWidth - one.clientWidth")
+    wide = await page.locator("#lines").evaluate("lines => lines.scrollWidth - lines.clientWidth")
     assert wide <= 0
 
 

@@ -139,7 +139,7 @@ async def test_only_what_is_to_be_done_now_is_emphasized(browser: Browser, tmp_p
 
 async def background(element: Locator) -> str:
     """Return the background colour of a button."""
-    return str(await element.evaluate("(one) => getComputedStyle(one).backgroundColor"))
+    return str(await element.evaluate("(element) => getComputedStyle(element).backgroundColor"))
 
 
 # The chart
