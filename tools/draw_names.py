@@ -1,8 +1,9 @@
 """Draws names at random for a reader who has not seen the code and explains each from the text beside it.
 
-`python -m tools.draw_names SEED [COUNT] [--private | --test-helpers]` prints 100 names by default; the seed is a commit
-hash. Public names come with signature and docstring; private names with locals, and helpers of the tests, with ten
-lines of the source around their definition. What the reader misreads gets a better name or docstring.
+`python -m tools.draw_names SEED [COUNT] [--private | --test-helpers | --scripts]` prints 100 names by default; the seed
+is a commit hash. Public names come with signature and docstring; private names with locals, helpers of the tests, and
+names in the scripts of the page, with ten lines of the source around their definition. What the reader misreads gets a
+better name or docstring.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import argparse
 import ast
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from tools.script_syntax import declared_names
 from tools.wiring import patterns
 from tools.wiring_rules import modules_below
 from tools.wiring_syntax import Module
 
 _ROOT: Final = Path(__file__).parents[1]
 _GENERATED: Final = "ocpp_handlers/wire/messages.py"
+_SCRIPTS: Final = "station/interfaces/page/static/js"
 _LINES_BEFORE: Final = 3
 _LINES_AFTER: Final = 6
 _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -54,7 +57,9 @@ def private_names(modules: Sequence[Module]) -> list[str]:
         text
         for module in modules
         if module.path != _GENERATED
-        for text in _with_source(module, [*_private_definitions(module.tree), *_locals(module.tree)])
+        for text in _with_source(
+            module.path, module.source, [*_private_definitions(module.tree), *_locals(module.tree)]
+        )
     ]
 
 
@@ -64,13 +69,21 @@ def helper_names(modules: Sequence[Module]) -> list[str]:
         text
         for module in modules
         for text in _with_source(
-            module,
+            module.path,
+            module.source,
             [
                 (node.name, node.lineno)
                 for node in ast.walk(module.tree)
                 if isinstance(node, _Definition) and not node.name.startswith(("test_", "__"))
             ],
         )
+    ]
+
+
+def script_names(scripts: Mapping[str, str]) -> list[str]:
+    """The texts of all names that these scripts declare, each once a file: place and source around it."""
+    return [
+        text for path, source in scripts.items() for text in _with_source(path, source, list(declared_names(source)))
     ]
 
 
@@ -99,15 +112,15 @@ def _locals(tree: ast.AST) -> Iterator[tuple[str, int]]:
                     yield node.id, node.lineno
 
 
-def _with_source(module: Module, names: Sequence[tuple[str, int]]) -> Iterator[str]:
-    """The text of each name at its first line in a module."""
+def _with_source(path: str, source: str, names: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """The text of each name at its first line in a file."""
     first: dict[str, int] = {}
     for name, line in names:
         first[name] = min(line, first.get(name, line))
-    lines = module.source.splitlines()
+    lines = source.splitlines()
     for name, line in sorted(first.items(), key=lambda found: found[1]):
         around = lines[max(0, line - 1 - _LINES_BEFORE) : line + _LINES_AFTER]
-        yield f"{module.path}:{line}: `{name}`\n" + "\n".join(f"    {each}" for each in around)
+        yield f"{path}:{line}: `{name}`\n" + "\n".join(f"    {each}" for each in around)
 
 
 def draw(names: Sequence[str], seed: str, count: int) -> list[str]:
@@ -123,9 +136,13 @@ def main(arguments: Sequence[str]) -> int:
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--private", action="store_true", help="private names and locals")
     kinds.add_argument("--test-helpers", action="store_true", help="functions and classes of the tests")
+    kinds.add_argument("--scripts", action="store_true", help="names in the JavaScript of the page")
     options = parser.parse_args(arguments)
     if options.test_helpers:
         names = helper_names(modules_below(_ROOT, ["tests"]))
+    elif options.scripts:
+        files = sorted((_ROOT / _SCRIPTS).rglob("*.js"))
+        names = script_names({str(file.relative_to(_ROOT)): file.read_text(encoding="utf-8") for file in files})
     else:
         modules = modules_below(_ROOT, patterns((_ROOT / "pyproject.toml").read_text(encoding="utf-8")))
         names = private_names(modules) if options.private else public_names(modules)

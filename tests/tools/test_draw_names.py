@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tools import draw_names
-from tools.draw_names import draw, helper_names, private_names, public_names
+from tools.draw_names import draw, helper_names, private_names, public_names, script_names
 from tools.wiring_syntax import Module
 
 SOURCE = '''
@@ -53,6 +53,55 @@ def test_helpers_of_tests_are_the_functions_that_prove_nothing_themselves() -> N
     ]
 
 
+SCRIPT = """\
+// function nobody(declares) is a comment
+import { get } from "./api.js";
+
+const LIMIT_A = 6; /* let it = 1
+const other = 2; */
+let { phases, limit_a: limit = LIMIT_A, meter: { power_w: power } } = await get("/api/limit");
+
+/** Draw the rows. */
+export async function draw(rows, { first = 0, ...rest } = {}) {
+  for (const [index, row] of rows.entries()) rows.filter((_, at) => at > index).map(cell => cell + row);
+  try {
+    await get("https://example.org/");
+  } catch (error) {
+    throw new Refusal(error.status);
+  }
+}
+
+class Refusal extends Error {
+  constructor(status) {
+    super();
+  }
+}
+"""
+
+
+def test_names_of_scripts_are_all_that_is_declared_but_no_keys_and_no_default_values() -> None:
+    texts = script_names({"js/limit.js": SCRIPT})
+    names = [text.splitlines()[0].removeprefix("js/limit.js:") for text in texts]
+    assert sorted(names, key=lambda name: (int(name.split(":")[0]), name)) == [
+        "4: `LIMIT_A`",
+        "6: `limit`",
+        "6: `phases`",
+        "6: `power`",
+        "9: `draw`",
+        "9: `first`",
+        "9: `rest`",
+        "9: `rows`",
+        "10: `at`",
+        "10: `cell`",
+        "10: `index`",
+        "10: `row`",
+        "13: `error`",
+        "18: `Refusal`",
+        "19: `status`",
+    ]
+    assert "    const LIMIT_A = 6; /* let it = 1" in texts[0].splitlines()
+
+
 def test_the_seed_decides_what_is_drawn() -> None:
     names = [f"name {number}" for number in range(100)]
     first, again, other = (draw(names, seed, 5) for seed in ("cafe", "cafe", "babe"))
@@ -61,8 +110,9 @@ def test_the_seed_decides_what_is_drawn() -> None:
     assert sorted(draw(names[:3], "cafe", 5)) == names[:3]
 
 
-def test_what_is_drawn_from_the_product_is_numbered(capsys: pytest.CaptureFixture[str]) -> None:
-    assert draw_names.main(["cafe", "5"]) == 0
+@pytest.mark.parametrize("kind", [[], ["--scripts"]])
+def test_what_is_drawn_from_the_product_is_numbered(kind: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert draw_names.main(["cafe", "5", *kind]) == 0
     drawn = capsys.readouterr().out
     assert drawn.startswith("1. ")
     assert "\n5. " in drawn
