@@ -248,7 +248,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
-from station.core.hardware.reader_table import ReaderTable
+from station.devices.reader_table import ReaderTable
 if TYPE_CHECKING:
     from foundation.clock import Clock
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 from msgspec import Meta
 
 from foundation.device_table import Resource, serial_resource
-from station.core.hardware.reader_table import ReaderTable
 from station.core.hardware.token_reader import ReaderError
+from station.devices.reader_table import ReaderTable
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

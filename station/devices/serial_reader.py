@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from energy.sources.stream_device import is_socket
 from foundation.device_table import Resource, serial_resource
-from station.core.hardware.reader_table import ReaderTable
 from station.core.hardware.token_reader import ReaderError
+from station.devices.reader_table import ReaderTable
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from foundation.device_table import TableKey
 from station.core.hardware.board_table import BoardTable
-from station.core.hardware.reader_table import ReaderTable
+from station.devices.reader_table import ReaderTable
 from station.devices.updater_config import UpdaterTable
 
 
