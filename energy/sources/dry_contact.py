@@ -166,10 +166,11 @@ class DryContactSource:
 
 
 class _UnavailableContacts:
-    """Contacts whose driver is not installed: none can be read, so that an order is in force."""
+    """Contacts whose driver cannot be loaded: none can be read, so that an order is in force."""
 
     def __init__(self, error: ImportError) -> None:
-        self._reason = f"{error.name} is not installed"
+        missing = isinstance(error, ModuleNotFoundError)
+        self._reason = f"{error.name} is not installed" if missing else f"its driver cannot be loaded: {error}"
 
     def read(self) -> tuple[bool, ...]:
         """Refuse, as an input device that does not answer."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from foundation.device_table import DeviceTable
-from station.core.installation_file.table import EvseNumber
 
 
 class ReaderTable(DeviceTable):
     """Base class of the [[reader]] tables: the keys that all readers have."""
 
-    evse: EvseNumber | None = None
+    evse: Annotated[int, Meta(ge=1, le=1000, examples=[1])] | None = None
     """the EVSE that the reader serves; absent: all EVSEs"""
     reversed_bytes: bool = False
     """whether the reader sends the last byte of a UID first"""

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 MAX_LOG_BYTES: Final = 16 * 2**20
 """length of the write-ahead log from which it is shortened before the next long query"""
+_SHORTEN_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 _CHARS_OF_NUMBER: Final = 8
 """a value that is no text counts as so many characters"""
 _log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class Database:
         self._new_rows = NewDatabaseRows()
         self._long_queries_ended = False
         self._log_lock = asyncio.Lock()
+        self._accepted_log_bytes = MAX_LOG_BYTES
+        """length of the log above which it is shortened"""
         self._job_lock = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
@@ -112,27 +115,32 @@ class Database:
             StorageError: as `write`.
         """
         with storage_errors(), self._clock.outside_wait():
-            await self._bound_log()
-            async with self._job_lock:  # what was requested before is on disk then
-                if self._long_queries_ended:
-                    raise sqlite3.ProgrammingError("the database is closed")
-                if self._connection.is_exclusive:
-                    return await self._connection.run(lambda connection: connection.execute(sql, values).fetchall())
-            return await self._read_connections.rows(self._connection.path, sql, values)
+            async with self._log_lock:  # no query begins while the log is shortened
+                await self._bound_log()
+                async with self._job_lock:  # what was requested before is on disk then
+                    if self._long_queries_ended:
+                        raise sqlite3.ProgrammingError("the database is closed")
+                    if self._connection.is_exclusive:
+                        return await self._connection.run(lambda connection: connection.execute(sql, values).fetchall())
+                found = self._read_connections.submit(self._connection.path, sql, values)
+            return await found
 
     async def _bound_log(self) -> None:
-        """Shorten the write-ahead log if it has grown long; no query begins meanwhile.
+        """Shorten the write-ahead log if it has grown long; the caller keeps queries from beginning meanwhile.
 
         SQLite restarts it only while nobody reads from it, and queries of several clients may overlap without end.
         """
-        async with self._log_lock:
-            if self._connection.log_bytes() <= MAX_LOG_BYTES or self._long_queries_ended:
-                return
-            await self._read_connections.wait_unused(self._connection.path)
-            with contextlib.suppress(sqlite3.Error):  # another process reads, or the disk is full: at the next query
-                await self._connection.run(
-                    lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                )
+        if await self._connection.log_bytes() <= self._accepted_log_bytes or self._long_queries_ended:
+            return
+        await self._read_connections.wait_unused(self._connection.path)
+        async with self._job_lock:
+            with contextlib.suppress(sqlite3.Error):  # the disk is full, for one: at a later query
+                await self._connection.run(lambda connection: connection.execute(_SHORTEN_LOG).fetchall())
+            length = await self._connection.log_bytes()
+        self._accepted_log_bytes = MAX_LOG_BYTES
+        if length > MAX_LOG_BYTES:  # another process reads; queries do not wait for each other every time
+            self._accepted_log_bytes += length
+            _log.warning("%s: the log of the database is long and cannot be shortened", self._connection.path)
 
     async def end_long_queries(self) -> None:
         """Interrupt the long queries, which raise an error, and close their connections; there are no new ones."""
@@ -209,8 +217,11 @@ class DatabaseConnection:
         """Whether the file was created by `open`, and no job has changed a row since."""
         return self._created and self.changes == 0
 
-    def log_bytes(self) -> int:
+    async def log_bytes(self) -> int:
         """Return the length of the write-ahead log of the file; 0 if there is none."""
+        return await self._thread.run(self._read_log_bytes)
+
+    def _read_log_bytes(self) -> int:
         try:
             return self._log_path.stat().st_size
         except OSError:
@@ -301,7 +312,7 @@ class DatabaseConnection:
         return True
 
     def _close_with_log(self) -> None:
-        if self._connection is None and self._reopen_on_use and self.log_bytes():
+        if self._connection is None and self._reopen_on_use and self._read_log_bytes():
             # It was closed before a reader, which cannot remove the log.
             with contextlib.suppress(sqlite3.Error):  # the log stays, and the next start reads it
                 self._connection = self._reconnect()

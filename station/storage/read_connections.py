@@ -89,10 +89,15 @@ class ReadConnections:
         Raises:
             sqlite3.Error: the file cannot be opened, the query fails, or `close_file` was called meanwhile.
         """
+        return await self.submit(path, sql, values)
+
+    def submit(self, path: Path, sql: str, values: Sequence[Value] = ()) -> asyncio.Future[list[Row]]:
+        """Begin a query as `rows` does, at once or in its turn; cancelling the returned future interrupts it."""
         query = _Query(path, sql, values, asyncio.get_running_loop().create_future())
+        query.rows.add_done_callback(lambda _: self._query_ended.notify())
         self._waiting.append(query)
         self._assign()
-        return await query.rows
+        return query.rows
 
     async def wait_unused(self, path: Path) -> None:
         """Wait until no query of the database at `path` waits or is executed; the caller keeps new ones back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator
@@ -321,6 +322,24 @@ async def test_queries_that_overlap_without_end_do_not_make_the_log_grow_without
             ended = True
         assert pauses <= 3, "they have not overlapped"
         assert MAX_LOG_BYTES < longest < MAX_LOG_BYTES + 8 * _MIB
+
+
+async def test_a_log_that_another_process_reads_is_left_and_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sample = "INSERT INTO ended_samples (transaction_id, payload) VALUES ('tx', ?)"
+    async with open_station_databases(tmp_path) as fixture, asyncio.timeout(PATIENCE_S):
+        with contextlib.closing(sqlite3.connect(tmp_path / "a" / "db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute(NAMES).fetchall()
+            await fixture.database.write(sample, ("x" * (MAX_LOG_BYTES + _MIB),))
+            for _ in range(3):
+                assert await fixture.database.long_query(NAMES) == [("a",)]
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert warnings == [f"{tmp_path}/a/db: the log of the database is long and cannot be shortened"]
+        await fixture.database.write(sample, ("x" * (2 * MAX_LOG_BYTES),))
+        await fixture.database.long_query(NAMES)
+        assert not (tmp_path / "a" / "db-wal").stat().st_size
 
 
 async def test_the_log_is_removed_at_the_end_although_the_writer_was_closed_before_a_reader(tmp_path: Path) -> None:
