@@ -16,6 +16,7 @@ from foundation.supervision import AuxiliaryCalls
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
 from metering.time_quality import TimeStatus
+from metering.uncounted_energy import UncountedEnergy
 from simulator.clock import VirtualClock
 from station.charging.evse_settings import EvseSettings
 from station.charging.evse_state import Authorization
@@ -71,9 +72,12 @@ def reading(energy_wh: float = 1000.0, current_a: float = 0.0) -> Reading:
 
 
 class FakeMeter:
-    """A meter that returns a configured reading; None: it does not answer."""
+    """A meter that returns a configured reading, which nothing checks; None: it does not answer."""
 
     def __init__(self, reading: Reading | None = None) -> None:
+        self.serial_number: str | None = None
+        self.uncounted_energy = UncountedEnergy()
+        self.rolled_over = False
         self.reading = reading
         self.closed = False
         self.clock: Clock | None = None
@@ -92,6 +96,16 @@ class FakeMeter:
     async def close(self) -> None:
         """Record that it was closed."""
         self.closed = True
+
+    def accept_roll_over(self) -> None:
+        """Do nothing."""
+
+    def accept_exchange(self) -> None:
+        """Do nothing."""
+
+    def example_reading(self) -> Reading | None:
+        """Return None: it supports all quantities."""
+        return None
 
 
 class FakeBoard:

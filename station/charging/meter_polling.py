@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from metering.meter import DetailedMeter, ImplausibleReadingError, Meter, MeterError
-from metering.plausibility import PlausibleMeter
 from station.core.sampling import IntervalStarts, Measurand, supported_measurands
 
 if TYPE_CHECKING:
@@ -25,13 +24,44 @@ SILENT_AFTER_S = 10.0
 """a meter without plausible reading for this long has failed, and no energy is delivered"""
 
 
+class CheckedMeter(Meter, Protocol):
+    """A billing meter that checks its readings, as `PlausibleMeter` does."""
+
+    @property
+    def serial_number(self) -> str | None:
+        """The serial number of the accepted meter; None if it reports none, or was not read yet."""
+        ...
+
+    @property
+    def uncounted_energy(self) -> UncountedEnergy:
+        """The estimated energy that has flowed since the import register last moved."""
+        ...
+
+    @property
+    def rolled_over(self) -> bool:
+        """Whether the register has restarted at zero, which is accepted once nobody charges."""
+        ...
+
+    def accept_roll_over(self) -> None:
+        """Accept a roll-over; does nothing unless `rolled_over`."""
+        ...
+
+    def accept_exchange(self) -> None:
+        """Accept whatever meter answers next."""
+        ...
+
+    def example_reading(self) -> Reading | None:
+        """Make a reading with invented values for the quantities that the meter can report; None if not known which."""
+        ...
+
+
 class MeterPoller:
     """Reads the billing meter of one EVSE every second and on demand, and publishes readings and failures.
 
-    `meter` checks plausibility; `name` is for logs. Nothing is stored on disk.
+    `name` is for logs. Nothing is stored on disk.
     """
 
-    def __init__(self, name: str, meter: Meter, clock: Clock) -> None:
+    def __init__(self, name: str, meter: CheckedMeter, clock: Clock) -> None:
         self._name = name
         self._meter = meter
         self._clock = clock
@@ -75,17 +105,17 @@ class MeterPoller:
     @property
     def serial_number(self) -> str | None:
         """The serial number of the accepted meter, even if another one answers; None if unknown."""
-        return self._meter.serial_number if isinstance(self._meter, PlausibleMeter) else None
+        return self._meter.serial_number
 
     @property
     def standstill(self) -> UncountedEnergy | None:
         """The stuck import register and the energy that flowed uncounted; None: it counts, as far as known."""
-        return self._meter.uncounted_energy if self.register_stuck and isinstance(self._meter, PlausibleMeter) else None
+        return self._meter.uncounted_energy if self.register_stuck else None
 
     async def accept_roll_over(self) -> bool:
         """Accept a register that restarted at zero; returns whether it did. Call only without a transaction."""
         async with self._read_lock:
-            if not isinstance(self._meter, PlausibleMeter) or not self._meter.rolled_over:
+            if not self._meter.rolled_over:
                 return False
             self._meter.accept_roll_over()
             self.starts.clear()
@@ -94,15 +124,14 @@ class MeterPoller:
     async def accept_exchange(self) -> None:
         """Accept whatever meter answers next as the billing meter, and forget the latest reading; stores nothing."""
         async with self._read_lock:
-            if isinstance(self._meter, PlausibleMeter):
-                self._meter.accept_exchange()
+            self._meter.accept_exchange()
             self.latest = None
             self.starts.clear()
             self.values_changed.publish(None)
 
     def measurands(self) -> tuple[Measurand, ...]:
         """Return the measurands that the meter supports; all if its driver does not list them. Reads nothing."""
-        example = self._meter.example_reading() if isinstance(self._meter, PlausibleMeter) else None
+        example = self._meter.example_reading()
         return supported_measurands(example) if example is not None else tuple(Measurand)
 
     async def run(self) -> None:

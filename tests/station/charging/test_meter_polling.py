@@ -12,7 +12,7 @@ from station.charging.meter_polling import SILENT_AFTER_S, MeterPoller
 from tests import fakes
 
 
-class FailingMeter:
+class FailingMeter(fakes.FakeMeter):
     """A meter whose readings fail while `broken`."""
 
     broken = True
@@ -22,9 +22,6 @@ class FailingMeter:
         if self.broken:
             raise MeterError("gives an answer that cannot be read")
         return Reading(fakes.NOON, 1_000.0)
-
-    async def close(self) -> None:
-        """Do nothing."""
 
 
 async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_then_debug(
