@@ -201,7 +201,6 @@ class DatabaseConnection:
     def __init__(self, path: Path, thread: DatabaseThread) -> None:
         self.path = path
         """the file"""
-        self._log_path = path.with_name(f"{path.name}-wal")
         self._thread = thread
         self._connection: sqlite3.Connection | None = None
         self._reopen_on_use = False
@@ -223,7 +222,7 @@ class DatabaseConnection:
 
     def _read_log_bytes(self) -> int:
         try:
-            return self._log_path.stat().st_size
+            return Path(f"{self.path}-wal").stat().st_size
         except OSError:
             return 0
 
