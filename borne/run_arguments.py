@@ -1,13 +1,15 @@
-"""The arguments of `borne run`."""
+"""The arguments of `borne run`, read without argparse as long as they are written in the usual way."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from borne.arguments import port_number
 from foundation.frozen import Frozen
+
+_LARGEST_PORT: Final = 65535
+_PORT_DIGITS: Final = 5
 
 
 class RunArguments(Frozen):
@@ -21,16 +23,17 @@ class RunArguments(Frozen):
     """file to write once the station is running"""
 
 
-def parse_run_arguments(arguments: Sequence[str]) -> RunArguments:
-    """Parse the words after `run`; exits with 2 if they are rejected, or with 0 after --help."""
-    parser = argparse.ArgumentParser("borne run", description="Run the station until it is stopped.")
-    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="The installation file.")
-    parser.add_argument(
-        "--http-port",
-        metavar="PORT",
-        type=port_number,
-        help="TCP port instead of http.port, up to 65535; 0: any free port.",
-    )
-    parser.add_argument("--ready-file", metavar="PATH", type=Path, help="File to write once the station is running.")
-    given = parser.parse_args(arguments)
-    return RunArguments(given.config, given.http_port, given.ready_file)
+def plain_arguments(arguments: Sequence[str]) -> RunArguments | None:
+    """Read arguments that are options, each with its value as the next word; None for any others."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=False))
+    file, port, ready_file = options.get("--config"), options.get("--http-port"), options.get("--ready-file")
+    known = {"--config", "--http-port", "--ready-file"} >= options.keys() and len(arguments) == 2 * len(options)
+    if not known or not file or any(not value or value.startswith("-") for value in options.values()):
+        return None
+    if port is not None and not _is_port(port):
+        return None
+    return RunArguments(Path(file), int(port) if port is not None else None, Path(ready_file) if ready_file else None)
+
+
+def _is_port(text: str) -> bool:
+    return len(text) <= _PORT_DIGITS and text.isascii() and text.isdecimal() and int(text) <= _LARGEST_PORT

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from borne.output import refuse
-from borne.run_arguments import parse_run_arguments
+from borne.run_arguments import plain_arguments
 from station.configuration.installation_file import (
     Configuration,
     ConfigurationError,
@@ -29,7 +29,11 @@ def run(arguments: Sequence[str]) -> None:
 
     Exits with 2 if arguments, installation file, log file or storage are rejected.
     """
-    given = parse_run_arguments(arguments)
+    given = plain_arguments(arguments)
+    if given is None:  # any other way to write them, a mistake, or --help
+        from borne.run_parser import parse_run_arguments  # late: argparse takes 1.5 MiB and 3 ms of a start
+
+        given = parse_run_arguments(arguments)
     config = given.config
     configuration = load_installation(config)
     require_packages(essential_package_errors(configuration), config)

@@ -22,7 +22,7 @@ LATE = {
     *("fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client"),  # the first visitor's
     *("fpdf", "segno", "httpx", "asyncssh", "cryptography", "ocpp", "jsonschema", "jsonschema_rs"),
     *("zeroconf", "ifaddr", "aiomqtt", "pymodbus", "serialx", "gpiod", "RPLCD", "smbus2", "html", "pydantic_settings"),
-    *("pydantic", "pydantic_core", "annotated_types"),
+    *("pydantic", "pydantic_core", "annotated_types", "argparse"),
     "aiosqlite",  # of the first long query
 }
 """packages that a simple station boots without"""
