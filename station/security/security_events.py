@@ -100,7 +100,7 @@ class SecurityEvent(Frozen):
     """when it occurred, by the clock of the station"""
     info: str
     """details as text (techInfo); empty: none"""
-    to_report: bool
+    to_tell: bool
     """whether it is critical and not sent to the CSMS yet"""
 
 
@@ -263,7 +263,7 @@ def event_from_row(row: Row) -> SecurityEvent:
     Raises:
         ValueError: the row cannot be read.
     """
-    identity, kind, occurred_at, info, to_report = row
+    identity, kind, occurred_at, info, to_tell = row
     return SecurityEvent(
-        int(str(identity)), str(kind), datetime.fromisoformat(str(occurred_at)), str(info), to_report == 1
+        int(str(identity)), str(kind), datetime.fromisoformat(str(occurred_at)), str(info), to_tell == 1
     )

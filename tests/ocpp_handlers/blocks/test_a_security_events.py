@@ -73,7 +73,7 @@ class DeliveryHarness:
     def __init__(self, *infos: str) -> None:
         self.clock = fakes.clock()
         self.waiting = [
-            SecurityEvent(number, SecurityEventType.INVALID_MESSAGES, self.clock.now(), info, to_report=True)
+            SecurityEvent(number, SecurityEventType.INVALID_MESSAGES, self.clock.now(), info, to_tell=True)
             for number, info in enumerate(infos)
         ]
         self.sent: list[str] = []

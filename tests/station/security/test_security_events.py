@@ -53,7 +53,7 @@ async def test_every_event_is_logged_and_only_critical_ones_wait_for_the_csms(tm
         events = SecurityEvents(database, fakes.clock())
         await events.report(NOT_CRITICAL, "why")
         await events.report(CRITICAL)
-        assert [(event.type, event.info, event.to_report) for event in await events.entries()] == [
+        assert [(event.type, event.info, event.to_tell) for event in await events.entries()] == [
             ("InvalidMessages", "why", False),
             ("StartupOfTheDevice", "", True),
         ]

@@ -224,7 +224,7 @@ async def test_a_security_event_says_once_which_transaction_lacks_what(tmp_path:
             async with running(monitor):
                 await clock.advance(1.0)
             reported = [event for event in await events.entries() if event.type == SecurityEventType.UNREADABLE_RECORD]
-            assert [event.to_report for event in reported] == [True, True]
+            assert [event.to_tell for event in reported] == [True, True]
             assert reported[0].info.startswith("ended_samples 1 of transaction a: Invalid JSON")
             assert reported[1].info == "events 3 of transaction a, event 1: trigger: is missing; cause: is not known"
 
