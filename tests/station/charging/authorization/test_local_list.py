@@ -290,8 +290,9 @@ async def test_an_unreadable_entry_is_set_aside_and_charges_nobody(tmp_path: Pat
         assert await fixture.info(fakes.OTHER_CARD) == ACCEPTED
         (row,) = fixture.database.unreadable.of("local_list")
         assert fakes.CARD.value.casefold() not in str(row)
-        await fixture.database.unreadable.save()
         assert (await fixture.content())[1][fakes.CARD.value.casefold()] is AuthorizationStatus.UNKNOWN
+        assert fixture.database.unreadable.of("local_list") == [row]
+        await fixture.database.unreadable.save()
     async with loaded_list(tmp_path) as fixture:
         assert len(fixture.database.unreadable.of("local_list")) == 1
         await fixture.list.change(8, [entry(fakes.CARD, BLOCKED)])
