@@ -218,9 +218,10 @@ async def test_monitors_are_bounded(environment: Environment) -> None:
             for kind in kinds:
                 for severity in range(10):
                     added += (await station.set(address, kind, 100.0, severity)).status is ACCEPTED
-        assert added == 60
-        station.registry.custom_count = MAX_MONITORS  # the model has too few variables
-        assert (await station.set(STATE, DELTA, 1.0)).reason == "OutOfMemory"
+        assert station.registry.custom_count == added == 60
+        station.registry.custom_count = MAX_MONITORS - 1  # the model has too few variables
+        assert (await station.set(STATE, DELTA, 1.0, 1)).status is ACCEPTED
+        assert (await station.set(STATE, DELTA, 1.0, 2)).reason == "OutOfMemory"
         existing = station.monitoring.monitors()[-1]
         assert (await station.set(existing.address, existing.type, 50.0, existing.severity, id=existing.id)).id
 
