@@ -129,7 +129,8 @@ class DecisionLoop:
         demands = self._demands.collect()
         self._controller.observe_draw(demands)
         self._controller.process_sample(sample)
-        if self._is_any_active() or self._grid_inputs() != self._decided_grid:
+        is_due = self._clock.monotonic() >= self._next_decision_s  # and the loop has not woken up yet
+        if is_due or self._is_any_active() or self._grid_inputs() != self._decided_grid:
             self._decide_for(demands)
         else:
             idle_until_s = self._decided_s + _DECIDE_IDLE_S
@@ -151,7 +152,8 @@ class DecisionLoop:
             intervals_s.append(change_s)
         now = self._clock.now()
         changes = [limit.next_change for demand in demands for limit in demand.own_limits if limit.next_change]
-        intervals_s += [(change - now).total_seconds() for change in changes if change > now]
+        # Times are in microseconds: a change that is due now may still be less than one away, so it is looked at again.
+        intervals_s += [(change - now).total_seconds() for change in changes if change >= now]
         return max(_MIN_INTERVAL_S, min(intervals_s))
 
     def _is_any_active(self) -> bool:

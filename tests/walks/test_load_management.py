@@ -389,6 +389,27 @@ async def test_after_a_reboot_vehicles_do_not_wait(tmp_path: Path, monkeypatch: 
         assert await waits(api) == []
 
 
+async def test_a_wait_ends_in_time_whatever_its_fraction_of_a_microsecond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for microseconds in (0.1, 0.4, 0.6, 0.9):
+
+        def almost_whole(_: float, most_s: float, part: float = microseconds * 1e-6) -> float:
+            return most_s - 10.0 + part if most_s else 0.0
+
+        monkeypatch.setattr("random.uniform", almost_whole)
+        folder = tmp_path / str(microseconds)
+        async with walking(folder, grid={**GRID, "restart_delay_max_s": 60}) as walk, visiting(walk) as api:
+            house = House(walk)
+            await walk.accepted()
+            await walk.application.cut_power()
+            await walk.application.restore_power()
+            await house.live(48)
+            assert await waits(api) != []
+            await house.live(3)
+            assert await waits(api) == []
+
+
 async def test_a_silent_meter_ends_in_a_pause(tmp_path: Path) -> None:
     async with walking(tmp_path, grid=GRID) as walk:
         house = House(walk)
