@@ -101,6 +101,11 @@ class SimulatedBoard:
         """The sensors of the board: every kind that a board may have."""
         return frozenset(Sensor)
 
+    @property
+    def digital_pilot(self) -> bool:
+        """True."""
+        return True
+
     async def observations(self) -> AsyncIterator[Observation]:
         """Yield the board's observation, first at once and then after each change; never ends.
 

@@ -125,6 +125,7 @@ class FakeBoard:
         self.lock_follows = True
         self.observation_task: MonitoredTask | None = None
         self.sensors = frozenset(Sensor)
+        self.digital_pilot = True
         self._changed = ChangeSignal()
 
     async def observations(self) -> AsyncIterator[Observation]:

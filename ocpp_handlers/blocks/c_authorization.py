@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.translate.translate import id_token_info_from_wire, id_token_to_wire
+from ocpp_handlers.translate.translate import id_token_info_from_wire, id_token_to_wire, ocsp_request_to_wire
 from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
@@ -76,7 +76,13 @@ class AuthorizationBlock:
         Raises:
             NoAnswerError: there is no answer of the CSMS.
         """
-        response = await self._link.call(actions.AUTHORIZE, {"idToken": id_token_to_wire(request.id_token)})
+        payload: m.AuthorizeRequest = {"idToken": id_token_to_wire(request.id_token)}
+        if (contract := request.contract) is not None:
+            if contract.chain is not None:  # C07.FR.06
+                payload["certificate"] = contract.chain
+            if contract.hashes:  # C07.FR.02
+                payload["iso15118CertificateHashData"] = [ocsp_request_to_wire(each) for each in contract.hashes]
+        response = await self._link.call(actions.AUTHORIZE, payload)
         info = id_token_info_from_wire(response["idTokenInfo"])
         return AuthorizationAnswer(info, response.get("certificateStatus"))
 

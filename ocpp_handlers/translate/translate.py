@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ocpp_handlers.wire import messages as m
+    from station.core.csms import OcspRequest
 
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,17 @@ def id_token_from_wire(wire: m.IdTokenType) -> IdToken:
     """Translate an IdTokenType; additional information beyond AdditionalInfoItemsPerMessage is ignored."""
     infos = wire.get("additionalInfo", [])[:MAX_ADDITIONAL_INFO]
     return IdToken(wire["idToken"], wire["type"], tuple((info["additionalIdToken"], info["type"]) for info in infos))
+
+
+def ocsp_request_to_wire(request: OcspRequest) -> m.OCSPRequestDataType:
+    """Translate what identifies a certificate in a request for its status."""
+    return {
+        "hashAlgorithm": cast("m.HashAlgorithmEnumType", request.algorithm),
+        "issuerNameHash": request.issuer_name_hash,
+        "issuerKeyHash": request.issuer_key_hash,
+        "serialNumber": request.serial_number,
+        "responderURL": request.responder_url,
+    }
 
 
 def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:

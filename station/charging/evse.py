@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
     from station.charging.unrecorded_events import UnrecordedEvents
+    from station.charging.vehicle_state import VehicleSignal
     from station.core.sampling import MeterValue
 
 _log = logging.getLogger(__name__)
@@ -310,6 +311,13 @@ class Evse:
             return
         register_wh = self.meter.latest.energy_import_wh if self.meter.latest is not None else None
         self._set_state(evse_changes.apply_energy_refusal(self.state, register_wh, beyond_wh=beyond_wh), None)
+
+    def apply_vehicle_signal(self, signal: VehicleSignal) -> None:
+        """Update the state with a signal of the link to the vehicle; one that does not fit changes nothing.
+
+        A vehicle that terminates its session ends its authorization (E15).
+        """
+        self._set_state(*evse_changes.apply_vehicle_signal(self.state, signal, self._clock.monotonic()))
 
     def apply_decision(self, decision: Decision) -> None:
         """Set the current and the phases that load management allows this EVSE; its board follows.

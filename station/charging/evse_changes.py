@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from foundation.frozen import Frozen
-from station.charging.evse_state import UNTIL_UNPLUGGED, Authorization, ChangeCause, EvseState, arrivals, ev_connected
+from station.charging.evse_state import (
+    UNTIL_UNPLUGGED,
+    Authorization,
+    ChangeCause,
+    EvseState,
+    arrivals,
+    ev_connected,
+    plug_state,
+)
+from station.charging.vehicle_state import Communication, VehicleSignal, apply_signal
 from station.core.model import Fault, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
@@ -107,6 +116,22 @@ def apply_reading(before: EvseState, reading: Reading) -> EvseState:
     return replace(after, transaction=replace(transaction, energy_refused=True, energy_limit_wh=None))
 
 
+def apply_vehicle_signal(
+    before: EvseState, signal: VehicleSignal, now_s: float
+) -> tuple[EvseState, ChangeCause | None]:
+    """Return the state after a signal of the link to the vehicle, and the cause to report; None: no event by itself.
+
+    A vehicle that terminates its session ends its authorization (E15.FR.04, E15.FR.05). Nothing else here does: least
+    of all a link that is lost.
+    """
+    after = replace(before, vehicle=apply_signal(before.vehicle, signal, plug_state(before), now_s))
+    terminated = signal is VehicleSignal.SESSION_TERMINATED and before.vehicle.communication is Communication.SESSION
+    if not terminated or before.authorization is None:
+        return after, None
+    cause = ChangeCause(TriggerReason.STOP_AUTHORIZED, StoppedReason.STOPPED_BY_EV, deauthorizes=True)
+    return replace(after, authorization=None), cause
+
+
 def reset_state(before: EvseState) -> EvseState:
     """Return the state after a reset, as after power-up (B11.FR.08).
 
@@ -121,6 +146,7 @@ def reset_state(before: EvseState) -> EvseState:
         lock_held_for=None,
         unreported_cause=None,
         missed_arrivals=arrivals(before),
+        vehicle=apply_signal(before.vehicle, VehicleSignal.RESET, plug_state(before), 0.0),
     )
 
 

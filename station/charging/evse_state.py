@@ -13,6 +13,16 @@ from msgspec.structs import replace
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import Frozen
 from metering.reading import Phases
+from station.charging.vehicle_state import (
+    NO_VEHICLE_LINK,
+    PlugState,
+    VehicleState,
+    asks_for_communication,
+    awaits_vehicle,
+    permits_energy,
+    restarts_vehicle,
+    update_vehicle,
+)
 from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs
 from station.core.model import (
     ChargingState,
@@ -181,6 +191,8 @@ class EvseState(Frozen):
     """when the vehicle of an authorization was disconnected (Clock.monotonic)"""
     reserved_until: datetime | None = None
     """only the holders of reservations may use the EVSE, and until when (UTC); None: everybody may"""
+    vehicle: VehicleState = NO_VEHICLE_LINK
+    """what is known by a link to the vehicle (ISO 15118); `NO_VEHICLE_LINK`, always: there is no link"""
     missed_arrivals: frozenset[TriggerReason] = frozenset()
     """arrivals while out of service or before a reset, which may start a transaction later (E01.FR.01, E01.FR.02)"""
 
@@ -295,6 +307,7 @@ def offers_energy(state: EvseState) -> bool:
         and (state.signed_transaction_id is not None or not state.signs)
         and allowed_a(state) >= MINIMUM_CURRENT_A
         and not switches_phases(state)
+        and not awaits_vehicle(state.vehicle)
         and (
             (transaction is None and state.energy_starts_transaction)
             or (
@@ -307,6 +320,11 @@ def offers_energy(state: EvseState) -> bool:
             )
         )
     )
+
+
+def may_supply(state: EvseState) -> bool:
+    """Return whether energy is offered and, in a V2G session, requested: the contactor may close."""
+    return permits_energy(state.vehicle) and offers_energy(state)
 
 
 def is_blocked(state: EvseState) -> bool:
@@ -332,17 +350,23 @@ def signature_due(state: EvseState) -> bool:
 def outputs(state: EvseState, now_s: float) -> Outputs:
     """Return the outputs that the board must be commanded in this state; `now_s`: Clock.monotonic."""
     offers, faults = offers_energy(state), blocking_faults(state)
-    closed = (
-        state.observation.pilot in _READY and (offers or _still_under_load(state, now_s)) and not faults - _GRACEFUL
-    )
+    supplied = (offers and permits_energy(state.vehicle)) or _still_under_load(state, now_s)
+    closed = state.observation.pilot in _READY and supplied and not faults - _GRACEFUL
+    at_minus_12_v = bool(faults - _CLEARED_BY_PILOT) or (restarts_vehicle(state.vehicle) and _may_communicate(state))
     return Outputs(
         pilot_a=allowed_a(state) if offers else None,
-        pilot_fault=bool(faults - _CLEARED_BY_PILOT) and state.observation.cable_plugged and not closed,
+        pilot_digital=_may_communicate(state) and asks_for_communication(state.vehicle, offers_energy=offers),
+        pilot_fault=at_minus_12_v and state.observation.cable_plugged and not closed,
         contactor=closed,
         lock=_lock(state),
         phases=state.phases if not state.observation.contactor_closed else state.observation.phases,
         phase=_phase_to_command(state) if not state.observation.contactor_closed else state.observation.phase,
     )
+
+
+def _may_communicate(state: EvseState) -> bool:
+    """Whether the pilot may ask the vehicle to communicate: not at an EVSE that cannot be used."""
+    return not blocking_faults(state) and state.operative and not state.halting
 
 
 def _still_under_load(state: EvseState, now_s: float) -> bool:
@@ -374,6 +398,13 @@ def energy_flows(state: EvseState) -> bool:
 def commanded_energy_flows(state: EvseState) -> bool:
     """Return whether energy flows that was commanded, so not through a welded contactor: such a charge may go on."""
     return state.supplying and energy_flows(state)
+
+
+def plug_state(state: EvseState) -> PlugState:
+    """Return what the communication with the vehicle depends on."""
+    return PlugState(
+        ev_connected(state), state.observation.pilot in _READY, energy_flows(state), state.authorization is not None
+    )
 
 
 def connector_status(state: EvseState) -> ConnectorStatus:
@@ -408,8 +439,8 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
 
 
 def _about_to_offer(state: EvseState) -> bool:
-    """Return whether only storing the start, its signature or locking the cable is still missing."""
-    completed = replace(state, signs=False)
+    """Return whether only storing the start, its signature, locking the cable or the vehicle's request is missing."""
+    completed = replace(state, signs=False, vehicle=NO_VEHICLE_LINK)
     if state.transaction is None or not state.transaction.recorded:
         completed = replace(completed, transaction=None, energy_starts_transaction=True)
     if Fault.LOCK not in all_faults(state):
@@ -426,12 +457,17 @@ def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> Ev
         after,
         unventilated=ev_connected(after) and lacks_ventilation(after),
         supplying=before.supplying and energy_flows(after),
+        vehicle=update_vehicle(after.vehicle, plug_state(before), plug_state(after), now_s)
+        if after.vehicle is not NO_VEHICLE_LINK
+        else NO_VEHICLE_LINK,
     )
-    offered_before, offers_now = offers_energy(before), offers_energy(after)
-    after = replace(after, supplying=offers_now and energy_flows(after))
-    if offers_now and not offered_before:
-        after = replace(after, grace_until_s=now_s + READY_GRACE_S, offer_ended_at_s=None)
-    elif offered_before and not offers_now:
+    offers_now, supplied_before, supplies_now = offers_energy(after), may_supply(before), may_supply(after)
+    after = replace(after, supplying=supplies_now and energy_flows(after))
+    if offers_now and not offers_energy(before):
+        after = replace(after, grace_until_s=now_s + READY_GRACE_S)
+    if supplies_now and not supplied_before:
+        after = replace(after, offer_ended_at_s=None)
+    elif supplied_before and not supplies_now:
         # The last reading does not show the load from now on.
         after = replace(after, offer_ended_at_s=now_s, draw_a=None)
     if energy_flows(after) and not energy_flows(before):
@@ -467,6 +503,7 @@ def next_change_s(state: EvseState, now_s: float, connection_timeout_s: float) -
         state.grace_until_s if offers_energy(state) else None,
         state.offer_ended_at_s + HALT_S if state.offer_ended_at_s is not None and state.halting else None,
         state.offer_ended_at_s + WIND_DOWN_S if state.offer_ended_at_s is not None else None,
+        state.vehicle.until_s,
     ]
     return min(
         (deadline_s for deadline_s in deadlines_s if deadline_s is not None and deadline_s > now_s), default=None

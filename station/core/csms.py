@@ -17,10 +17,39 @@ class NoAnswerError(ExpectedError):
     """The CSMS did not answer: the link is down, too slow, or it answered with an error."""
 
 
+class OcspRequest(Frozen):
+    """What identifies a certificate in a request for its status (OCSPRequestDataType); hashes in hexadecimal."""
+
+    algorithm: str
+    """HashAlgorithmEnumType"""
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+    """without leading zeroes"""
+    responder_url: str
+    """where its authority answers such requests; empty: the certificate does not say"""
+
+
+class ContractCertificate(Frozen):
+    """What the station knows of the contract certificate of a vehicle, for its authorization (C07)."""
+
+    hashes: tuple[OcspRequest, ...] = ()
+    """of the contract certificate and its sub-authorities, as far as they are known"""
+    chain: str | None = None
+    """PEM of certificate and sub-authorities, for a CSMS that has to validate them (C07.FR.06)
+
+    None: the station has validated them.
+    """
+    valid_offline: bool = False
+    """whether it may be authorized while the CSMS cannot be asked: valid, and ContractValidationOffline is set"""
+
+
 class AuthorizationRequest(Frozen):
     """The request for the authorization of an id token (AuthorizeRequest)."""
 
     id_token: IdToken
+    contract: ContractCertificate | None = None
+    """the certificate with which a vehicle presents its eMAID; None: the token was presented otherwise"""
 
 
 class AuthorizationAnswer(Frozen):

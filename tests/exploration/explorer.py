@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from foundation.frozen import Frozen
 from station.charging.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, offers_energy, outputs
+from station.charging.vehicle_state import NO_VEHICLE_LINK
 from station.core.hardware.board import NO_OBSERVATION
 from station.core.model import ChargingState
 from tests.exploration.invariants import INVARIANTS, Memory, Transition, remember
@@ -26,7 +27,9 @@ _RELEASE_STEPS: Final = (
 )  # fmt: skip
 """steps to a free EVSE: the first possible one is done, again and again; none of them stops a charge"""
 
-_CHARGE: Final = "bay plug authorize recorded signed apply recorded signed C apply recorded"
+_LONGEST_TOGGLE_S: Final = 4.0
+"""a vehicle that shows state C for longer has not woken the station; how much longer decides nothing"""
+_CHARGE: Final = "bay plug authorize recorded signed apply recorded signed session deliver C apply recorded"
 """the steps of an ordinary charge; impossible ones are left out"""
 
 
@@ -66,10 +69,19 @@ def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
         waits = state.observation.pilot.value not in "BCD" and lost_s is None
         authorization = replace(authorization, since_s=max(authorization.since_s - now_s, -timeout_s) if waits else 0.0)
     offer_ended_at_s, draw_a = state.offer_ended_at_s, state.draw_a
+    vehicle = state.vehicle
+    if vehicle is not NO_VEHICLE_LINK:
+        until_s, toggled_at_s = vehicle.until_s, vehicle.toggled_at_s
+        vehicle = replace(
+            vehicle,
+            until_s=None if until_s is None else max(until_s - now_s, 0.0),
+            toggled_at_s=None if toggled_at_s is None else max(toggled_at_s - now_s, -_LONGEST_TOGGLE_S),
+        )
     return replace(
         state,
         transaction=transaction,
         authorization=authorization,
+        vehicle=vehicle if vehicle != NO_VEHICLE_LINK else NO_VEHICLE_LINK,
         signed_transaction_id=TRANSACTION if state.signed_transaction_id is not None else None,
         connection_lost_s=None if lost_s is None else max(lost_s - now_s, -timeout_s),
         grace_until_s=max(0.0, state.grace_until_s - now_s) if offers_energy(state) else 0.0,

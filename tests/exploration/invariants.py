@@ -14,7 +14,7 @@ from station.charging.evse_state import HALT_S, WIND_DOWN_S, EvseState
 from station.charging.transaction import TxPoint
 from station.core.hardware.board import Outputs
 from station.core.model import ChargingState, EventType, Fault, PilotState, TransactionEvent, TriggerReason
-from tests.exploration.machine import EvseSetup
+from tests.exploration.machine import CONTRACT, EvseSetup
 
 _CONNECTED: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _TAKING: Final = frozenset({PilotState.C, PilotState.D})
@@ -25,16 +25,20 @@ _BLIND: Final = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILE
 """faults that hide when the energy stops"""
 _BY_STEP: Final = {
     "authorize": TriggerReason.AUTHORIZED,
+    "contract": TriggerReason.AUTHORIZED,
     "remote-start": TriggerReason.REMOTE_START,
     "stop": TriggerReason.STOP_AUTHORIZED,
     "remote-stop": TriggerReason.REMOTE_STOP,
     "invalid": TriggerReason.DEAUTHORIZED,
     "end-for-reset": TriggerReason.RESET_COMMAND,
 }
-_AUTHORIZING: Final = frozenset({"authorize", "remote-start"})
+_AUTHORIZING: Final = frozenset({"authorize", "remote-start", "contract"})
 _TREATED_AS_NEW_ARRIVAL: Final = frozenset({"reset", "reset-evse", "restart"})
 """after these a vehicle that is there counts as one that has just come (B11.FR.08)"""
 _DEAUTHORIZING: Final = frozenset({"stop", "remote-stop", "invalid"})
+_SESSION_ENDING: Final = frozenset(
+    {"link-lost", "session-end", "session-pause", "session-fail", "reset", "reset-evse", "restart"}
+)
 _ALWAYS_ENDING: Final = frozenset({"weld+", "ground+", "estop+", "draw+", "end-for-reset", "halt"})
 _WHERE_DEAUTHORIZATION_ENDS: Final = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
 
@@ -50,6 +54,12 @@ class Memory(Frozen):
     """start points that were reached and have not started a transaction"""
     unreported: frozenset[TriggerReason] = frozenset()
     """triggers of the open transaction that none of its events has reported"""
+    session_open: bool = False
+    """the vehicle has begun a session that has not ended"""
+    energy_requested: bool = False
+    """in this session it has requested energy, and not ended that"""
+    contract_refused: bool = False
+    """in this session its contract was refused"""
 
 
 class Transition(Frozen):
@@ -173,7 +183,18 @@ def remember(
         reported_triggers = {event.trigger for event in events}
         happened = occurred(step, before, after) if before.transaction.ending is None else set[TriggerReason]()
         unreported = (memory.unreported | happened) - reported_triggers
-    return Memory(reported if is_open else None, winding_down_s, unstarted, unreported)
+    session = _session_after(step, memory, connected=connected(after))
+    return Memory(reported if is_open else None, winding_down_s, unstarted, unreported, *session)
+
+
+def _session_after(step: str, memory: Memory, *, connected: bool) -> tuple[bool, bool, bool]:
+    """Whether a session is open, energy is requested in it, and its contract was refused, by the steps alone."""
+    if step in _SESSION_ENDING or not connected:
+        return False, False, False
+    if step == "session":
+        return True, False, False
+    requested = step == "deliver" or (memory.energy_requested and step != "deliver-stop")
+    return memory.session_open, requested, memory.contract_refused or step == "contract-refused"
 
 
 def reached(step: str, before: EvseState, after: EvseState) -> frozenset[TxPoint]:
@@ -200,7 +221,21 @@ def occurred(step: str, before: EvseState, after: EvseState) -> set[TriggerReaso
             (TriggerReason.EV_CONNECT_TIMEOUT, timed_out),
         )
         if happens
-    } | ({_BY_STEP[step]} if step in _BY_STEP else set[TriggerReason]())
+    } | _requested(step, before)
+
+
+def _requested(step: str, before: EvseState) -> set[TriggerReason]:
+    """The trigger reason that the one has who does this step."""
+    if step == "session-end":  # E15.FR.04, E15.FR.05
+        return {TriggerReason.STOP_AUTHORIZED} if before.authorization is not None else set()
+    return {_BY_STEP[step]} if step in _BY_STEP else set()
+
+
+def deauthorizes(transition: Transition) -> bool:
+    """Whether somebody ends the authorization; a vehicle that ends its session ends only one that there is (E15)."""
+    if transition.step == "session-end":
+        return transition.before.authorization is not None
+    return transition.step in _DEAUTHORIZING
 
 
 # The rules
@@ -313,9 +348,7 @@ def stop_point_ends_the_transaction(transition: Transition) -> bool:
     if before is None or before.ending is not None or transition.ends:
         return True
     lost = held(transition.before) - held(transition.after)
-    deauthorized = (
-        transition.step in _DEAUTHORIZING and transition.setup.rules.stop & _WHERE_DEAUTHORIZATION_ENDS
-    )  # E05.FR.10
+    deauthorized = deauthorizes(transition) and transition.setup.rules.stop & _WHERE_DEAUTHORIZATION_ENDS  # E05.FR.10
     if lost & transition.setup.rules.stop_events or deauthorized or transition.step in _ALWAYS_ENDING:
         return after is not None and after.ending is not None
     return True
@@ -332,7 +365,7 @@ def transaction_ends_only_for_a_reason(transition: Transition) -> bool:
     disconnected = connected(transition.before) and not connected(transition.after)
     timed_out = TriggerReason.EV_CONNECT_TIMEOUT in occurred(transition.step, transition.before, transition.after)
     deauthorized = (
-        transition.step in _DEAUTHORIZING
+        deauthorizes(transition)
         or timed_out
         or (disconnected and transition.setup.stops_on_disconnection and transition.before.authorization is not None)
     )
@@ -380,6 +413,36 @@ def deauthorization_is_reported_with_the_state_that_follows(transition: Transiti
     return transition.step in _AUTHORIZING or not waits_for_energy(transition.after)
 
 
+def refused_contract_never_charges(transition: Transition) -> bool:
+    """C07.FR.07: nothing closes the contactor for a contract that was refused in this session."""
+    authorization = transition.after.authorization
+    by_contract = authorization is not None and authorization.id_token.same_as(CONTRACT)
+    closes = transition.orders.contactor and not transition.orders_before.contactor
+    return not (closes and transition.memory.contract_refused and by_contract)
+
+
+def lost_link_ends_no_charge(transition: Transition) -> bool:
+    """A link to the vehicle that is lost changes how the current is signalled, and nothing else."""
+    if transition.step != "link-lost":
+        return True
+    before, after = transition.before, transition.after
+    goes_on = not transition.orders_before.contactor or transition.orders.contactor
+    return goes_on and (before.authorization, _open_id(before)) == (after.authorization, _open_id(after))
+
+
+def contactor_closes_in_a_session_when_the_vehicle_asks(transition: Transition) -> bool:
+    """ISO 15118-2: after PowerDeliveryReq(Start), and not while the pilot asks for communication in vain."""
+    if not transition.orders.contactor or transition.orders_before.contactor:
+        return True
+    memory = transition.memory
+    return memory.energy_requested if memory.session_open else not transition.orders.pilot_digital
+
+
+def pilot_asks_for_communication_only_with_a_link(transition: Transition) -> bool:
+    """ISO 15118-3: a duty cycle of 5 % where nothing answers would keep the vehicle waiting."""
+    return not transition.orders.pilot_digital or (transition.after.vehicle.linked and connected(transition.after))
+
+
 INVARIANTS: Final[tuple[Callable[[Transition], bool], ...]] = (
     contactor_closes_only_for_an_allowed_charge,
     contactor_opens_within_the_time_of_the_vehicle,
@@ -398,5 +461,9 @@ INVARIANTS: Final[tuple[Callable[[Transition], bool], ...]] = (
     end_waits_for_nothing_but_the_energy,
     what_happens_is_reported,
     deauthorization_is_reported_with_the_state_that_follows,
+    refused_contract_never_charges,
+    lost_link_ends_no_charge,
+    contactor_closes_in_a_session_when_the_vehicle_asks,
+    pilot_asks_for_communication_only_with_a_link,
 )
 """that no state is dead is a rule of the whole space, see `explorer`"""

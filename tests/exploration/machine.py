@@ -16,13 +16,14 @@ from foundation.frozen import Frozen
 from station.charging.evse import Evse, EvseBehaviour
 from station.charging.evse_state import Authorization, EvseState, WithholdReason, next_change_s, outputs, signature_due
 from station.charging.meter_polling import MeterPoller
-from station.charging.starts.start_rules import can_authorize, matches_holder
+from station.charging.starts.start_rules import can_authorize, matches_holder, may_present_contract
 from station.charging.transaction import TransactionRules, TxPoint, start_points
 from station.charging.transaction_settings import TransactionSettings
 from station.charging.unrecorded_events import UnrecordedEvents
+from station.charging.vehicle_state import NO_VEHICLE_LINK, Communication, Delivery, VehicleSignal, VehicleState
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs, Sensor
-from station.core.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
+from station.core.model import Fault, IdToken, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.storage.database import Database, DatabaseConnection
 from station.storage.database_thread import DatabaseThread
 from station.storage.outbox import Outbox
@@ -30,6 +31,8 @@ from station.storage.read_connections import ReadConnections
 from tests import fakes
 
 OFFER_A: Final = 16.0
+CONTRACT: Final = IdToken("FRBRNC12345678X", "eMAID")
+"""the contract of the vehicle"""
 _GRANTED_WH: Final = 500.0
 """what a refused token may still have (MaxEnergyOnInvalidId)"""
 _REGISTER_WH: Final = 1_000.0
@@ -51,6 +54,8 @@ class EvseSetup(Frozen):
     meter_failure_ends: bool = False
     switches_phases: bool = False
     """the board can connect one phase or three"""
+    linked: bool = False
+    """something speaks ISO 15118 with its vehicles"""
     most_faults: int = 1
     """how many faults may be present at the same time"""
 
@@ -260,6 +265,33 @@ def _authorize(trigger: TriggerReason, remote_start_id: int | None) -> EvseStep:
     return EvseStep(possible, act)
 
 
+def _authorize_contract() -> EvseStep:
+    def possible(machine: EvseMachine) -> bool:
+        state = machine.state
+        if state.vehicle.communication is not Communication.SESSION or not may_present_contract(state):
+            return False
+        return state.authorization is None and can_authorize(state) and matches_holder(state, CONTRACT)
+
+    return EvseStep(possible, lambda machine: machine.evse.authorize(Authorization(CONTRACT), TriggerReason.AUTHORIZED))
+
+
+def _vehicle_signal(signal: VehicleSignal, possible: Callable[[VehicleState], bool]) -> EvseStep:
+    """Something happens to the communication with the vehicle."""
+    return EvseStep(
+        lambda machine: possible(machine.state.vehicle), lambda machine: machine.evse.apply_vehicle_signal(signal)
+    )
+
+
+def _in_session(vehicle: VehicleState) -> bool:
+    return vehicle.communication is Communication.SESSION
+
+
+def _may_begin_session(machine: EvseMachine) -> bool:
+    state = machine.state
+    basic = state.vehicle.communication is Communication.BASIC and state.observation.contactor_closed
+    return state.vehicle.linked and _connected(machine) and not basic
+
+
 def _is_answered(machine: EvseMachine) -> bool:
     """Whether the CSMS may have answered an event that carried the token of whoever is authorized."""
     transaction = machine.state.transaction
@@ -435,6 +467,27 @@ STEPS: Final[dict[str, EvseStep]] = {
     "release": EvseStep(
         lambda machine: machine.state.lock_held_for is not None, lambda machine: machine.evse.release_lock()
     ),
+    # The link to the vehicle
+    "linked": _vehicle_signal(VehicleSignal.LINKED, lambda vehicle: not vehicle.linked),
+    "link-lost": _vehicle_signal(VehicleSignal.LINK_LOST, lambda vehicle: vehicle.linked),
+    "session": EvseStep(
+        _may_begin_session, lambda machine: machine.evse.apply_vehicle_signal(VehicleSignal.SESSION_STARTED)
+    ),
+    "contract": _authorize_contract(),
+    "contract-refused": EvseStep(
+        lambda machine: _in_session(machine.state.vehicle) and machine.state.authorization is None,
+        lambda machine: machine.evse.apply_vehicle_signal(VehicleSignal.CONTRACT_REFUSED),
+    ),
+    "deliver": _vehicle_signal(
+        VehicleSignal.DELIVERY_STARTED,
+        lambda vehicle: _in_session(vehicle) and vehicle.delivery is not Delivery.STARTED,
+    ),
+    "deliver-stop": _vehicle_signal(
+        VehicleSignal.DELIVERY_STOPPED, lambda vehicle: vehicle.delivery is Delivery.STARTED
+    ),
+    "session-end": _vehicle_signal(VehicleSignal.SESSION_TERMINATED, _in_session),
+    "session-pause": _vehicle_signal(VehicleSignal.SESSION_PAUSED, _in_session),
+    "session-fail": _vehicle_signal(VehicleSignal.SESSION_FAILED, _in_session),
     # What the station itself does
     "recorded": EvseStep(_unrecorded, _record),
     "signed": EvseStep(lambda machine: signature_due(machine.state), _sign),
@@ -509,4 +562,5 @@ def first_state(setup: EvseSetup, *, metered: bool = True) -> EvseState:
         metered=metered,
         offered_a=OFFER_A,
         phases=phases,
+        vehicle=VehicleState(linked=True) if setup.linked else NO_VEHICLE_LINK,
     )

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from station.charging import evse, evse_changes, evse_state, transaction
+from station.charging.evse_changes import apply_vehicle_signal
 from station.charging.evse_state import (
     ChangeCause,
     EvseState,
@@ -18,6 +19,7 @@ from station.charging.evse_state import (
     with_derived_values,
 )
 from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, update_transaction
+from station.charging.vehicle_state import Communication, VehicleSignal, VehicleState
 from station.core.hardware.board import Outputs
 from station.core.model import EventType, TransactionEvent, TriggerReason
 from tests.exploration import explorer, machine
@@ -32,6 +34,16 @@ def nothing_has_arrived(state: EvseState) -> frozenset[TriggerReason]:
     return frozenset()
 
 
+def never_of_vehicle(vehicle: VehicleState) -> bool:
+    del vehicle
+    return False
+
+
+def always_of_vehicle(vehicle: VehicleState) -> bool:
+    del vehicle
+    return True
+
+
 def always_false(state: EvseState) -> bool:
     del state
     return False
@@ -40,6 +52,7 @@ def always_false(state: EvseState) -> bool:
 CHARGE = "plug C B authorize stop recorded apply"
 EV_CONNECTED = replace(DEFAULT_SETUP, stop=("EVConnected",))
 START_EV_CONNECTED = replace(DEFAULT_SETUP, start=("EVConnected",), stop=("EVConnected",))
+LINKED = replace(DEFAULT_SETUP, linked=True)
 SWITCHES_PHASES = replace(DEFAULT_SETUP, switches_phases=True)
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
@@ -241,6 +254,41 @@ def a_fault_that_changes_no_state_is_not_reported(patch: pytest.MonkeyPatch) -> 
 @mutant("deauthorization_is_reported_with_the_state_that_follows", f"{CHARGE} invalid", EV_CONNECTED)
 def a_refusal_does_not_wait_for_its_state(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transaction, "_STOPPING", frozenset[TriggerReason]())
+
+
+SESSION = "plug C authorize recorded session contract contract-refused deliver deliver-stop apply"
+
+
+@mutant("refused_contract_never_charges", SESSION, LINKED)
+def a_refusal_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def may_always(state: EvseState) -> bool:
+        del state
+        return True
+
+    patch.setattr(machine, "may_present_contract", may_always)
+
+
+@mutant("lost_link_ends_no_charge", f"{SESSION} link-lost", replace(LINKED, stop=("EVConnected",)))
+def a_lost_link_ends_the_authorization(patch: pytest.MonkeyPatch) -> None:
+    def changed(before: EvseState, signal: VehicleSignal, now_s: float) -> tuple[EvseState, ChangeCause | None]:
+        after, cause = apply_vehicle_signal(before, signal, now_s)
+        return (replace(after, authorization=None), None) if signal is VehicleSignal.LINK_LOST else (after, cause)
+
+    patch.setattr(evse_changes, "apply_vehicle_signal", changed)
+
+
+@mutant("contactor_closes_in_a_session_when_the_vehicle_asks", SESSION, LINKED)
+def the_contactor_does_not_wait_for_the_vehicle(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(evse_state, "awaits_vehicle", never_of_vehicle)
+    patch.setattr(evse_state, "permits_energy", always_of_vehicle)
+
+
+@mutant("pilot_asks_for_communication_only_with_a_link", f"{SESSION} link-lost", LINKED)
+def a_lost_link_leaves_the_pilot_as_it_was(patch: pytest.MonkeyPatch) -> None:
+    def asks(vehicle: VehicleState, *, offers_energy: bool) -> bool:
+        return vehicle.communication is Communication.BASIC and not vehicle.linked and not offers_energy
+
+    patch.setattr(evse_state, "asks_for_communication", asks)
 
 
 @mutant("no_state_is_dead", "authorize")

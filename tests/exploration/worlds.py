@@ -47,8 +47,12 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "a station that is not activated": ("sleep", "wake"),
     "a refused token with energy left": ("refuse-later", "used-up"),
     "a program that stops and starts": ("halt", "restart", "read", "reset"),
+    "a vehicle that communicates": (
+        "linked", "link-lost", "session", "contract", "contract-refused", "deliver", "deliver-stop", "session-end",
+        "session-pause", "session-fail",
+    ),
     "phases that are switched": ("one-phase", "three-phases", "pause", "energy"),
-}
+}  # fmt: skip
 """what is explored together with a charge, each by itself: all of it together would take days"""
 _OF_THEIR_OWN: Final = frozenset(itertools.chain.from_iterable(EVENTS.values())) - {
     "no-load", "load", "energy", "pause", "reset", "reset-done", "read", "F", "release"
@@ -70,5 +74,5 @@ COMMON: Final = tuple(
 
 def with_events(setup: EvseSetup, events: str) -> tuple[EvseSetup, tuple[str, ...]]:
     """A charge together with some of `EVENTS`: the settings and the steps."""
-    setup = replace(setup, switches_phases="phases" in events)
+    setup = replace(setup, switches_phases="phases" in events, linked="communicates" in events)
     return setup, tuple(dict.fromkeys((*CHARGING, *EVENTS[events])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -70,6 +70,10 @@ class TokenAuthorization(Frozen):
         return self.decided_by is not AuthorizedBy.NOBODY
 
 
+_UNDECIDED: Final = TokenAuthorization(IdTokenInfo(AuthorizationStatus.UNKNOWN), AuthorizedBy.NOBODY)
+"""nothing decides about a token: it may not charge"""
+
+
 class Authorizer:
     """Decides whether an id token may charge: by owner's cards, local list, cache, CSMS, or the offline rules.
 
@@ -98,31 +102,49 @@ class Authorizer:
 
         The CSMS's response is cached; without a response the offline rules decide. `reserved`: there is a reservation
         for this very token, which authorizes it where the CSMS cannot be asked (H03.FR.01–H03.FR.03).
+
+        A contract is authorized without the CSMS only if it is valid and may be validated offline (C07.FR.07 to
+        C07.FR.12).
         """
-        id_token = request.id_token
+        id_token, contract = request.id_token, request.contract
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: no authorization needed
             info = IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
             return TokenAuthorization(info, AuthorizedBy.NOT_NEEDED)
-        if self._own_cards is not None and (owner_info := self._own_cards.find(id_token)) is not None:
+        offline_allowed = contract is None or contract.valid_offline  # C07.FR.07
+        if (
+            self._own_cards is not None
+            and offline_allowed
+            and (owner_info := self._own_cards.find(id_token)) is not None
+        ):
             return TokenAuthorization(owner_info, AuthorizedBy.OWNER)
         reserved = reserved and self._own_cards is None  # else of a card that was removed since
         listed, cached = await self._local_list.find(id_token), self._cache.find_and_count_use(id_token)
         stored = _stored_authorization(listed, cached)
+        if not self._csms.online and not offline_allowed:
+            return _UNDECIDED
         if reserved and (not self._csms.online or self._settings.disable_remote_authorization):
             return _by_reservation(stored)
         if not self._csms.online:
             return self._decide_offline(stored)
-        if (decided := self._decide_locally(id_token, listed, stored)) is not None:
+        # C07.FR.01: the CSMS is asked about a contract, whatever is stored of its eMAID.
+        if contract is None and (decided := self._decide_locally(id_token, listed, stored)) is not None:
             return decided
+        if contract is not None and self._settings.disable_remote_authorization:
+            return self._decide_offline(stored) if offline_allowed else _UNDECIDED
         try:
             answer = await self._csms.authorize(request)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
             _log.warning("the CSMS did not answer an AuthorizeRequest: %s", error)
+            if not offline_allowed:
+                return replace(_UNDECIDED, unanswered=True)
             return replace(
                 _by_reservation(stored) if reserved else self._decide_offline(stored), unanswered=not reserved
             )
-        await self._cache.update(id_token, answer.token_info)
-        return TokenAuthorization(answer.token_info, AuthorizedBy.CSMS, certificate_status=answer.certificate_status)
+        info = answer.token_info
+        if info.accepted and answer.certificate_status not in {None, "Accepted"}:  # its certificate is not
+            info = replace(info, status=AuthorizationStatus.INVALID)
+        await self._cache.update(id_token, info)
+        return TokenAuthorization(info, AuthorizedBy.CSMS, certificate_status=answer.certificate_status)
 
     async def group_of(self, id_token: IdToken) -> IdToken | None:
         """The group of a token according to local list or cache, if it is accepted there; else None (C01.FR.03 b)."""

@@ -191,7 +191,7 @@ class ChargeStarter:
         """Authorize the token of a request; a rejected one loses its reservation of the EVSE that it is meant for."""
         reservation = self._reservations.claim(evse_id, request.id_token).reservation if evse_id is not None else None
         token = await self._authorizer.authorize(
-            AuthorizationRequest(request.id_token), reserved=reservation is not None
+            AuthorizationRequest(request.id_token, request.contract), reserved=reservation is not None
         )
         if reservation is not None and not token.info.accepted:
             self._reservations.remove(reservation)  # H03.FR.09: presenting the token uses it

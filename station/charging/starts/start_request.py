@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from foundation.frozen import Frozen
 from station.charging.authorization.authorizer import TokenAuthorization
+from station.core.csms import ContractCertificate
 from station.core.model import NO_TOKEN, IdToken
 
 
@@ -20,6 +21,10 @@ class StartSource(Enum):
     """a vehicle that is plugged in while no authorization is needed (C02, remark)"""
     REMOTE = auto()
     """RequestStartTransaction of the CSMS (F01, F02)"""
+    CONTRACT = auto()
+    """a vehicle that presents its contract certificate: Plug & Charge (C07)"""
+    VEHICLE = auto()
+    """a vehicle that is recognized by its EVCCID: Autocharge"""
     INSTALLER = auto()
     """the test session of an installer, before the station is activated"""
 
@@ -36,6 +41,8 @@ class StartRequest(Frozen):
     """the group of the token, if the requester named one; None: the local list, the cache or the CSMS may know it"""
     remote_start_id: int | None = None
     """remoteStartId of RequestStartTransaction"""
+    contract: ContractCertificate | None = None
+    """the certificate with which a vehicle presents the token; None: it is presented otherwise"""
 
 
 class StartRefusal(Enum):

@@ -118,6 +118,8 @@ def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] 
     state, evse_name = evse.state, f"EVSE {evse.evse_id}"
     if request.source is StartSource.REMOTE and (found := _obstacle_to_remote_start(evse)) is not None:
         return found
+    if request.source is StartSource.CONTRACT and not may_present_contract(state):
+        return Obstacle(StartRefusal.TOKEN_REJECTED, f"the contract of the vehicle at {evse_name} was refused")
     if request.source is StartSource.PLUG_IN and evse.vehicle_served:
         return Obstacle(StartRefusal.VEHICLE_SERVED, f"the vehicle at {evse_name} has been served already")
     usable = _in_service(state) if request.source is StartSource.INSTALLER else state.operative
@@ -172,6 +174,11 @@ def _in_service(state: EvseState) -> bool:
 def is_anonymous(id_token: IdToken | None) -> bool:
     """Return whether this is the token of a charge without authorization (type NoAuthorization); None: False."""
     return id_token is not None and id_token.type == NO_TOKEN.type
+
+
+def may_present_contract(state: EvseState) -> bool:
+    """Whether the vehicle may be authorized by its contract: not after a refusal, until its next session."""
+    return not state.vehicle.contract_refused
 
 
 def matches_holder(state: EvseState, id_token: IdToken) -> bool:

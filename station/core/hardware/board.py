@@ -51,6 +51,11 @@ class Outputs(Frozen):
 
     pilot_a: float | None = None
     """the current offered by the pilot's duty cycle; None: steady pilot, no energy offered (IEC 61851-1 A.4)"""
+    pilot_digital: bool = False
+    """the duty cycle of 5 %: the vehicle must communicate (ISO 15118), and learns the current in this way
+
+    Only for a board with `digital_pilot`.
+    """
     pilot_fault: bool = False
     """state F: the pilot at −12 V"""
     contactor: bool = False
@@ -94,6 +99,11 @@ class Board(Protocol):
     @property
     def sensors(self) -> frozenset[Sensor]:
         """The sensors that this board has; observations of other sensors are never set."""
+        ...
+
+    @property
+    def digital_pilot(self) -> bool:
+        """Whether its pilot can ask a vehicle to communicate: a duty cycle of 5 %, and state F for some seconds."""
         ...
 
     def observations(self) -> AsyncIterator[Observation]:

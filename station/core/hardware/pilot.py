@@ -7,15 +7,20 @@ the standard; where editions differ, the narrower tolerance is used. Duty cycles
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from foundation.frozen import Frozen
 from station.core.model import PilotState
 
+if TYPE_CHECKING:
+    from station.core.hardware.board import Outputs
+
 STEADY: Final = 1.0
 """steady pilot at +12 V: no energy is offered"""
 
+DIGITAL: Final = 0.05
+"""the duty cycle that asks the vehicle to communicate (table A.8: 3 % to 7 %)"""
 _KNEE_A: Final = 51.0
 """up to this current, duty cycle = current / 60 A"""
 _KNEE_DUTY: Final = 0.85
@@ -38,6 +43,17 @@ def duty_cycle(current_a: float | None) -> float:
     if current_a <= _KNEE_A:
         return current_a / 60.0
     return max(_KNEE_DUTY, current_a / 250.0 + 0.64)
+
+
+def commanded_duty_cycle(outputs: Outputs) -> float:
+    """The duty cycle, 0 to 1, for the outputs of a board: steady −12 V, 5 %, an offered current, or steady +12 V.
+
+    Raises:
+        ValueError: a pilot cannot signal this current.
+    """
+    if outputs.pilot_fault:
+        return 0.0
+    return DIGITAL if outputs.pilot_digital else duty_cycle(outputs.pilot_a)
 
 
 class PilotOffer(Frozen):

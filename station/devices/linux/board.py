@@ -105,6 +105,11 @@ class LinuxBoard:
         }
         return frozenset(sensor for sensor, wired in wired_by_sensor.items() if wired)
 
+    @property
+    def digital_pilot(self) -> bool:
+        """True: the PWM signals any duty cycle."""
+        return True
+
     async def observations(self) -> AsyncGenerator[Observation]:
         """Read all inputs every 50 ms; yield the first observation, then each that differs from the one before.
 
@@ -159,8 +164,9 @@ class LinuxBoard:
             ValueError: the pilot cannot signal this current.
         """
         self._pwm_active = False
-        self._pwm.set_duty_cycle(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
-        self._pwm_active = outputs.pilot_a is not None and not outputs.pilot_fault
+        duty = pilot.commanded_duty_cycle(outputs)
+        self._pwm.set_duty_cycle(duty)
+        self._pwm_active = 0.0 < duty < pilot.STEADY
 
     async def test_residual_monitor(self) -> SelfTest:
         """Pulse the test input of the residual-current monitor; PASSED if it trips, then recovers, each in time.

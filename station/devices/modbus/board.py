@@ -48,6 +48,11 @@ class ModbusBoard:
         """Always empty: such a controller reports no parking bay, emergency stop or temperature."""
         return frozenset()
 
+    @property
+    def digital_pilot(self) -> bool:
+        """False: the known controllers signal currents only."""
+        return False
+
     async def observations(self) -> AsyncGenerator[Observation]:
         """Read the controller every 0.5 s; yield the first observation, then each that differs from the one before.
 

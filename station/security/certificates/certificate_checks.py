@@ -29,6 +29,8 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 _LONGEST_SERIAL_BYTES = 20
 """RFC 5280 §4.1.2.2; CertificateHashDataType has room for 40 hexadecimal digits"""
 _MAX_IN_CHAIN = 6
+_LONGEST_URL = 512
+"""characters of responderURL (schema of OCSPRequestDataType)"""
 _MIN_RSA_BITS = 2048
 _MIN_EC_BITS = 224
 _REVOCATION_LIST: Final = "(?s)-----BEGIN X509 CRL-----.*?-----END X509 CRL-----"
@@ -231,6 +233,24 @@ def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgori
         request.issuer_key_hash.hex(),
         f"{request.serial_number:x}",
     )
+
+
+def responder_url(certificate: Certificate) -> str:
+    """The URL at which the authority of a certificate answers OCSP requests; empty if the certificate has none."""
+    # late, as in the whole module
+    from cryptography.x509 import AuthorityInformationAccess, ExtensionNotFound, UniformResourceIdentifier
+    from cryptography.x509.oid import AuthorityInformationAccessOID
+
+    try:
+        access = certificate.extensions.get_extension_for_class(AuthorityInformationAccess).value
+    except ExtensionNotFound:
+        return ""
+    for description in access:
+        location = description.access_location
+        is_responder = description.access_method == AuthorityInformationAccessOID.OCSP
+        if is_responder and isinstance(location, UniformResourceIdentifier) and len(location.value) <= _LONGEST_URL:
+            return location.value
+    return ""
 
 
 def matches_hash(certificate: Certificate, named: CertificateHash) -> bool:

@@ -35,11 +35,18 @@ def private_pem(key: PrivateKey) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def create_request(key: PrivateKey, common_name: str, organization: str) -> str:
-    """Create a signing request, PEM, signed with the key; an empty `organization` is left out, names are cut to 64."""
+def create_request(key: PrivateKey, common_name: str, organization: str, *, country: str = "", domain: str = "") -> str:
+    """Create a signing request, PEM, signed with the key; names are cut to 64 characters, empty ones are left out.
+
+    `country`: two letters (ISO 3166-1); `domain`: domain component, such as CPO for the certificate of an SECC.
+    """
     names = [x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name[:_LONGEST_NAME])]
     if organization:
         names.insert(0, x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, organization[:_LONGEST_NAME]))
+    if country:
+        names.append(x509.NameAttribute(x509.NameOID.COUNTRY_NAME, country))
+    if domain:
+        names.append(x509.NameAttribute(x509.NameOID.DOMAIN_COMPONENT, domain))
     usage = x509.KeyUsage(  # A00.FR.512: authentication only
         digital_signature=True,
         content_commitment=False,

@@ -36,12 +36,20 @@ _END = "-----END CERTIFICATE-----\n"
 
 
 class CertificateUse(StrEnum):
-    """What a root certificate is trusted for (InstallCertificateUseEnumType, without ISO 15118)."""
+    """What a root certificate is trusted for (InstallCertificateUseEnumType)."""
 
     CSMS_ROOT = "CSMSRootCertificate"
     """signs the certificates of the CSMS and of its file servers"""
     MANUFACTURER_ROOT = "ManufacturerRootCertificate"
     """signs the certificates with which firmware is signed"""
+    V2G_ROOT = "V2GRootCertificate"
+    """signs, by sub-authorities, the certificates of SECCs, and contract certificates"""
+    MO_ROOT = "MORootCertificate"
+    """of a mobility operator: signs, by sub-authorities, contract certificates"""
+
+
+ISO_15118_USES = frozenset({CertificateUse.V2G_ROOT, CertificateUse.MO_ROOT})
+"""the uses that only a station has that speaks ISO 15118 with vehicles"""
 
 
 class Root(Frozen):
@@ -82,6 +90,8 @@ class RootCertificates:
             (CertificateUse.CSMS_ROOT, False): folder / "csms-roots",
             (CertificateUse.CSMS_ROOT, True): folder / "csms-fallback",
             (CertificateUse.MANUFACTURER_ROOT, False): folder / "manufacturer-roots",
+            (CertificateUse.V2G_ROOT, False): folder / "v2g-roots",
+            (CertificateUse.MO_ROOT, False): folder / "mo-roots",
         }
         self._import_marks = folder / "seeded"
         self._revocations = folder / "revocations.pem"
