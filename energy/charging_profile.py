@@ -126,6 +126,11 @@ class ChargingProfile(Frozen):
     custom_data: str | None = None
     """customData of the sender, as JSON: stored and reported, without effect"""
 
+    alternatives: tuple[Schedule, ...] = ()
+    """the schedules that a vehicle may choose from, in the order given, if there are several (ISO 15118, K15.FR.07)
+
+    `schedule` is one of them, at first the first one; empty: it is the only one.
+    """
     from_arrival: bool = False
     """the schedule starts when the profile arrived; that stays in the past even if the clock is set back"""
 
@@ -136,7 +141,14 @@ class ChargingProfile(Frozen):
     def as_absolute(self, now: datetime) -> ChargingProfile:
         """Return a copy with kind Absolute and a schedule that starts at `now`, the moment when the profile arrives."""
         schedule = replace(self.schedule, starts_at=now)
-        return replace(self, kind=Kind.ABSOLUTE, schedule=schedule, from_arrival=True)
+        alternatives = tuple(replace(alternative, starts_at=now) for alternative in self.alternatives)
+        return replace(self, kind=Kind.ABSOLUTE, schedule=schedule, alternatives=alternatives, from_arrival=True)
+
+    def with_alternative(self, position: int) -> ChargingProfile:
+        """Return a copy in which one of the alternatives is in force; itself if it has none at this position."""
+        if not 0 <= position < len(self.alternatives):
+            return self
+        return replace(self, schedule=self.alternatives[position])
 
     def is_over(self, now: datetime) -> bool:
         """Return whether the profile has expired and will never limit again."""

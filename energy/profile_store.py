@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Container, Mapping
 from datetime import datetime
 from itertools import chain, count, pairwise
 
-from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
+from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose, Schedule
 from energy.profile_bounds import within_bounds
 from foundation.events import Event
 from foundation.frozen import Frozen
@@ -122,7 +122,7 @@ class ProfileStore:
             return ProfileRefusal("UnknownEvse", f"evseId {profile.evse_id} does not exist")
         return (
             _purpose_refusal(profile, transaction_id)
-            or _schedule_refusal(profile)
+            or _schedules_refusal(profile)
             or self._phase_refusal(profile)
             or self._stack_refusal(profile, replaced_ids)
         )
@@ -200,7 +200,8 @@ class ProfileStore:
             evse_id: self._selectable_phases(evse_id) if self._phases[evse_id] > 1 else _ONLY_PHASE_1
             for evse_id in concerned
         }
-        for period in profile.schedule.periods:
+        schedules = profile.alternatives or (profile.schedule,)
+        for period in chain.from_iterable(schedule.periods for schedule in schedules):
             for evse_id, choices in alone.items():
                 wired = self._phases[evse_id]
                 if period.phase_count < wired and not choices:  # K01.FR.43; more than there are is fine (K01.FR.45)
@@ -270,8 +271,14 @@ def _purpose_refusal(profile: ChargingProfile, transaction_id: str | None) -> Pr
     return None
 
 
-def _schedule_refusal(profile: ChargingProfile) -> ProfileRefusal | None:
-    schedule = profile.schedule
+def _schedules_refusal(profile: ChargingProfile) -> ProfileRefusal | None:
+    if profile.alternatives and profile.purpose is not Purpose.TX:  # K15.FR.07
+        return ProfileRefusal("InvalidSchedule", "only a TxProfile may have more than one chargingSchedule")
+    refusals = (_schedule_refusal(profile, schedule) for schedule in profile.alternatives or (profile.schedule,))
+    return next((refusal for refusal in refusals if refusal is not None), None)
+
+
+def _schedule_refusal(profile: ChargingProfile, schedule: Schedule) -> ProfileRefusal | None:
     if not schedule.periods or schedule.periods[0].start_s != 0:  # K01.FR.31
         return ProfileRefusal("InvalidSchedule", "the first startPeriod must be 0")
     if len(schedule.periods) > MAX_PERIODS:

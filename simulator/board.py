@@ -20,6 +20,7 @@ from station.core.model import Fault, PilotState
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from simulator.register import EnergyRegister
+    from simulator.secc import SimulatedSecc
 
 _REACTIVE_SHARE = 0.05
 """reactive power of a charger, as a part of its active power"""
@@ -72,6 +73,8 @@ class SimulatedBoard:
         self._last_inputs: tuple[object, ...] = ()
         self._last_reading: Reading | None = None
         """the last reading of the meter, repeated while nothing that it depends on (`_last_basis`) changes"""
+        self.secc: SimulatedSecc | None = None
+        """what speaks ISO 15118 with its vehicles; None: nothing does"""
         self.vehicle: Vehicle | None = None
         """the vehicle that is plugged in; None: none"""
         self.meter_override = MeterOverride()
@@ -137,7 +140,7 @@ class SimulatedBoard:
         self._outputs = outputs
         self._switch_phases()
         if self.vehicle is not None:
-            self.vehicle.set_offer(outputs.pilot_a)
+            self.vehicle.set_pilot(outputs)
         self._update_observation()
 
     def _switch_phases(self) -> None:
@@ -197,8 +200,10 @@ class SimulatedBoard:
         if self.vehicle is not None:
             raise ValueError("a vehicle is already plugged in")
         self._count_energy()
-        self.vehicle = Vehicle(model, self._clock, self._vehicle_changed)
-        self.vehicle.set_offer(self._outputs.pilot_a)
+        self.vehicle = vehicle = Vehicle(model, self._clock, self._vehicle_changed)
+        if model.communication is not None and self.secc is not None:
+            vehicle.evcc = self.secc.connect(vehicle, model.communication)
+        vehicle.set_pilot(self._outputs)
         if self._attached_cable:
             cable_max_a = None
         self._update_observation(cable_max_a=cable_max_a)
@@ -217,6 +222,8 @@ class SimulatedBoard:
         if self.vehicle is not None:
             self.vehicle.cancel_timers()
             self.vehicle = None
+            if self.secc is not None:
+                self.secc.evcc = None
         self._update_observation(cable_plugged=keep_cable and not self._attached_cable)
 
     def raise_fault(self, fault: Fault) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from foundation.frozen import Frozen
 from metering.reading import Phases
@@ -11,6 +11,30 @@ from station.core.model import PilotState
 
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
+    from simulator.communication_model import CommunicationModel
+    from station.core.hardware.board import Outputs
+
+
+class Evcc(Protocol):
+    """The communication controller of a vehicle, as the vehicle uses it."""
+
+    @property
+    def in_session(self) -> bool:
+        """Whether the current comes by a session instead of the duty cycle."""
+        ...
+
+    def note_pilot(self, outputs: Outputs) -> None:
+        """Called when the station commands the pilot."""
+        ...
+
+    def note_wish(self) -> None:
+        """Called when the vehicle begins or ends to request energy."""
+        ...
+
+    def disconnect(self) -> None:
+        """Called when the vehicle is unplugged."""
+        ...
+
 
 _TAPER_SOC = 0.8
 _CHECK_INTERVAL_S = 1.0
@@ -34,6 +58,8 @@ class VehicleModel(Frozen):
     """it requires ventilation (state D)"""
     ready_after_s: float = 0.0
     """time from plugging in until it requests energy, in s"""
+    communication: CommunicationModel | None = None
+    """how it communicates (ISO 15118); None: it does not, and charges by IEC 61851-1"""
 
 
 class Vehicle:
@@ -62,6 +88,8 @@ class Vehicle:
         self._followed_current_a = 0.0
         self._powered = False
         self._timers: dict[str, TimerHandle] = {}
+        self.evcc: Evcc | None = None
+        """its communication controller, once `SimulatedBoard` has connected it; None: it has none"""
         if not self._wants_energy:
             self._schedule("ready", model.ready_after_s, self.resume)
         self._checked_soc, self._checked_a = self.soc, 0.0
@@ -84,14 +112,31 @@ class Vehicle:
         current_a = self.current_a
         return Phases(current_a, *(current_a if self.model.phases >= phase else 0.0 for phase in (2, 3)))
 
-    def set_offer(self, current_a: float | None) -> None:
-        """Set the current that the station offers by the pilot's duty cycle, in A per phase; None: a steady pilot.
+    @property
+    def wants_energy(self) -> bool:
+        """Whether it requests energy as soon as it is offered: it is ready, and its battery is not full."""
+        return self._wants_energy and self.soc < 1.0
 
-        The vehicle follows after its reaction time; a later offer before that replaces this one.
+    def set_pilot(self, outputs: Outputs) -> None:
+        """Follow the pilot that the station commands: a duty cycle, steady, or state F.
+
+        A vehicle that communicates learns the current by its session instead, if the duty cycle is 5 %.
+        """
+        if self.evcc is not None:
+            self.evcc.note_pilot(outputs)
+            if self.evcc.in_session:
+                return
+        self.set_offer(None if outputs.pilot_digital or outputs.pilot_fault else outputs.pilot_a)
+
+    def set_offer(self, current_a: float | None, *, reaction_s: float | None = None) -> None:
+        """Set the current that the station offers, in A per phase; None: none is offered.
+
+        The vehicle follows after its reaction time, or `reaction_s`; a later offer before that replaces this one.
         """
         if current_a != self._offered_a:
             self._offered_a = current_a
-            self._schedule("follow", self.model.reaction_s, self._follow_offer)
+            delay_s = self.model.reaction_s if reaction_s is None else reaction_s
+            self._schedule("follow", delay_s, self._follow_offer)
 
     def set_powered(self, closed: bool) -> None:
         """Set whether the contactor connects the vehicle to the supply; does not call `on_change`."""
@@ -113,12 +158,16 @@ class Vehicle:
         """Stop requesting energy, at once: the pilot goes to state B, the vehicle stays plugged in."""
         self._wants_energy = False
         self._follow_offer()
+        if self.evcc is not None:
+            self.evcc.note_wish()
 
     def resume(self) -> None:
         """Request energy again (also when asleep); the vehicle follows the offer after its reaction time."""
         self._wants_energy = True
         self.asleep = False
         self._schedule("follow", self.model.reaction_s, self._follow_offer)
+        if self.evcc is not None:
+            self.evcc.note_wish()
 
     def limit(self, current_a: float) -> None:
         """Set the limit of its charger, in A per phase; takes effect at once."""
@@ -135,6 +184,8 @@ class Vehicle:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        if self.evcc is not None:
+            self.evcc.disconnect()
 
     def _follow_offer(self) -> None:
         if self.asleep:
@@ -153,6 +204,8 @@ class Vehicle:
             self._on_change()  # nobody has read the meter meanwhile: this counts the energy
         if self.soc >= 1.0 and self._checked_soc < 1.0:
             self._follow_offer()
+            if self.evcc is not None:
+                self.evcc.note_wish()
         elif self.current_a != before_a:
             self._on_change()
         self._checked_soc, self._checked_a = self.soc, self.current_a

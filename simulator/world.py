@@ -27,6 +27,7 @@ from simulator.clock import VirtualClock
 from simulator.house import HouseReading, SimulatedHouse
 from simulator.reader import SimulatedReader
 from simulator.register import EnergyRegister, used_meter_wh
+from simulator.secc import SimulatedSecc
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class World:
                 register = EnergyRegister(file, begin_wh, folder_locked=True)
                 opened.callback(register.close)
                 self._registers.append(register)
-                self.boards[evse.id] = SimulatedBoard(
+                board = self.boards[evse.id] = SimulatedBoard(
                     clock,
                     register,
                     phases=evse.phases,
@@ -135,6 +136,8 @@ class World:
                     switches_phases=evse.phase_switching,
                     chooses_phase=evse.phase_choice,
                 )
+                if evse.secc is not None:
+                    board.secc = SimulatedSecc(clock)
             opened.pop_all()  # `stop` closes them
         current_sources = [self._current_source(board) for board in self.boards.values()]
         phases = configuration.grid.phases if configuration.grid is not None else 3
@@ -232,6 +235,10 @@ class World:
         if isinstance(config, SimulatedReaderConfig):
             return self.readers[config.name]
         return config.open(self.clock)
+
+    def vehicle_link(self, evse: EvseConfig) -> SimulatedSecc | None:
+        """The simulated SECC of an EVSE; None: it is not configured."""
+        return self.boards[evse.id].secc
 
     def contacts_for(self, config: DryContactConfig, /) -> SimulatedContacts | None:
         """The simulated contacts, with as many inputs as configured; None: the configuration names real ones."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from borne.composition.display_messages import DisplayParts
     from borne.composition.load import LoadParts
     from borne.composition.maintenance import MaintenanceParts
+    from borne.composition.vehicle import VehicleParts
     from station.interfaces.parts import StationParts
 
 
@@ -22,11 +23,12 @@ class AssembledParts(Frozen):
     core: CoreParts
     charging: ChargingParts
     load: LoadParts
+    vehicle: VehicleParts
     billing: BillingParts
     maintenance: MaintenanceParts
     display: DisplayParts
 
     def add_to(self, parts: StationParts) -> None:
         """Add the parts that routes of the API use to `parts`, by calling `add_to` of each group."""
-        for group in (self.core, self.charging, self.load, self.billing, self.maintenance, self.display):
+        for group in (self.core, self.charging, self.load, self.vehicle, self.billing, self.maintenance, self.display):
             group.add_to(parts)

@@ -16,6 +16,7 @@ from station.maintenance.logs.store import LogStore
 from station.maintenance.safe_start import SafeStart
 from station.security.certificates.certificate_results import ConfiguredFiles
 from station.security.certificates.certificate_store import CertificateStore
+from station.security.certificates.contract_records import ContractRecords
 from station.security.credentials import Credentials
 from station.security.network_profile import NetworkProfile
 from station.security.network_profiles import NetworkProfiles
@@ -52,6 +53,8 @@ class CoreParts(Frozen):
     security_events: SecurityEvents
     certificates: CertificateStore
     """the station's certificates and trusted roots"""
+    contract_records: ContractRecords
+    """the contract certificates that vehicles have presented"""
     credentials: Credentials
     """the password for the CSMS"""
     network: NetworkProfiles
@@ -144,6 +147,7 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
         outbox,
         security_events,
         certificates,
+        ContractRecords(FactStore(database, "contract", facts), clock),
         credentials,
         network,
         StorageMonitor(storage, clock),

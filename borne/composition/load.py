@@ -183,6 +183,7 @@ async def _create_profiles(core: CoreParts, evses: Mapping[int, Evse]) -> Persis
         core.settings.smart_charging,
         core.clock,
         accepts_relative_station_limits="relative-station-limits" in tolerances,
+        evses_with_schedules=[evse.id for evse in configuration.evse if evse.secc is not None],
     )
     await profiles.load()
     return profiles

@@ -100,6 +100,7 @@ async def create_maintenance(
     customers = CustomerInformation(
         StoredTokens(charging.tokens, charging.local_list, charging.cards),
         charging.reservations,
+        core.contract_records,
         core.outbox,
         core.database,
         core.safe_start.rows,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from borne.composition.monitoring import create_monitoring
@@ -92,6 +92,7 @@ class OcppComposition:
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (
+            *self._vehicle_variables(),
             *certificate_variables(settings.security, core.certificates, core.auxiliary),
             *link_variables(self._access, self._password_variable, settings.security, core.auxiliary),
             *resource_limit_variables(),
@@ -108,6 +109,15 @@ class OcppComposition:
         await ConfiguredVariables(model, core.facts("variable")).apply(configured_variables(configuration))
         await monitoring.load()
         return model, monitoring
+
+    def _vehicle_variables(self) -> Iterable[Variable]:
+        """The variables of ISO 15118; none for a station without an SECC."""
+        vehicles = self._assembled.vehicle.vehicles
+        if not vehicles.communications:
+            return ()
+        from ocpp_handlers.variables.vehicle_variables import vehicle_variables  # late: few have an SECC
+
+        return vehicle_variables(vehicles, self._assembled.core.auxiliary)
 
     def _live_variables(self) -> Iterator[Variable]:
         """The variables of parts that belong to no EVSE."""
@@ -139,6 +149,7 @@ class OcppComposition:
             for number, evse in self._assembled.charging.assemblies.items():
                 subscriptions.callback(parts.subscribe_samples(number, evse.sampler))
             self._assembled.charging.station.set_csms(parts.authorization)
+            self._assembled.vehicle.csms.csms = parts.vehicles
             self._stack = stack
             await stack.run()
 

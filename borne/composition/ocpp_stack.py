@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foundation.supervision import FollowUpTasks
-from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
+from ocpp_handlers.blocks.a_certificate_signing import CertificateRequester, CertificateSigning
 from ocpp_handlers.blocks.a_security_events import LinkSecurityReports, SecurityEventDelivery
 from ocpp_handlers.blocks.b_network_profile import NetworkProfileBlock
 from ocpp_handlers.blocks.b_provisioning import Provisioning
@@ -21,6 +21,7 @@ from ocpp_handlers.blocks.i_tariff import TariffBlock
 from ocpp_handlers.blocks.j_meter_values import MeterValueBlock
 from ocpp_handlers.blocks.k_external_limits import ExternalLimitReports
 from ocpp_handlers.blocks.k_smart_charging import SmartCharging
+from ocpp_handlers.blocks.k_vehicles import VehicleBlock
 from ocpp_handlers.blocks.l_firmware import FirmwareBlock
 from ocpp_handlers.blocks.m_certificates import CertificateBlock
 from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
@@ -37,6 +38,7 @@ from ocpp_handlers.connection.link import Link
 from ocpp_handlers.connection.sessions import SessionFactory
 from ocpp_handlers.stack import OcppStack
 from station.core.model import BootReason
+from station.security.certificates.renewals import StationCertificateRenewal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
     from borne.composition.assembled_parts import AssembledParts
     from foundation.events import Unsubscribe
+    from ocpp_handlers.blocks.m_certificate_status import CertificateStatusRequests
     from ocpp_handlers.variables.device_model import DeviceModel
     from ocpp_handlers.wire.session import FunctionalBlock, ObservedFrame
     from station.charging.sampler import Sampler
@@ -62,7 +65,7 @@ class StackParts:
     ) -> None:
         self._core, self._charging, self._load_parts = assembled.core, assembled.charging, assembled.load
         self._billing, self._maintenance = assembled.billing, assembled.maintenance
-        self._display = assembled.display
+        self._display, self._vehicle = assembled.display, assembled.vehicle
         core, charging, load_parts = assembled.core, assembled.charging, assembled.load
         maintenance = assembled.maintenance
         self._model, self._monitoring = model, monitoring
@@ -93,7 +96,10 @@ class StackParts:
         self._meter_values = MeterValueBlock(link, charging.station, follow_ups, settings.sampling)
         self._charging_limits = ExternalLimitReports(link, load_parts.external_limits, settings.smart_charging, clock)
         self._firmware = FirmwareBlock(link, maintenance.firmware, clock)
+        self.vehicles = VehicleBlock(link)
+        """the block that passes on what vehicles tell and ask"""
         self._certificate_signing = self._make_certificate_signing()
+        self._certificate_statuses = self._make_certificate_statuses()
         self._log_uploads = LogUploadBlock(link, maintenance.uploads, clock)
         self._data_transfer = DataTransfer(link)
         self._sessions = SessionFactory(
@@ -131,6 +137,9 @@ class StackParts:
                 "charging-limits": self._charging_limits.report,
                 "reservations": self._reservations.report,
                 "monitoring-events": monitoring_events.run,
+                **(
+                    {"certificate-status": statuses.run} if (statuses := self._certificate_statuses) is not None else {}
+                ),
             },
             after_link=self._delivery.mark_offline,
             clock=core.clock,
@@ -157,16 +166,33 @@ class StackParts:
         )
 
     def _make_certificate_signing(self) -> CertificateSigning:
-        core, station = self._core, self._core.configuration.station
-        serial_number, switch = station.serial_number or station.identity, self._connection.use_new_certificate
+        core, station, secc = self._core, self._core.configuration.station, self._vehicle.secc
+        settings, clock = core.settings.security, core.clock
+        renewal = StationCertificateRenewal(core.certificates, settings, station.serial_number or station.identity)
         return CertificateSigning(
-            self._link, core.certificates, core.settings.security, core.clock, serial_number, switch
+            CertificateRequester(self._link, renewal, settings, clock),
+            core.certificates,
+            self._connection.use_new_certificate,
+            {
+                evse_id: (CertificateRequester(self._link, secc_renewal, settings, clock), secc_renewal)
+                for evse_id, secc_renewal in self._vehicle.renewals.items()
+            },
+            secc.certificates if secc is not None else None,
         )
+
+    def _make_certificate_statuses(self) -> CertificateStatusRequests | None:
+        """What requests the OCSP status of the certificates of SECCs; None: the station has none."""
+        secc = self._vehicle.secc
+        if secc is None:
+            return None
+        from ocpp_handlers.blocks.m_certificate_status import CertificateStatusRequests  # late: few have an SECC
+
+        return CertificateStatusRequests(self._link, secc.credentials, secc.statuses, self._core.clock)
 
     def _blocks(self) -> Sequence[FunctionalBlock]:
         """The blocks that answer requests of the CSMS."""
         core, charging, load, link = self._core, self._charging, self._load_parts.load, self._link
-        settings, aside = core.settings, core.safe_start.rows
+        settings, aside, secc = core.settings, core.safe_start.rows, self._vehicle.secc
         return (
             Provisioning(link, self._model, charging.restart, settings.variable_requests),
             DeviceModelReports(link, self._model, settings.variable_requests, core.clock),
@@ -179,9 +205,11 @@ class StackParts:
             RemoteControl(self._gate, charging.station, load.profiles, settings.smart_charging, load.decisions.request),
             self._triggers(),
             self._firmware,
-            SmartCharging(link, charging.station, load, settings.smart_charging, aside, core.clock),
+            SmartCharging(
+                link, charging.station, load, self._vehicle.vehicles, settings.smart_charging, aside, core.clock
+            ),
             NetworkProfileBlock(core.network),
-            CertificateBlock(core.certificates, core.network),
+            CertificateBlock(core.certificates, core.network, secc.certificates if secc is not None else None),
             self._certificate_signing,
             self._log_uploads,
             CustomerInformationBlock(link, self._maintenance.customers, core.clock),
@@ -198,7 +226,7 @@ class StackParts:
             of_station={
                 "BootNotification": boot.trigger_boot_notification,
                 "Heartbeat": boot.trigger_heartbeat,
-                "SignChargingStationCertificate": self._certificate_signing.trigger,
+                "SignChargingStationCertificate": self._certificate_signing.station.trigger,
                 "FirmwareStatusNotification": self._firmware.trigger,
                 "LogStatusNotification": self._log_uploads.trigger,
             },
@@ -206,6 +234,7 @@ class StackParts:
                 "StatusNotification": self._availability.trigger,
                 "MeterValues": self._meter_values.trigger,
                 "TransactionEvent": self._transactions.trigger,
+                **({"SignV2GCertificate": self._certificate_signing.trigger_v2g} if self._vehicle.secc else {}),
             },
         )
 
@@ -217,6 +246,8 @@ class StackParts:
         auxiliary.subscribe(link.switched, lambda _: detection.forget_reported())
         auxiliary.subscribe(link.up, self._availability.prepare_reports)
         auxiliary.subscribe(link.up, lambda _: self._certificate_signing.check_expiry())
+        if self._vehicle.secc is not None and (statuses := self._certificate_statuses) is not None:
+            auxiliary.subscribe(self._vehicle.secc.certificates.changed, lambda _: statuses.check_now())
         auxiliary.subscribe(link.up, lambda _: detection.report_current())
         auxiliary.subscribe(link.lost, lambda _: tariff_and_cost.link_lost())
         auxiliary.subscribe(link.lost, lambda _: detection.mark_offline())

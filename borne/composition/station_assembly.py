@@ -25,6 +25,7 @@ from borne.composition.maintenance import (
     space_watchers,
 )
 from borne.composition.ocpp import OcppComposition
+from borne.composition.vehicle import create_vehicles
 from borne.host_process import HostProcess
 from borne.station_run import StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessContext, StartError, StationRuntime
@@ -214,13 +215,14 @@ async def _assemble(core: CoreParts) -> StationRun:
     activation.changed.subscribe(lambda _: station.apply_activation())
     station.apply_activation()
     load_parts = await create_load(core, charging.assemblies)
+    vehicle = await create_vehicles(core, charging, load_parts)
     firmware_updates = create_firmware_updates(core, charging)
     await firmware_updates.load()
     firmware_version = firmware_updates.version or configuration.station.firmware_version
     billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
     maintenance = await create_maintenance(core, charging, load_parts.load, firmware_updates, activation)
     display = await create_display(core, charging, billing_parts, maintenance)
-    assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance, display)
+    assembled = AssembledParts(core, charging, load_parts, vehicle, billing_parts, maintenance, display)
     ocpp = OcppComposition(assembled)
     model, monitoring = await ocpp.create_device_model()
     parts = program.create_running_parts()
@@ -271,7 +273,7 @@ def _auxiliary_tasks(assembled: AssembledParts, device_events: Event[MonitoringE
         *_publishers(assembled, device_events),
         *_storage_watchers(assembled),
     ]
-    tasks = [AuxiliaryTask("watcher", watcher) for watcher in watchers]
+    tasks = [*assembled.vehicle.tasks, *(AuxiliaryTask("watcher", watcher) for watcher in watchers)]
     return [AuxiliaryTask("grid meter", load.load.meter.follow), *tasks] if load.load.grid.has_meter else tasks
 
 

@@ -1,26 +1,30 @@
-"""Block A: requests a new station certificate if the CSMS triggers it or the current one expires (A02, A03)."""
+"""Block A: requests a new certificate if the CSMS triggers it or the current one expires (A02, A03).
+
+There is one requester for the certificate of the station, and one for that of each SECC (V2G).
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from foundation.change_signal import ChangeSignal
+from foundation.supervision import run_together
 from ocpp_handlers.blocks.m_certificates import status_info
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.csms import NoAnswerError
-from station.security.certificates.certificate_results import CertificateRefusalReason
-from station.security.certificates.station_certificate import CertificateSubject
+from station.security.certificates.certificate_results import CertificateRefusal, CertificateRefusalReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from foundation.supervision import FollowUp
     from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
-    from station.security.certificates.certificate_store import CertificateStore
+    from station.charging.evse import Evse
     from station.security.security_settings import SecuritySettings
 
 _log = logging.getLogger(__name__)
@@ -30,30 +34,55 @@ _EXPIRY_CHECK_S = 3_600.0
 _DAY_S = 86_400.0
 """wait before the station's next own request after a refused or unanswered one: renewal starts a month ahead"""
 _LONGEST_WAIT_S = 30 * _DAY_S
+_STATION_CERTIFICATE = "ChargingStationCertificate"
+_V2G_CERTIFICATE = "V2GCertificate"
 
 
-class CertificateSigning:
-    """Obtains a new station certificate when the CSMS triggers it or the current one is about to expire (A02, A03).
+class RenewableCertificate(Protocol):
+    """A certificate of the station, or of one of its SECCs, that the CSMS has signed."""
 
-    It sends SignCertificate, repeats it until the CSMS sends a certificate or CertSigningRepeatTimes is reached, and
-    handles CertificateSigned.
+    @property
+    def kind(self) -> m.CertificateSigningUseEnumType:
+        """The type in SignCertificate."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What it is, for the log."""
+        ...
+
+    async def new_signing_request(self) -> str:
+        """Create and store a key pair; return its signing request, PEM.
+
+        Raises:
+            OSError: the key could not be stored.
+        """
+        ...
+
+    async def renewal_due(self) -> bool:
+        """Return whether the certificate is about to expire.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        ...
+
+    def note_rejected_request(self) -> None:
+        """Called when the CSMS has rejected the signing request."""
+        ...
+
+
+class CertificateRequester:
+    """Sends SignCertificate for one certificate, when triggered or when it is about to expire.
+
+    Repeats it until the CSMS sends a certificate or CertSigningRepeatTimes is reached.
     """
 
-    def __init__(
-        self,
-        link: Link,
-        certificates: CertificateStore,
-        settings: SecuritySettings,
-        clock: Clock,
-        serial_number: str,
-        use_new_certificate: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, link: Link, certificate: RenewableCertificate, settings: SecuritySettings, clock: Clock) -> None:
         self._link = link
-        self._certificates = certificates
+        self._certificate = certificate
         self._settings = settings
         self._clock = clock
-        self._serial_number = serial_number
-        self._use_new_certificate = use_new_certificate
         self._changed = ChangeSignal()
         """notified when the CSMS triggers a request, sends a certificate, or is connected again"""
         self._triggered = False
@@ -62,31 +91,14 @@ class CertificateSigning:
         """the station sends no requests of its own any more (A02.FR.19, A02.FR.20)"""
         self._next_own_request_s = 0.0
 
-    def register(self, handlers: Handlers) -> None:
-        """Register the handler of CertificateSigned."""
-        handlers.on(actions.CERTIFICATE_SIGNED, self.certificate_signed)
-
-    async def certificate_signed(
-        self, request: m.CertificateSignedRequest
-    ) -> HandlerResult[m.CertificateSignedResponse]:
-        """Install the station certificate of CertificateSigned (A02.FR.06); follow-up: reconnect with it (A02.FR.08).
-
-        A certificate of another type, or one that the store refuses, is Rejected.
-        """
-        if request.get("certificateType", "ChargingStationCertificate") != "ChargingStationCertificate":
-            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}})
-        refusal = await self._certificates.install_signed(request["certificateChain"])
-        if refusal is not None and refusal.reason is not CertificateRefusalReason.INVALID:
-            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
+    def note_signed(self, *, valid: bool) -> None:
+        """Note that the CSMS has sent the certificate: it is not requested again, after an invalid one not at all."""
         self._certificate_sent = True
-        self._own_requests_stopped = refusal is not None  # A02.FR.20
+        self._own_requests_stopped = not valid  # A02.FR.20
         self._changed.notify()
-        if refusal is not None:  # A02.FR.07
-            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
-        return HandlerResult({"status": "Accepted"}, self._use_new_certificate)
 
     def check_expiry(self) -> None:
-        """Wake `run` to check the expiry of the station certificate now instead of at the next hourly check.
+        """Wake `run` to check the expiry of the certificate now instead of at the next hourly check.
 
         Called when the CSMS is connected.
         """
@@ -121,9 +133,9 @@ class CertificateSigning:
         if self._own_requests_stopped or not self._link.online or self._clock.monotonic() < self._next_own_request_s:
             return False
         try:
-            return await self._certificates.renewal_due()
+            return await self._certificate.renewal_due()
         except OSError as error:  # no reason to lose the link
-            _log.error("the expiry of the station certificate cannot be read: %s", error)
+            _log.error("the expiry of %s cannot be read: %s", self._certificate.name, error)
             return False
 
     async def _obtain(self, *, requested: bool) -> None:
@@ -131,9 +143,9 @@ class CertificateSigning:
         self._certificate_sent = False
         self._next_own_request_s = self._clock.monotonic() + _DAY_S
         try:
-            csr = await self._certificates.new_signing_request(self._subject())
+            csr = await self._certificate.new_signing_request()
         except OSError as error:
-            _log.error("no key pair for a new station certificate could be created: %s", error)
+            _log.error("no key pair for %s could be created: %s", self._certificate.name, error)
             return
         wait_s = float(self._settings.cert_signing_wait_minimum_s)
         for _ in range(self._settings.cert_signing_repeat_times + 1):
@@ -141,11 +153,8 @@ class CertificateSigning:
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)  # A02.FR.18
         if await self._send_request(csr, requested=requested):
-            _log.warning("the CSMS has not sent a signed certificate; no further request until it triggers one")
+            _log.warning("the CSMS has not sent %s; no further request until it triggers one", self._certificate.name)
             self._own_requests_stopped = True  # A02.FR.19
-
-    def _subject(self) -> CertificateSubject:
-        return CertificateSubject(self._serial_number, self._settings.organization_name)
 
     async def _answer_within(self, wait_s: float) -> bool:
         """Wait; returns whether the CSMS sends a certificate or triggers a new request in this time."""
@@ -161,7 +170,7 @@ class CertificateSigning:
         Without a link the request is sent later: that does not count as an attempt towards the limit of A02.FR.19,
         else the certificate would expire.
         """
-        request: m.SignCertificateRequest = {"csr": csr, "certificateType": "ChargingStationCertificate"}
+        request: m.SignCertificateRequest = {"csr": csr, "certificateType": self._certificate.kind}  # A02.FR.13
         while True:
             try:
                 answer = await self._link.call(actions.SIGN_CERTIFICATE, request, requested=requested)
@@ -175,5 +184,110 @@ class CertificateSigning:
                     return True
                 continue
             if answer["status"] != "Accepted":
-                _log.warning("the CSMS rejected the certificate signing request")
+                _log.warning("the CSMS rejected the signing request of %s", self._certificate.name)
+                self._certificate.note_rejected_request()
             return answer["status"] == "Accepted"
+
+
+class SignedCertificates(Protocol):
+    """Stores signed certificates: those of the station or those of its SECCs."""
+
+    async def install_signed(self, pem: str, /) -> CertificateRefusal | None:
+        """Check and store a signed certificate; None: installed."""
+        ...
+
+
+class SeccSigning(Protocol):
+    """The requests for the certificate of one SECC, and whether the CSMS may trigger one now."""
+
+    def trigger_refusal(self) -> str | None:
+        """Why no certificate may be requested for this SECC now, as a sentence; None: it may."""
+        ...
+
+
+class CertificateSigning:
+    """Handles CertificateSigned, and runs the requesters of the station's certificate and those of the SECCs."""
+
+    def __init__(
+        self,
+        station: CertificateRequester,
+        station_certificates: SignedCertificates,
+        use_new_certificate: Callable[[], Awaitable[None]],
+        seccs: Mapping[int, tuple[CertificateRequester, SeccSigning]],
+        secc_certificates: SignedCertificates | None,
+    ) -> None:
+        """`seccs`: the requester of each EVSE that has an SECC; `secc_certificates`: None: there are none."""
+        self.station = station
+        self._station_certificates = station_certificates
+        self._use_new_certificate = use_new_certificate
+        self._seccs = seccs
+        self._secc_certificates = secc_certificates
+
+    def register(self, handlers: Handlers) -> None:
+        """Register the handler of CertificateSigned."""
+        handlers.on(actions.CERTIFICATE_SIGNED, self.certificate_signed)
+
+    async def run(self) -> None:
+        """Request certificates when they are due, until cancelled."""
+        await run_together(
+            {
+                **{f"secc-{evse_id}": requester.run() for evse_id, (requester, _) in self._seccs.items()},
+                "station": self.station.run(),
+            }
+        )
+
+    def check_expiry(self) -> None:
+        """Check the expiry of all certificates now; called when the CSMS is connected."""
+        self.station.check_expiry()
+        for requester, _ in self._seccs.values():
+            requester.check_expiry()
+
+    async def certificate_signed(
+        self, request: m.CertificateSignedRequest
+    ) -> HandlerResult[m.CertificateSignedResponse]:
+        """Install the certificate of CertificateSigned (A02.FR.06); follow-up: reconnect with it (A02.FR.08).
+
+        A certificate of another type, or one that the store refuses, is Rejected.
+        """
+        kind = request.get("certificateType", _STATION_CERTIFICATE)
+        if kind == _V2G_CERTIFICATE and self._secc_certificates is not None:
+            requesters = [requester for requester, _ in self._seccs.values()]
+            return await self._install(self._secc_certificates, request["certificateChain"], requesters, None)
+        if kind != _STATION_CERTIFICATE:
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}})
+        return await self._install(
+            self._station_certificates, request["certificateChain"], [self.station], self._use_new_certificate
+        )
+
+    async def _install(
+        self,
+        certificates: SignedCertificates,
+        chain: str,
+        requesters: Sequence[CertificateRequester],
+        follow_up: FollowUp | None,
+    ) -> HandlerResult[m.CertificateSignedResponse]:
+        refusal = await certificates.install_signed(chain)
+        if refusal is not None and refusal.reason is not CertificateRefusalReason.INVALID:
+            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
+        for requester in requesters:
+            requester.note_signed(valid=refusal is None)
+        if refusal is not None:  # A02.FR.07
+            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
+        return HandlerResult({"status": "Accepted"}, follow_up)
+
+    def trigger_v2g(self, evses: Sequence[Evse]) -> TriggerResult:
+        """Return the answer to a trigger of SignV2GCertificate for these EVSEs, and the follow-up (A02.FR.02).
+
+        Rejected if none of them has an SECC whose certificate may be renewed.
+        """
+        addressed = [self._seccs[evse.id] for evse in evses if evse.id in self._seccs]
+        allowed = [requester for requester, signing in addressed if signing.trigger_refusal() is None]
+        if not allowed:
+            return "Rejected", None
+
+        async def request_certificates() -> None:
+            for requester in allowed:
+                if (follow_up := requester.trigger()[1]) is not None:
+                    await follow_up()
+
+        return "Accepted", request_certificates

@@ -118,8 +118,6 @@ class RemoteControl:
 
     def _profile(self, wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | ProfileRefusal:
         profile = profile_from_wire(wire, evse_id)
-        if isinstance(profile, ProfileRefusal):
-            return profile
         if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.09, F01.FR.11
             return ProfileRefusal(
                 "InvalidProfile",

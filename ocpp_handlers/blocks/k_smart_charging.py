@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from station.load.load_management import LoadManagement
     from station.load.smart_charging_settings import SmartChargingSettings
     from station.storage.set_aside_rows import SetAsideRows
+    from station.vehicle.vehicles import Vehicles
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class SmartCharging:
         link: Link,
         station: ChargingStation,
         load: LoadManagement,
+        vehicles: Vehicles,
         settings: SmartChargingSettings,
         set_aside_rows: SetAsideRows,
         clock: Clock,
@@ -60,6 +62,7 @@ class SmartCharging:
         """`set_aside_rows`: profiles that a safe start has set aside, which the CSMS may clear too."""
         self._link = link
         self._station = station
+        self._vehicles = vehicles
         self._schedules = load.schedules
         self._clock = clock
         self._profiles = load.profiles
@@ -86,20 +89,19 @@ class SmartCharging:
         """
         self._check_enabled()
         evse_id = parse_integer(request["evseId"], "evseId")
-        profile = profile_from_wire(request["chargingProfile"], evse_id)
-        if not isinstance(profile, ProfileRefusal):
-            profile = self._profiles.apply_tolerances(profile)
-            evse = self._station.evses.get(evse_id)
-            refusal = self._profiles.refusal(profile, evse.transaction_id if evse is not None else None)
-            if refusal is None:
-                try:
-                    await self._profiles.install(profile)
-                except StorageError as error:  # K01.FR.27
-                    _log.error("charging profile %d could not be stored: %s", profile.id, error)
-                    return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
-                return HandlerResult({"status": "Accepted"})
-            profile = refusal
-        return HandlerResult({"status": "Rejected", "statusInfo": status_info(profile)})
+        profile = self._profiles.apply_tolerances(profile_from_wire(request["chargingProfile"], evse_id))
+        evse = self._station.evses.get(evse_id)
+        refusal = self._profiles.refusal(profile, evse.transaction_id if evse is not None else None)
+        if refusal is None and profile.purpose is Purpose.TX:
+            refusal = self._vehicles.profile_refusal(evse_id)  # K15.FR.17
+        if refusal is not None:
+            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
+        try:
+            await self._profiles.install(profile)
+        except StorageError as error:  # K01.FR.27
+            _log.error("charging profile %d could not be stored: %s", profile.id, error)
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
+        return HandlerResult({"status": "Accepted"})
 
     async def get_composite_schedule(
         self, request: m.GetCompositeScheduleRequest

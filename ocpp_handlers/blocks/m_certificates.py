@@ -1,8 +1,8 @@
-"""Block M: installs, lists and deletes root certificates (M03, M04, M05)."""
+"""Block M: installs root certificates; lists and deletes them and V2G chains (M03, M04, M05)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
@@ -10,22 +10,26 @@ from station.security.certificates.certificate_checks import CertificateHash
 from station.security.certificates.certificate_results import CertificateRefusal, CertificateRefusalReason
 from station.security.certificates.certificate_store import CertificateStore as Store
 from station.security.certificates.certificate_store import CertificateUse
+from station.security.certificates.root_certificates import ISO_15118_USES
 
 if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
+    from station.security.certificates.secc_certificates import SeccCertificates, SeccChain
     from station.security.network_profiles import NetworkProfiles
 
 _LONGEST_INFO = 512
-_USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}
-"""without V2GRootCertificate, MORootCertificate and V2GCertificateChain, which belong to ISO 15118"""
+_V2G_CHAIN: Final = "V2GCertificateChain"
 
 
 class CertificateBlock:
-    """Handles InstallCertificate, GetInstalledCertificateIds and DeleteCertificate for the station's roots."""
+    """Handles InstallCertificate, GetInstalledCertificateIds and DeleteCertificate for roots and V2G chains."""
 
-    def __init__(self, store: Store, network: NetworkProfiles) -> None:
+    def __init__(self, store: Store, network: NetworkProfiles, secc: SeccCertificates | None) -> None:
+        """`secc`: the certificates of SECCs; None: the station has none, and no use for certificates of ISO 15118."""
         self._store = store
         self._network = network
+        self._secc = secc
+        self._uses = {use.value: use for use in CertificateUse if secc is not None or use not in ISO_15118_USES}
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of InstallCertificate, GetInstalledCertificateIds and DeleteCertificate."""
@@ -38,7 +42,7 @@ class CertificateBlock:
 
         Failed for a type that the station does not use (ISO 15118), or if it cannot be stored; Rejected if invalid.
         """
-        use = _USES.get(request["certificateType"])
+        use = self._uses.get(request["certificateType"])
         if use is None:  # Failed, not Rejected: the certificate itself may be valid
             why = f"{request['certificateType']} is not used by this station"
             return HandlerResult({"status": "Failed", "statusInfo": _status_info("UnsupportedParam", why)})
@@ -51,42 +55,59 @@ class CertificateBlock:
     async def installed(
         self, request: m.GetInstalledCertificateIdsRequest
     ) -> HandlerResult[m.GetInstalledCertificateIdsResponse]:
-        """Handle GetInstalledCertificateIds: return the hashes of the installed root certificates (M03.FR.01)."""
+        """Handle GetInstalledCertificateIds: return the hashes of installed roots and V2G chains (M03.FR.01)."""
         requested_uses = request.get("certificateType")
-        uses = (
-            set(CertificateUse)
-            if requested_uses is None
-            else {use for name, use in _USES.items() if name in requested_uses}
-        )
-        found = await self._store.installed_roots(uses)
+        uses = {use for name, use in self._uses.items() if requested_uses is None or name in requested_uses}
+        found: list[m.CertificateHashDataChainType] = [
+            {
+                "certificateType": cast("m.GetCertificateIdUseEnumType", root.use.value),
+                "certificateHashData": _hash_to_wire(root.hash),
+            }
+            for root in await self._store.installed_roots(uses)
+        ]
+        if self._secc is not None and (requested_uses is None or _V2G_CHAIN in requested_uses):
+            found += [_chain_to_wire(chain) for chain in await self._secc.chains()]
         if not found:  # M03.FR.02
             return HandlerResult({"status": "NotFound"})
-        return HandlerResult(  # M03.FR.03, M03.FR.04
-            {
-                "status": "Accepted",
-                "certificateHashDataChain": [
-                    {"certificateType": root.use.value, "certificateHashData": _hash_to_wire(root.hash)}
-                    for root in found
-                ],
-            }
-        )
+        return HandlerResult({"status": "Accepted", "certificateHashDataChain": found})  # M03.FR.03, M03.FR.04
 
     async def delete(self, request: m.DeleteCertificateRequest) -> HandlerResult[m.DeleteCertificateResponse]:
-        """Handle DeleteCertificate: delete the root certificate with this hash (M04.FR.01).
+        """Handle DeleteCertificate: delete the root certificate, or the V2G chain, with this hash (M04.FR.01).
 
         Failed if the link needs it.
         """
+        named = hash_from_wire(request["certificateHashData"])
         profile = self._network.profile
         link_needs_root = profile is not None and profile.checks_certificate  # M04.FR.03
-        refusal = await self._store.delete(
-            _hash_from_wire(request["certificateHashData"]), link_needs_root=link_needs_root
-        )
+        refusal = await self._store.delete(named, link_needs_root=link_needs_root)
+        if refusal is not None and refusal.reason is CertificateRefusalReason.NOT_FOUND and self._secc is not None:
+            refusal = await self._delete_chain(self._secc, named, refusal)
         if refusal is None:  # M04.FR.02
             return HandlerResult({"status": "Accepted"})
         status = (
             "NotFound" if refusal.reason is CertificateRefusalReason.NOT_FOUND else "Failed"
         )  # M04.FR.04; M04.FR.03, M04.FR.06
         return HandlerResult({"status": status, "statusInfo": status_info(refusal)})
+
+    async def _delete_chain(
+        self, secc: SeccCertificates, named: CertificateHash, not_found: CertificateRefusal
+    ) -> CertificateRefusal | None:
+        """Delete the V2G chains that contain a certificate; None: one was deleted."""
+        try:
+            return None if await secc.delete(named) else not_found
+        except OSError as error:
+            return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
+
+
+def _chain_to_wire(chain: SeccChain) -> m.CertificateHashDataChainType:
+    """Translate a V2G chain: its sub-authorities are children of the leaf (M03.FR.05)."""
+    wire: m.CertificateHashDataChainType = {
+        "certificateType": _V2G_CHAIN,
+        "certificateHashData": _hash_to_wire(chain.leaf),
+    }
+    if chain.children:
+        wire["childCertificateHashData"] = [_hash_to_wire(child) for child in chain.children]
+    return wire
 
 
 def status_info(refusal: CertificateRefusal) -> m.StatusInfoType:
@@ -107,7 +128,7 @@ def _hash_to_wire(hashed: CertificateHash) -> m.CertificateHashDataType:
     }
 
 
-def _hash_from_wire(wire: m.CertificateHashDataType) -> CertificateHash:
+def hash_from_wire(wire: m.CertificateHashDataType) -> CertificateHash:
     """Translate hash data; accepts hexadecimal in either case, and leading zeroes of the serial number."""
     serial_number = wire["serialNumber"].lower().lstrip("0")
     return CertificateHash(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from foundation.supervision import FollowUp
+from ocpp_handlers.blocks.m_certificates import hash_from_wire
 from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate import translate
 from ocpp_handlers.translate.pending_reports import PendingReports
@@ -67,13 +68,27 @@ class CustomerInformationBlock:
         if self._pending_reports.is_full:  # N09.FR.03, N10.FR.05
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         try:
-            text = await self._collect_and_clear(_customer(request), report=request["report"], clear=request["clear"])
+            customer = await self._customer(request)
+            text = await self._collect_and_clear(customer, report=request["report"], clear=request["clear"])
         except StorageError as error:
             _log.error("customer information could not be read or cleared: %s", error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
         return self._pending_reports.response_with_report(
             {"status": "Accepted"}, self._follow_up(request_id, _parts(text))
         )
+
+    async def _customer(self, request: m.CustomerInformationRequest) -> Customer | None:
+        """The customer of a request; None for a contract certificate that no vehicle has presented here.
+
+        Raises:
+            StorageError: the records of certificates cannot be read.
+        """
+        if (id_token := request.get("idToken")) is not None:
+            return Customer(id_token=translate.id_token_from_wire(id_token))
+        if (certificate := request.get("customerCertificate")) is not None:
+            return await self._customers.customer_of_certificate(hash_from_wire(certificate))
+        identifier = request.get("customerIdentifier")
+        return Customer(identifier=identifier) if identifier is not None else None
 
     async def _collect_and_clear(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
         """Collect and clear the data; returns the text of the report.
@@ -111,15 +126,6 @@ class CustomerInformationBlock:
                 "data": part,
             }
             await self._link.notify(actions.NOTIFY_CUSTOMER_INFORMATION, message, delays=delays)
-
-
-def _customer(request: m.CustomerInformationRequest) -> Customer | None:
-    """The customer of a request; None for a customerCertificate, of which nothing is ever stored (no ISO 15118)."""
-    if (id_token := request.get("idToken")) is not None:
-        return Customer(id_token=translate.id_token_from_wire(id_token))
-    if (identifier := request.get("customerIdentifier")) is not None:
-        return Customer(identifier=identifier)
-    return None
 
 
 def _parts(text: str) -> list[str]:

@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
-from energy.profile_store import ProfileRefusal
 from ocpp_handlers.translate.translate import parse_date_time, parse_integer
 from ocpp_handlers.wire import timestamps
 
@@ -19,16 +18,13 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
 
 
-def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | ProfileRefusal:
-    """Translate a ChargingProfileType for an EVSE (0: whole station); a refusal if it has more than one schedule.
-
-    No other rule is checked.
+def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile:
+    """Translate a ChargingProfileType for an EVSE (0: whole station); no rule is checked.
 
     Raises:
         PayloadError: a date and time is malformed, or an integer is beyond 32 bits.
     """
-    if len(wire["chargingSchedule"]) > 1:  # K01.FR.34
-        return ProfileRefusal("InvalidSchedule", "chargingSchedule: more than one requires ISO 15118")
+    schedules = tuple(_schedule_from_wire(schedule) for schedule in wire["chargingSchedule"])
     recurrency = wire.get("recurrencyKind")
     return ChargingProfile(
         id=parse_integer(wire["id"], "chargingProfile.id"),
@@ -36,7 +32,8 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
         stack_level=parse_integer(wire["stackLevel"], "chargingProfile.stackLevel"),
         purpose=Purpose(wire["chargingProfilePurpose"]),
         kind=Kind(wire["chargingProfileKind"]),
-        schedule=_schedule_from_wire(wire["chargingSchedule"][0]),
+        schedule=schedules[0],
+        alternatives=schedules if len(schedules) > 1 else (),
         recurrency=Recurrency(recurrency) if recurrency is not None else None,
         valid_from=_optional_date_time(wire.get("validFrom"), "validFrom"),
         valid_to=_optional_date_time(wire.get("validTo"), "validTo"),
@@ -52,7 +49,7 @@ def profile_to_wire(profile: ChargingProfile) -> m.ChargingProfileType:
         "stackLevel": profile.stack_level,
         "chargingProfilePurpose": profile.purpose.value,
         "chargingProfileKind": profile.kind.value,
-        "chargingSchedule": [schedule_to_wire(profile.schedule)],
+        "chargingSchedule": [schedule_to_wire(schedule) for schedule in profile.alternatives or (profile.schedule,)],
     }
     if profile.recurrency is not None:
         wire["recurrencyKind"] = profile.recurrency.value

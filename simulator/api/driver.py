@@ -12,10 +12,12 @@ from foundation.bounds import ENERGY_WH, RESISTANCE_OHM
 from foundation.clock import Clock
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from simulator.board import SimulatedBoard
+from simulator.communication_model import CommunicationModel, VehicleFault
 from simulator.vehicle import Vehicle, VehicleModel
 from simulator.world import World
 from station.configuration.installation_file import Configuration
 from station.core.hardware.pilot import UnratedCable, cable_limit_a
+from station.core.vehicle_link import ISO_15118_2, MAX_CHAIN_CHARACTERS, CertificateAction, Contract
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, EvseId, Settle, example, part
 from station.interfaces.api.routing import api_router
@@ -26,6 +28,80 @@ router = api_router("simulation")
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+class SimulatedContract(Command):
+    """`contract` in `ev.iso15118`: the contract of a simulated vehicle."""
+
+    emaid: Annotated[str, Field(min_length=1, max_length=36)]
+    """e-mobility account identifier"""
+    chain: Annotated[str, Field(min_length=1, max_length=MAX_CHAIN_CHARACTERS)]
+    """PEM of the contract certificate and its sub-authorities, leaf first"""
+
+
+class SimulatedCommunication(Command):
+    """`iso15118` in `ev`: how a simulated vehicle communicates, by events and orders (no EXI)."""
+
+    evccid: Annotated[str, Field(min_length=1, max_length=255)] = "0201020304AF"
+    """identification of its communication controller"""
+    protocol: Annotated[str, Field(min_length=1, max_length=100)] = ISO_15118_2
+    """the protocol: namespace, major and minor version"""
+    contract: SimulatedContract | None = None
+    """its contract (Plug & Charge); null: it is authorized by card, remote start or display"""
+    contract_only: bool = False
+    """whether it leaves if its contract is not accepted, instead of waiting for a card"""
+    certificate: Literal["Install", "Update"] | None = None
+    """the request for a contract certificate that it sends first; null: none"""
+    energy_wh: Annotated[float, Field(ge=0, le=10_000_000)] | None = None
+    """energy that it requests, Wh; null: what its battery takes"""
+    departs_in_s: Annotated[int, Field(ge=0, le=604_800)] | None = None
+    """seconds until it leaves; null: it does not say"""
+    min_current_a: _Current = 6.0
+    """the least with which it charges, A per phase"""
+    schedule: Annotated[int, Field(ge=1, le=3)] = 1
+    """which of the schedules it chooses"""
+    plans: bool = True
+    """whether it sends its plan with its choice"""
+    plan_factor: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """its plan as a part of the schedule that it has chosen"""
+    max_schedule_tuples: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """most periods of a schedule that it can read; null: it does not say"""
+    renegotiate_after_s: _Seconds | None = None
+    """seconds of charging after which it negotiates anew"""
+    pause_after_s: _Seconds | None = None
+    """seconds of charging after which it sleeps"""
+    resume_after_s: _Seconds | None = None
+    """seconds of sleep after which it resumes; null: when it is woken"""
+    stop_after_s: _Seconds | None = None
+    """seconds of charging after which it ends its session"""
+    reports_soc: bool = False
+    """whether it reports its state of charge"""
+    faults: tuple[VehicleFault, ...] = ()
+    """how it misbehaves"""
+
+    def to_model(self) -> CommunicationModel:
+        """The model of a simulated vehicle that communicates so."""
+        contract = Contract(self.contract.emaid, self.contract.chain) if self.contract is not None else None
+        return CommunicationModel(
+            evccid=self.evccid,
+            protocol=self.protocol,
+            contract=contract,
+            contract_only=self.contract_only,
+            certificate_action=CertificateAction(self.certificate) if self.certificate is not None else None,
+            energy_wh=self.energy_wh,
+            departs_in_s=self.departs_in_s,
+            min_current_a=self.min_current_a,
+            schedule=self.schedule,
+            plans=self.plans,
+            plan_factor=self.plan_factor,
+            max_schedule_tuples=self.max_schedule_tuples,
+            renegotiate_after_s=self.renegotiate_after_s,
+            pause_after_s=self.pause_after_s,
+            resume_after_s=self.resume_after_s,
+            stop_after_s=self.stop_after_s,
+            reports_soc=self.reports_soc,
+            faults=frozenset(self.faults),
+        )
 
 
 class SimulatedEv(Command):
@@ -49,6 +125,8 @@ class SimulatedEv(Command):
     """whether it requires ventilation (pilot state D)"""
     auto_unplug_s: _Seconds | None = None
     """seconds after which it is unplugged, unless the cable is locked then; null: not unplugged"""
+    iso15118: SimulatedCommunication | None = None
+    """how it communicates by ISO 15118; null: it charges by IEC 61851-1"""
     cable_max_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] | None = None
     """rating of its cable, A per phase; null: not readable"""
     cable_ohm: Annotated[float, Field(ge=0, le=RESISTANCE_OHM.highest)] | None = None
@@ -91,6 +169,11 @@ class VehicleOrder(Command):
     """whether the control pilot is shorted to earth"""
     max_current_a: _Current | None = None
     """the most that its charger draws from now on, A per phase"""
+    session: Literal["renegotiate", "pause", "wake", "stop", "fail"] | None = None
+    """what a vehicle that communicates does with its session (ISO 15118): negotiate a new schedule, sleep, resume,
+    end it, or break it off"""
+    secc: Literal["dies", "revives"] | None = None
+    """whether what speaks ISO 15118 for this EVSE ends, or starts again"""
 
 
 class ParkingBayOrder(Command):
@@ -152,6 +235,8 @@ async def plug_vehicle(
     With a delay, nothing happens if a vehicle is plugged in by then.
     """
     board, ev = board_of(world, evse_id, body.connector), body.ev
+    if ev.iso15118 is not None and board.secc is None:
+        raise HTTPException(409, f"ev.iso15118: EVSE {evse_id} has no secc in the installation file")
     unrated = configuration.evse[evse_id - 1].cable_without_rating
     if ev.delay_s > 0.0:
         clock.call_later(ev.delay_s, lambda: board.vehicle is None and _plug(clock, board, ev, unrated))
@@ -198,9 +283,12 @@ async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) 
 
     Fields that are null or left out change nothing.
     """
-    if board.vehicle is None:
+    if body.secc is not None:
+        _change_secc(board, body.secc)
+    if board.vehicle is None and body.secc is None:
         raise HTTPException(409, "no vehicle is plugged in")
-    _change(board, board.vehicle, body)
+    if board.vehicle is not None:
+        _change(board, board.vehicle, body)
     await settle()
     return ACCEPTED
 
@@ -238,6 +326,7 @@ def _plug(clock: Clock, board: SimulatedBoard, ev: SimulatedEv, unrated: Unrated
             reaction_s=ev.reaction_s,
             ventilation=ev.ventilation,
             ready_after_s=ev.ready_after_s,
+            communication=ev.iso15118.to_model() if ev.iso15118 is not None else None,
         ),
         cable_max_a=ev.cable_max_a if ev.cable_ohm is None else cable_limit_a(ev.cable_ohm, unrated),
     )
@@ -251,6 +340,29 @@ def _plug(clock: Clock, board: SimulatedBoard, ev: SimulatedEv, unrated: Unrated
         clock.call_later(ev.auto_unplug_s, leave)
 
 
+def _change_secc(board: SimulatedBoard, change: Literal["dies", "revives"]) -> None:
+    if board.secc is None:
+        raise HTTPException(409, "secc: the EVSE has none in the installation file")
+    if change == "dies":
+        board.secc.die()
+    else:
+        board.secc.revive()
+
+
+def _change_session(board: SimulatedBoard, change: Literal["renegotiate", "pause", "wake", "stop", "fail"]) -> None:
+    evcc = board.secc.evcc if board.secc is not None else None
+    if evcc is None:
+        raise HTTPException(409, "session: the vehicle does not communicate")
+    actions = {
+        "renegotiate": evcc.renegotiate,
+        "pause": evcc.pause,
+        "wake": evcc.wake,
+        "stop": evcc.stop,
+        "fail": evcc.fail,
+    }
+    actions[change]()
+
+
 def _change(board: SimulatedBoard, vehicle: Vehicle, order: VehicleOrder) -> None:
     if order.max_current_a is not None:
         vehicle.limit(order.max_current_a)
@@ -258,6 +370,8 @@ def _change(board: SimulatedBoard, vehicle: Vehicle, order: VehicleOrder) -> Non
         vehicle.break_diode(order.diode_fail)
     if order.pilot_short is not None:
         board.short_pilot(order.pilot_short)
+    if order.session is not None:
+        _change_session(board, order.session)
     match order.state:
         case "charging" | "resume":
             vehicle.resume()

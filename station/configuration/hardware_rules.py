@@ -40,6 +40,16 @@ def board_errors(configuration: InstallationTables) -> Iterator[RuleError]:
         yield RuleError(("protection", "shunt_trip"), "needs board.shunt_trip, which is missing")
 
 
+def secc_errors(configuration: InstallationTables) -> Iterator[RuleError]:
+    """Yield an error for each SECC at a board whose pilot cannot ask vehicles to communicate."""
+    if configuration.board.digital_pilot:
+        return
+    for position, evse in enumerate(configuration.evse):
+        if evse.secc is not None:
+            why = f'the pilot of a board of type "{configuration.board.type}" has no duty cycle of 5 %'
+            yield RuleError(("evse", position, "secc"), f"must be left out: {why}")
+
+
 def socket_errors(configuration: InstallationTables) -> Iterator[RuleError]:
     """Yield an error for a socket without proximity contact or lock, or an attached cable with one."""
     for position, (evse, parts) in enumerate(zip(configuration.evse, configuration.board.socket_parts, strict=False)):

@@ -13,6 +13,7 @@ from station.configuration.price_table import PricesConfig
 from station.configuration.simulation_tables import SimulationConfig
 from station.configuration.station_tables import LogConfig, StationConfig, VariableConfig
 from station.core.installation_file.charging_tables import EvseConfig, GridConfig
+from station.core.installation_file.secc_tables import AutochargeConfig
 from station.devices.device_config import BoardConfig, FirmwareConfig, ReaderConfig
 from station.devices.leds import LightConfig, PageLightConfig
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedUpdaterConfig
@@ -37,6 +38,7 @@ class InstallationTables(Table):
     """the token readers; without one, tokens come from the page and the API only"""
     display: DisplayConfig = DisplayConfig()
     """the displays, and what they can show"""
+    autocharge: AutochargeConfig = AutochargeConfig()
     protection: ProtectionConfig = ProtectionConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
     """how new firmware is installed"""
@@ -61,6 +63,9 @@ class InstallationTables(Table):
         """The tables of board, meters, readers, displays and contacts, each with its key."""
         found: list[tuple[TableKey, DeviceTable]] = [
             (("evse", position, "meter"), evse.meter) for position, evse in enumerate(self.evse)
+        ]
+        found += [
+            (("evse", position, "secc"), evse.secc) for position, evse in enumerate(self.evse) if evse.secc is not None
         ]
         if self.grid is not None:
             found.append((("grid", "source"), self.grid.source))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from station.configuration.hardware_rules import board_errors, simulated_part_errors, socket_errors
+from station.configuration.hardware_rules import board_errors, secc_errors, simulated_part_errors, socket_errors
 from station.configuration.related_settings import RELATED_SETTINGS
 from station.core.installation_file.document import RuleError, RuleErrors
 
@@ -149,6 +149,7 @@ _RULES: Final[tuple[Callable[[InstallationTables], Iterator[RuleError]], ...]] =
     _screens_have_a_broker,
     simulated_part_errors,
     board_errors,
+    secc_errors,
     socket_errors,
     _variables_have_a_place,
     _the_time_zone_is_given_once,

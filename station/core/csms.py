@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from foundation.supervision import AuxiliaryCalls, result_or_exception
 from station.core.model import IdToken, IdTokenInfo
+
+if TYPE_CHECKING:
+    from energy.charging_profile import Schedule
+    from station.core.vehicle_link import CertificateRequested, CertificateResponse, ChargingNeeds
+
+
+_NO_CSMS: Final = "no CSMS is configured or connected"
 
 
 class NoAnswerError(ExpectedError):
@@ -85,6 +92,80 @@ class Csms(Protocol):
         ...
 
 
+class NeedsStatus(Enum):
+    """What the CSMS makes of the charging needs of a vehicle (NotifyEVChargingNeedsStatusEnumType)."""
+
+    ACCEPTED = "Accepted"
+    """it will send a charging profile"""
+    REJECTED = "Rejected"
+    """it has none for this vehicle"""
+    PROCESSING = "Processing"
+    """it will send one later"""
+
+
+class VehicleCsms(Protocol):
+    """The CSMS as seen by the communication with vehicles (ISO 15118)."""
+
+    @property
+    def online(self) -> bool:
+        """Whether the CSMS is connected and has accepted the station."""
+        ...
+
+    async def notify_needs(self, evse_id: int, needs: ChargingNeeds, departs_at: datetime | None) -> NeedsStatus:
+        """Notify the CSMS of the charging needs of a vehicle (K15.FR.01).
+
+        Raises:
+            NoAnswerError: the CSMS did not answer.
+        """
+        ...
+
+    async def notify_schedule(self, evse_id: int, begin: datetime, schedule: Schedule) -> bool:
+        """Notify the CSMS of the schedule by which a vehicle charges from `begin` on (K15.FR.10); False: rejected.
+
+        Raises:
+            NoAnswerError: the CSMS did not answer.
+        """
+        ...
+
+    async def request_certificate(self, request: CertificateRequested, /) -> CertificateResponse:
+        """Pass the request of a vehicle for a contract certificate on to the CSMS (M01, M02), unchanged.
+
+        Raises:
+            NoAnswerError: the CSMS did not answer.
+        """
+        ...
+
+
+class NoVehicleCsms:
+    """The `VehicleCsms` of a station without a CSMS."""
+
+    @property
+    def online(self) -> bool:
+        """False: there is no CSMS."""
+        return False
+
+    async def notify_needs(self, evse_id: int, needs: ChargingNeeds, departs_at: datetime | None) -> NeedsStatus:
+        """Raise `NoAnswerError` always."""
+        del evse_id, needs, departs_at
+        raise NoAnswerError(_NO_CSMS)
+
+    async def notify_schedule(self, evse_id: int, begin: datetime, schedule: Schedule) -> bool:
+        """Raise `NoAnswerError` always."""
+        del evse_id, begin, schedule
+        raise NoAnswerError(_NO_CSMS)
+
+    async def request_certificate(self, _: CertificateRequested, /) -> CertificateResponse:
+        """Raise `NoAnswerError` always."""
+        raise NoAnswerError(_NO_CSMS)
+
+
+class CurrentVehicleCsms:
+    """Gives the `VehicleCsms` of the present OCPP stack, which is built again after a failure."""
+
+    def __init__(self) -> None:
+        self.csms: VehicleCsms = NoVehicleCsms()
+
+
 class NoCsms:
     """The `Csms` of a station that is operated without one."""
 
@@ -100,7 +181,7 @@ class NoCsms:
 
     async def authorize(self, _: AuthorizationRequest, /) -> AuthorizationAnswer:
         """Raise `NoAnswerError` always."""
-        raise NoAnswerError("no CSMS is configured or connected")
+        raise NoAnswerError(_NO_CSMS)
 
 
 class CsmsProxy:

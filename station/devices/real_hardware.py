@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from station.core.hardware.board import Board
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
+    from station.core.vehicle_link import VehicleLink
     from station.devices.device_config import ReaderConfig, RealBoardConfig
 
 
@@ -68,6 +69,12 @@ class RealHardware:
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
         """Return the grid source unchanged: nothing is simulated."""
         return configured
+
+    def vehicle_link(self, evse: EvseConfig) -> VehicleLink | None:
+        """Return None: no kind of SECC is known for a real board."""
+        if evse.secc is not None:
+            raise TypeError("a simulated SECC cannot be used with a real board")  # rejected by the configuration
+        return None
 
     def contacts_for(self, _: DryContactConfig, /) -> None:
         """Return None: the configured GPIO lines are used as the contacts."""

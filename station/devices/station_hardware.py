@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from station.core.hardware.board import Board
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
+    from station.core.vehicle_link import VehicleLink
     from station.devices.device_config import ReaderConfig
 
 
@@ -71,6 +72,10 @@ class StationHardware(Protocol):
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
         """The configured grid source; if its meter is simulated, with the address of the simulated meter."""
+        ...
+
+    def vehicle_link(self, evse: EvseConfig) -> VehicleLink | None:
+        """The link to what speaks ISO 15118 with the vehicles of an EVSE, not connected; None: nothing does."""
         ...
 
     def contacts_for(self, config: DryContactConfig, /) -> ContactPort | None:

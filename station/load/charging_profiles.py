@@ -26,6 +26,8 @@ from station.storage.stored_format import StoredFormat, names
 from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ PROFILES: Final = StoredFormat(
             "with_start",
             "grid_critical",
             "custom_data",
+            "alternatives",
             "from_arrival",
         ),
         Schedule: names(
@@ -100,8 +103,11 @@ class PersistentProfiles:
         clock: Clock,
         *,
         accepts_relative_station_limits: bool = False,
+        evses_with_schedules: Collection[int] = (),
     ) -> None:
+        """`evses_with_schedules`: the EVSEs whose vehicles can choose from several schedules (ISO 15118)."""
         self.store = store
+        self._evses_with_schedules = frozenset(evses_with_schedules)
         self._accepts_relative_station_limits = accepts_relative_station_limits
         self._clock = clock
         self._database = database
@@ -150,6 +156,8 @@ class PersistentProfiles:
         """
         if not self.supports(profile.schedule.unit):  # K01.FR.26
             return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
+        if profile.alternatives and profile.evse_id not in self._evses_with_schedules:  # K01.FR.34
+            return ProfileRefusal("InvalidSchedule", "chargingSchedule: more than one requires ISO 15118")
         return self.store.refusal(profile, transaction_id, self.store.replaceable_ids(profile, self._clock.now()))
 
     def supports(self, unit: RateUnit) -> bool:
@@ -174,6 +182,15 @@ class PersistentProfiles:
         else:
             self._install(profile)
         await self.flush()
+
+    def select_schedule(self, transaction_id: str, position: int) -> None:
+        """Put the schedule that a vehicle has chosen in force: that at a position of each TxProfile with several."""
+        for profile in self.store.all():
+            if profile.transaction_id == transaction_id and profile.alternatives:
+                selected = profile.with_alternative(position)
+                if selected != profile:
+                    self._install(selected)
+                    self._unsaved_changed.notify()
 
     async def clear(self, criteria: ProfileCriteria) -> int:
         """Remove the profiles that match, except external constraints, also from the disk; return their number."""

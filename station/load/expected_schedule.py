@@ -47,14 +47,19 @@ class ExpectedSchedules:
         self._profiles = profiles
         self._clock = clock
 
-    def expected(self, evse_id: int, duration_s: int, unit: RateUnit | None) -> ExpectedSchedule | ProfileRefusal:
+    def expected(
+        self, evse_id: int, duration_s: int, unit: RateUnit | None, *, alternative: int | None = None
+    ) -> ExpectedSchedule | ProfileRefusal:
         """The composite schedule of an EVSE, or of the grid connection for EVSE 0, starting now (K08.FR.02).
 
         It includes lasting limits only: profiles, external constraints, ratings, the connection. The present draw of
-        the house is not included. `unit` None: the first supported one. Returns a refusal if the request must be
-        rejected.
+        the house is not included. `unit` None: the first supported one. `alternative`: the position of the schedule
+        that counts of each TxProfile that has several (K15.FR.22); None: the one in force. Returns a refusal if the
+        request must be rejected.
         """
         profiles = self._profiles.store.applicable()
+        if alternative is not None:
+            profiles = tuple(profile.with_alternative(alternative) for profile in profiles)
         demands = self._controller.with_chosen_phases(self._demands.collect())
         if evse_id != 0 and evse_id not in {demand.evse_id for demand in demands}:  # K08.FR.05
             return ProfileRefusal("UnknownEvse", f"evseId {evse_id} does not exist")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from station.charging.reservations.reservation import Reservation
     from station.charging.reservations.reservations import Reservations
     from station.core.model import IdTokenInfo, TransactionEvent
+    from station.security.certificates.certificate_checks import CertificateHash
+    from station.security.certificates.contract_records import ContractRecords
     from station.storage.outbox import Outbox
     from station.storage.set_aside_rows import SetAsideRows
 
@@ -36,6 +38,8 @@ _log = logging.getLogger(__name__)
 MAX_TRANSACTIONS = 500
 """most transactions in one report, the newest: some 150 messages to the CSMS"""
 _RETRY_S = 3_600.0
+_CONTRACT = "eMAID"
+"""the type of id tokens that vehicles present with a contract certificate"""
 
 _VALUE = f"lower(json_extract({READABLE}, '$.id_token.value'))"
 _TYPE = f"json_extract({READABLE}, '$.id_token.type')"
@@ -83,6 +87,7 @@ class CustomerInformation:
         self,
         tokens: StoredTokens,
         reservations: Reservations,
+        contracts: ContractRecords,
         outbox: Outbox,
         database: Database,
         set_aside_rows: SetAsideRows,
@@ -92,11 +97,21 @@ class CustomerInformation:
         self._tokens = tokens.cache
         self._local_list = tokens.local_list
         self._reservations = reservations
+        self._contracts = contracts
         self._cards = tokens.cards
         self._outbox = outbox
         self._database = database
         self._set_aside_rows = set_aside_rows
         self._clock = clock
+
+    async def customer_of_certificate(self, named: CertificateHash) -> Customer | None:
+        """The customer of a contract certificate that a vehicle has presented; None: it is not recorded.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        emaid = await self._contracts.emaid_of(named)
+        return Customer(IdToken(emaid, _CONTRACT)) if emaid is not None else None
 
     async def report(self, customer: Customer) -> str:
         """Collect everything that is stored of a customer, as lines of text; empty if there is nothing. Sends nothing.
@@ -113,6 +128,9 @@ class CustomerInformation:
         ]
         cards = [card for card in self._cards.all_with_removed() if card.id_token.key in keys]
         lines += [f"Owner's card: {_token_text(*card.id_token.key)}, {card.label}" for card in cards]
+        for value, kind in keys:
+            serial_numbers = await self._contracts.serial_numbers_of(value) if kind == _CONTRACT else []
+            lines += [f"Contract certificate: serial number {number}, eMAID {value}" for number in serial_numbers]
         lines += [
             _reservation_line(reservation)
             for reservation in self._reservations.pending
@@ -170,6 +188,8 @@ class CustomerInformation:
             await self._tokens.forget(IdToken(*key))
             await self._cards.remove_token(IdToken(*key))
             await self._reservations.forget(IdToken(*key))
+            if key[1] == _CONTRACT:
+                await self._contracts.forget(key[0])
             await self._set_aside_rows.delete_of_token(*key)
             needed += await self._make_anonymous(key, now)
         return RemainingRecords(

@@ -133,12 +133,12 @@ class FactStore:
         await self._database.write("DELETE FROM facts WHERE name = ?", (f"{self._kind}/{name}",))
         self._database.unreadable.remove(self._address(name))
 
-    async def save(self, name: str, value: str) -> None:
+    async def save(self, name: str, text: str) -> None:
         """Store a text on disk under this name, replacing the earlier one.
 
         Raises:
             StorageError: the fact is not stored.
         """
         self._at_start.discard(self._kind)
-        await save_fact(self._database, f"{self._kind}/{name}", value)
+        await save_fact(self._database, f"{self._kind}/{name}", text)
         self._database.unreadable.remove(self._address(name))

@@ -20,6 +20,7 @@ Profile = Literal[
     "Advanced Device Management",
     "Reservation",
     "Advanced User Interface",
+    "ISO 15118 Support",
     "",
 ]
 """a certification profile; empty: the case is in none"""
@@ -101,13 +102,6 @@ NOT_APPLICABLE: tuple[NotApplicable, ...] = (
         "Core",
         "AQ-2",
         "nothing keeps a driver from plugging in before the authorization: TC_C_02_CS applies",
-    ),
-    NotApplicable(
-        "TC_E_54_CS",
-        "Stop transaction options - EVDisconnected - EV side (not able to charge IEC 61851-1 EV)",
-        "Core",
-        "HFS-4",
-        "neither DC nor ISO 15118: vehicles charge by IEC 61851-1, and TC_E_20_CS applies",
     ),
     NotApplicable(
         "TC_J_08_CS",

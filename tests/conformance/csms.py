@@ -267,8 +267,12 @@ class Csms:
                 return {"idTokenInfo": self.info_of(payload["idToken"])}
             case "TransactionEvent":
                 return {"idTokenInfo": self.info_of(payload["idToken"])} if "idToken" in payload else {}
-            case "SignCertificate" | "DataTransfer":
+            case "SignCertificate" | "DataTransfer" | "NotifyEVChargingSchedule":
                 return {"status": "Accepted"}
+            case "NotifyEVChargingNeeds":
+                return {"status": "Rejected"}
+            case "GetCertificateStatus":
+                return {"status": "Failed"}
             case _:
                 return {}
 

@@ -95,6 +95,8 @@ def _local_stop_is_local(events: list[Payload]) -> None:
     stops = [event for event in events if event["triggerReason"] == "StopAuthorized"]
     tokens = [event["idToken"]["idToken"] for event in events if "idToken" in event]
     allowed = {"Local", "MasterPass"} if len(set(tokens)) > 1 else {"Local"}
+    if stops and "idToken" not in stops[-1] and events[-1]["triggerReason"] == "StopAuthorized":
+        allowed |= {"StoppedByEV"}  # E15.FR.04: a vehicle that ends its session presents no token
     for end in (event for event in events if event["eventType"] == "Ended"):
         if stops and end["triggerReason"] not in {"ResetCommand", "RemoteStop"}:
             assert end["transactionInfo"].get("stoppedReason", "Local") in allowed, end

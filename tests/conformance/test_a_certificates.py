@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from tests.conformance import states
+from tests.conformance import states, states_15118
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case, setup
 from tests.conformance.csms import Csms
@@ -17,6 +17,7 @@ from tests.conformance.frames import Payload
 from tests.conformance.pki import Pki
 from tests.conformance.station_under_test import SERIAL_NUMBER, Setup
 from tests.conformance.test_a_security import SUITES, TLS_1_2, set_network_profile, upgrade_is_rejected
+from tests.conformance.v2g import V2g
 
 _WAIT_S = 60.0
 """<Configured CertSigningWaitMinimum>"""
@@ -177,3 +178,13 @@ async def test_tc_a_23_cs(bench: Bench) -> None:
             await bench.until(lambda before=before: bench.csms.connection != before, why="no reconnect")
             states.check_client_certificate(bench, certificate)
     assert "Accepted" in answers, answers
+
+
+@case("ISO 15118 Support", "M")
+@states_15118.communicating
+async def test_tc_a_12_cs(bench: Bench) -> None:
+    """Update Charging Station Certificate by request of CSMS - Success - V2G Certificate"""
+    v2g = V2g()
+    await states_15118.iso15118_configured(bench, V2GCertificateInstallationEnabled=True)
+    await states_15118.roots_installed(bench, v2g)
+    await states_15118.renew_v2g_certificate(bench, v2g)

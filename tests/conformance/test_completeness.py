@@ -96,6 +96,7 @@ def test_cases_are_counted_after_the_errata(published: dict[str, _Published]) ->
         "Advanced Device Management": 41,
         "Reservation": 22,
         "Advanced User Interface": 32,
+        "ISO 15118 Support": 60,
         "": 15,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance import states
+from tests.conformance import states, states_15118
 from tests.conformance.bench import VALID_TOKEN, Bench
 from tests.conformance.cases import case, setup
 from tests.conformance.frames import Payload
@@ -18,6 +18,7 @@ from tests.conformance.transactions import (
     set_start_points,
     set_stop_points,
 )
+from tests.conformance.v2g import V2g
 
 _MODE_1_2 = 'Product Subtype "Mode 1/2-only Charging Station"'
 _EV_SIDE = f"(AQ-9 OR {_MODE_1_2})"
@@ -95,7 +96,6 @@ async def test_tc_e_39_cs(bench: Bench, points: str, local: bool) -> None:
 # Stop transaction options
 
 
-@pytest.mark.smoke
 @case("Core", "C", "C-30 or C-31 or C-32 or C35")
 async def test_tc_e_06_cs(bench: Bench) -> None:
     """Local Stop Transaction - Accepted"""
@@ -327,3 +327,58 @@ async def test_tc_e_27_cs(bench: Bench, points: str) -> None:
         assert event["transactionInfo"]["stoppedReason"] == "Timeout", event
     else:
         assert event["eventType"] == "Updated", event
+
+
+@case(
+    "Core",
+    "C",
+    "C-10.1 AND (NOT (NOT C-52 AND (C-10.2 or C-10.3 or C-10.4))) AND (HFS-4 OR ISO15118 support)"
+    ' AND NOT Product Subtype "Mode 1/2-only Charging Station"',
+)
+@states_15118.communicating
+async def test_tc_e_54_cs(bench: Bench) -> None:
+    """Stop transaction options - EVDisconnected - EV side (not able to charge IEC 61851-1 EV)"""
+    await set_stop_points(bench, "EVConnected")
+    await set_on_ev_side_disconnect(bench, stop=False)
+    await states_15118.ev_connected_pre_session(bench)
+    await states_15118.authorized15118(bench, contract=False)
+    await states_15118.needs_notified(bench)
+    await states.energy_transfer_started(bench)
+    bench.take("NotifyEVChargingSchedule")
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    assert event["transactionInfo"]["stoppedReason"] in {"StoppedByEV", "EVDisconnected"}, event
+    assert event["eventType"] == "Ended", event
+
+
+@case("ISO 15118 Support", "M")
+@states_15118.communicating
+@pytest.mark.parametrize("stop_points", ["Authorized", "PowerPathClosed", "EVConnected"])
+@pytest.mark.parametrize("contract", [True, False], ids=["PnC", "EIM"])
+async def test_tc_e_46_cs(bench: Bench, stop_points: str, contract: bool) -> None:
+    """End of charging process 15118"""
+    v2g = V2g()
+    await set_stop_points(bench, stop_points)
+    await states_15118.iso15118_configured(bench, PnCEnabled=True)
+    await states_15118.roots_installed(bench, v2g)
+    await states_15118.ev_connected_pre_session(bench, **({"contract": v2g.contract()} if contract else {}))
+    await states_15118.authorized15118(bench, contract=contract)
+    await states_15118.needs_notified(bench)
+    await states.energy_transfer_started(bench)
+    bench.take("NotifyEVChargingSchedule")
+    await bench.advance(5.0)
+    await states_15118.session_terminated(bench)
+    event = await bench.expect_event()
+    if event["triggerReason"] == "ChargingStateChanged":  # the vehicle stops drawing before it ends its session
+        assert event["transactionInfo"]["chargingState"] == "SuspendedEV", event
+        event = await bench.expect_event()
+    assert event["triggerReason"] == "StopAuthorized", event
+    assert event["transactionInfo"]["chargingState"] == "EVConnected", event
+    if stop_points == "EVConnected":
+        assert event["eventType"] == "Updated", event
+    else:
+        assert event["eventType"] == "Ended", event
+        assert event["transactionInfo"]["stoppedReason"] == "StoppedByEV", event

@@ -18,6 +18,7 @@ from tests.conformance.frames import Payload
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_39_cs(bench: Bench, unit: str) -> None:
     """Get Composite Schedule - No ChargingProfile installed on Charging Station"""
@@ -26,6 +27,7 @@ async def test_tc_k_39_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M", "SC-2")
+@case("ISO 15118 Support", "M", "SC-2")
 @UNITS
 async def test_tc_k_40_cs(bench: Bench, unit: str) -> None:
     """Get Composite Schedule - Stacking ChargingProfiles"""
@@ -43,6 +45,7 @@ async def test_tc_k_40_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_41_cs(bench: Bench, unit: str) -> None:
     """Get Composite Schedule - Combining chargingProfilePurposes"""
@@ -89,6 +92,7 @@ async def test_tc_k_41_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "C", "NOT (SC-2.1 and SC-2.2)")
+@case("ISO 15118 Support", "C", "NOT (SC-2.1 and SC-2.2)")
 @pytest.mark.parametrize(
     "unit",
     [
@@ -105,6 +109,7 @@ async def test_tc_k_42_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_47_cs(bench: Bench, unit: str) -> None:
     """Get Composite Schedule - Unknown EVSEId"""

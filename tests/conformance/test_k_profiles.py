@@ -44,6 +44,7 @@ async def _clear(bench: Bench, **request: object) -> str:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_05_cs(bench: Bench) -> None:
     """Clear Charging Profile - With chargingProfileId"""
     await states.set_charging_profile(bench, profile("A", start=bench.iso()))
@@ -52,6 +53,7 @@ async def test_tc_k_05_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_06_cs(bench: Bench) -> None:
     """Clear Charging Profile - With stackLevel/purpose combination for one profile"""
     await states.set_charging_profile(bench, profile("A", start=bench.iso(), level=2))
@@ -62,6 +64,7 @@ async def test_tc_k_06_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_07_cs(bench: Bench) -> None:
     """Clear Charging Profile - With unknown stackLevel/purpose combination"""
     await states.set_charging_profile(bench, profile("A", start=bench.iso(), level=1))
@@ -70,12 +73,14 @@ async def test_tc_k_07_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_08_cs(bench: Bench) -> None:
     """Clear Charging Profile - Without previous charging profile"""
     assert await _clear(bench, chargingProfileId=PROFILE_ID) == "Unknown"
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_09_cs(bench: Bench, unit: str) -> None:
     """Clear Charging Profile - Clearing a TxDefaultProfile - With ongoing transaction"""
@@ -93,6 +98,7 @@ async def test_tc_k_09_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "C", "HFS-8 > 1")
+@case("ISO 15118 Support", "C", "HFS-8 > 1")
 @setup(evses=2)
 async def test_tc_k_24_cs(bench: Bench) -> None:
     """Clear Charging Profile - With stackLevel/purpose combination for multiple profiles"""
@@ -107,6 +113,7 @@ async def test_tc_k_24_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_29_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId 0"""
     most, _ = await _install_two_profiles(bench)
@@ -115,6 +122,7 @@ async def test_tc_k_29_cs(bench: Bench) -> None:
 
 @pytest.mark.smoke
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_30_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0"""
     _, default = await _install_two_profiles(bench)
@@ -122,6 +130,7 @@ async def test_tc_k_30_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_31_cs(bench: Bench) -> None:
     """Get Charging Profile - No EvseId"""
     most, default = await _install_two_profiles(bench)
@@ -129,6 +138,7 @@ async def test_tc_k_31_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_32_cs(bench: Bench) -> None:
     """Get Charging Profile - chargingProfileId"""
     most, _ = await _install_two_profiles(bench)
@@ -136,6 +146,7 @@ async def test_tc_k_32_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_33_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0 + stackLevel"""
     # <Configured stackLevel> is that of the profile on the EVSE: another one would find nothing there.
@@ -144,6 +155,7 @@ async def test_tc_k_33_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_34_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0 + chargingLimitSource"""
     sent = profile("A", start=bench.iso(), level=1)
@@ -153,6 +165,7 @@ async def test_tc_k_34_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_35_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0 + chargingProfilePurpose"""
     _, default = await _install_two_profiles(bench)
@@ -161,6 +174,7 @@ async def test_tc_k_35_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_36_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0 + chargingProfilePurpose + stackLevel"""
     _, default = await _install_two_profiles(bench, level_of_max=1, level_of_default=1)

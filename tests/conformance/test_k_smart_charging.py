@@ -24,6 +24,7 @@ _UNKNOWN = "UNKNOWN-TRANSACTION-ID"
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_01_cs(bench: Bench, unit: str) -> None:
     """Set Charging Profile - TxDefaultProfile - Specific EVSE"""
@@ -33,6 +34,7 @@ async def test_tc_k_01_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_02_cs(bench: Bench) -> None:
     """Set Charging Profile - TxProfile without ongoing transaction on the specified EVSE"""
     sent = profile("A", purpose="TxProfile", kind="Relative", transactionId=_UNKNOWN)
@@ -40,6 +42,7 @@ async def test_tc_k_02_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_03_cs(bench: Bench, unit: str) -> None:
     """Set Charging Profile - ChargingStationMaxProfile"""
@@ -49,6 +52,7 @@ async def test_tc_k_03_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_04_cs(bench: Bench, unit: str) -> None:
     """Replace charging profile - With chargingProfileId"""
@@ -59,6 +63,7 @@ async def test_tc_k_04_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M", "SC-4")
+@case("ISO 15118 Support", "M", "SC-4")
 @setup(evses=2)
 @UNITS
 async def test_tc_k_10_cs(bench: Bench, unit: str) -> None:
@@ -71,6 +76,7 @@ async def test_tc_k_10_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_11_cs(bench: Bench) -> None:
     """Set Charging Profile - Unable to set TxProfile on all EVSE at once"""
     sent = profile("A", purpose="TxProfile", kind="Relative", transactionId=_UNKNOWN)
@@ -78,6 +84,7 @@ async def test_tc_k_11_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "C", "NOT (SC-2.1 and SC-2.2)")
+@case("ISO 15118 Support", "C", "NOT (SC-2.1 and SC-2.2)")
 @pytest.mark.parametrize(
     "unit",
     [
@@ -92,6 +99,7 @@ async def test_tc_k_12_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_13_cs(bench: Bench, unit: str) -> None:
     """Set Charging Profile - Persistent over reboot"""
@@ -102,6 +110,7 @@ async def test_tc_k_13_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_14_cs(bench: Bench) -> None:
     """Set Charging Profile - Unexisting EVSEid"""
     sent = profile("A", start=bench.iso())
@@ -109,6 +118,7 @@ async def test_tc_k_14_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 async def test_tc_k_16_cs(bench: Bench) -> None:
     """Set Charging Profile - Unknown transactionId"""
     await states.energy_transfer_started(bench)
@@ -117,6 +127,7 @@ async def test_tc_k_16_cs(bench: Bench) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @pytest.mark.parametrize("recurrency", ["Daily", "Weekly"])
 async def test_tc_k_19_cs(bench: Bench, recurrency: str) -> None:
     """Set Charging Profile - ChargingProfileKind is Recurring"""
@@ -125,6 +136,7 @@ async def test_tc_k_19_cs(bench: Bench, recurrency: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_21_cs(bench: Bench, unit: str) -> None:
     """Set Charging Profile - ValidFrom"""
@@ -136,6 +148,7 @@ async def test_tc_k_21_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @setup(evses=2)
 @UNITS
 async def test_tc_k_22_cs(bench: Bench, unit: str) -> None:
@@ -150,6 +163,7 @@ async def test_tc_k_22_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_23_cs(bench: Bench, unit: str) -> None:
     """Set Charging Profile - StartSchedule"""
@@ -160,6 +174,7 @@ async def test_tc_k_23_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_28_cs(bench: Bench, unit: str) -> None:
     """Set Charging Profile - TxDefaultProfile with transaction ongoing"""
@@ -173,6 +188,7 @@ async def test_tc_k_28_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M")
+@case("ISO 15118 Support", "M")
 @UNITS
 async def test_tc_k_60_cs(bench: Bench, unit: str) -> None:
     """Set Charging Profile - TxProfile with ongoing transaction on the specified EVSE"""

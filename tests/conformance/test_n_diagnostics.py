@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from tests.conformance import states
+from tests.conformance import states, states_15118
 from tests.conformance.bench import DEVIATION_S, VALID_TOKEN, Bench
 from tests.conformance.cases import case
 from tests.conformance.frames import Payload
+from tests.conformance.v2g import V2g
 from tests.file_server import serving
 
 _RETRY_INTERVAL_S = 20
@@ -232,4 +233,38 @@ async def test_tc_n_62_cs(bench: Bench) -> None:
     assert all(parts)
     assert await _request_customer_information(
         bench, report=True, clear=False, request_id=2, customerIdentifier=_CUSTOMER
+    ) == [""]
+
+
+@case("ISO 15118 Support", "C", "ISO-4")
+@states_15118.communicating
+async def test_tc_n_63_cs(bench: Bench) -> None:
+    """Clear Customer Information - Clear and report - customerCertificate"""
+    v2g = V2g()
+    await states.authorization_on(bench)
+    await states_15118.iso15118_configured(
+        bench,
+        CentralContractValidationAllowed=False,
+        V2GCertificateInstallationEnabled=True,
+        ContractCertificateInstallationEnabled=True,
+        PnCEnabled=True,
+    )
+    await states_15118.certificates_prepared(bench, v2g)
+    contract = v2g.contract()
+    await states_15118.ev_connected_pre_session(bench, contract=contract)
+    await states_15118.authorized15118(bench, contract=True)
+    await states_15118.needs_notified(bench)
+    await states.energy_transfer_started(bench)
+    bench.take("NotifyEVChargingSchedule")
+    await states_15118.session_terminated(bench)
+    while not bench.session().ended:
+        await bench.expect_event()
+    certificate = states_15118.contract_hash_data(v2g, contract)
+    parts = await _request_customer_information(
+        bench, report=True, clear=True, request_id=1, customerCertificate=certificate
+    )
+    assert all(parts), "a customer certificate is known"
+    assert certificate["serialNumber"] in "".join(parts)
+    assert await _request_customer_information(
+        bench, report=True, clear=False, request_id=2, customerCertificate=certificate
     ) == [""]

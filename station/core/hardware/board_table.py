@@ -21,6 +21,11 @@ class BoardTable(DeviceTable):
         return False
 
     @property
+    def digital_pilot(self) -> bool:
+        """Whether its pilots can ask vehicles to communicate (ISO 15118): a duty cycle of 5 %, and state F."""
+        return True
+
+    @property
     def socket_parts(self) -> tuple[Mapping[str, bool], ...]:
         """For each entry of `evse`, by key, whether a part that only a socket has is wired.
 

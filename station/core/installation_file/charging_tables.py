@@ -16,6 +16,7 @@ from metering.drivers.meter_config import MeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.hardware.pilot import UnratedCable
 from station.core.installation_file.document import RuleError
+from station.core.installation_file.secc_tables import SeccConfig
 from station.core.installation_file.table import EvseNumber, PhaseCount
 
 ConnectorType = Literal["cType1", "cType2", "sType2", "sType3"]
@@ -65,6 +66,8 @@ class EvseConfig(Table):
     """who signs the readings of a meter that does not sign itself"""
     on_meter_failure: Literal["pause", "stop"] = "pause"
     """if the meter fails or is implausible during a transaction: pause charging until it recovers, or stop"""
+    secc: Annotated[SeccConfig, Meta(examples=[{"type": "simulated"}])] | None = None
+    """what speaks ISO 15118 with its vehicles; absent: they charge by IEC 61851-1"""
     cable_without_rating: UnratedCable = "refuse"
     """the limit for a cable in the socket without a valid rating, amperes per phase; refuse: no charging"""
 

@@ -38,6 +38,11 @@ class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
         return len(self.evse)
 
     @property
+    def digital_pilot(self) -> bool:
+        """False: the known controllers signal currents only."""
+        return False
+
+    @property
     def resources(self) -> tuple[Resource, ...]:
         """The Modbus addresses of the controllers, and their serial devices."""
         return tuple(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HashAlgorithm = Literal["SHA256", "SHA384", "SHA512"]
 """HashAlgorithmEnumType"""
+HASH_ALGORITHMS: Final[tuple[HashAlgorithm, ...]] = ("SHA256", "SHA384", "SHA512")
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 """tolerance for notBefore, in case the station's clock is slow"""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 from foundation.frozen import Frozen
 from station.core.csms import OcspRequest
 from station.security.certificates.certificate_checks import (
+    HASH_ALGORITHMS,
+    CertificateHash,
     InvalidCertificateError,
     find_issuer,
     hash_of,
@@ -57,6 +59,8 @@ class ContractCheck(Frozen):
     """why it is not valid, as the end of a sentence about it; empty: it is"""
     hashes: tuple[OcspRequest, ...] = ()
     """what identifies leaf and sub-authorities, as far as their issuers are known"""
+    identities: tuple[CertificateHash, ...] = ()
+    """the hash data of the contract certificate, by each algorithm; empty: its issuer is not known"""
     chain: str = ""
     """PEM of leaf and sub-authorities, without a root; empty: it is not to be passed on"""
 
@@ -89,7 +93,13 @@ def check_contract(contract: Contract, roots: Sequence[Certificate], now: dateti
         status, info = ContractStatus.UNKNOWN_ROOT, "does not lead to an installed root certificate"
         if len(forwarded) > _MAX_FORWARDED:
             return ContractCheck(ContractStatus.INVALID, f"has more than {_MAX_FORWARDED} characters", hashes)
-    return ContractCheck(status, info, hashes[:_MAX_HASHES], forwarded)
+    leaf_issuer = find_issuer(chain[0], known)
+    identities = (
+        tuple(hash_of(chain[0], leaf_issuer, algorithm) for algorithm in HASH_ALGORITHMS)
+        if leaf_issuer is not None and leaf_issuer != chain[0]
+        else ()
+    )
+    return ContractCheck(status, info, hashes[:_MAX_HASHES], identities, forwarded)
 
 
 def _parse_chain(contract: Contract) -> list[Certificate]:

@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
+from ocpp_handlers.blocks.a_certificate_signing import CertificateRequester, CertificateSigning
 from ocpp_handlers.connection.link import Link
 from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.security.certificates.certificate_results import CertificateRefusal, CertificateRefusalReason
 from station.security.certificates.certificate_store import CertificateStore
+from station.security.certificates.renewals import StationCertificateRenewal
 from station.security.certificates.station_certificate import CertificateSubject
 from station.security.security_settings import SecuritySettings
 from tests.fakes import clock
@@ -41,9 +42,10 @@ class SigningFixture:
         self.refusal: CertificateRefusal | None = None
         self.switched = 0
         self._keys = 0
-        self.block = CertificateSigning(
-            cast(Link, self), cast(CertificateStore, self), self.settings, self.clock, "0000001", self._switch
-        )
+        store = cast(CertificateStore, self)
+        renewal = StationCertificateRenewal(store, self.settings, "0000001")
+        requester = CertificateRequester(cast(Link, self), renewal, self.settings, self.clock)
+        self.block = CertificateSigning(requester, store, self._switch, {}, None)
 
     # What the block sees of others
 
@@ -74,7 +76,7 @@ class SigningFixture:
 
     async def trigger(self) -> None:
         """TriggerMessage: answered, then the follow-up runs."""
-        status, follow_up = self.block.trigger()
+        status, follow_up = self.block.station.trigger()
         assert status == "Accepted"
         assert follow_up is not None
         await follow_up()

@@ -30,9 +30,9 @@ class _CountingFacts(FactStore):
         super().__init__(database, "grid-meter")
         self.writes = 0
 
-    async def save(self, name: str, value: str) -> None:
+    async def save(self, name: str, text: str) -> None:
         self.writes += 1
-        await super().save(name, value)
+        await super().save(name, text)
 
 
 class Run:

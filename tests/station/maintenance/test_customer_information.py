@@ -20,6 +20,7 @@ from station.core.model import EventType, IdToken, TransactionEvent, TriggerReas
 from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue, SignedValue
 from station.maintenance.customer_information import Customer, CustomerInformation, StoredTokens
 from station.maintenance.found_rows import KEYS_PER_WRITE
+from station.security.certificates.contract_records import ContractRecords
 from station.storage.database import Database, Row, Value
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
@@ -142,7 +143,8 @@ def customer_information(database: Database, outbox: Outbox) -> CustomerInformat
         OwnerCards(FactStore(database, "card"), clock),
     )
     reservations = Reservations({}, ReservationStore(database), ReservationSettings(), clock, reports_ends=False)
-    return CustomerInformation(tokens, reservations, outbox, database, SetAsideRows(database), clock)
+    contracts = ContractRecords(FactStore(database, "contract"), clock)
+    return CustomerInformation(tokens, reservations, contracts, outbox, database, SetAsideRows(database), clock)
 
 
 def explaining(opened: Database) -> ExplainingDatabase:

@@ -1,0 +1,1 @@
+"""Vehicles that communicate (ISO 15118): sessions, contracts, schedules, contract certificates, recognized vehicles."""

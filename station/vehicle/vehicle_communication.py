@@ -1,0 +1,459 @@
+"""The communication with the vehicle of one EVSE: passes its events on, and sends what follows from the state.
+
+Auxiliary: whatever fails here, the EVSE goes on by IEC 61851-1. Orders that express a state are level-triggered: the
+present one is computed and sent if it differs from the last; those that answer a request are sent once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from foundation.change_signal import ChangeSignal
+from foundation.frozen import Frozen
+from foundation.supervision import AuxiliaryCalls
+from station.charging.evse_state import allowed_a
+from station.charging.vehicle_state import Communication, Delivery, VehicleSignal
+from station.core.csms import CurrentVehicleCsms, NeedsStatus, NoAnswerError
+from station.core.vehicle_link import (
+    AuthorizationOrder,
+    AuthorizationProgress,
+    AuthorizationRequested,
+    CertificateRequested,
+    CertificateResponse,
+    ChargingNeeds,
+    ContactorOrder,
+    CurrentLimit,
+    DeliveryProgress,
+    MeterOrder,
+    PaymentOption,
+    PowerDelivery,
+    RejectionReason,
+    Renegotiate,
+    ScheduleOffer,
+    ScheduleSelected,
+    SeccCredentials,
+    ServiceOffer,
+    SessionEnd,
+    SessionStarted,
+    SessionStopped,
+    StateOfCharge,
+    StopCharging,
+    VehicleLink,
+    VehicleLinkError,
+    VehicleOrder,
+)
+from station.vehicle.contract_authorization import ContractAuthorization, refuses_contract
+from station.vehicle.schedule_offer import supported_modes
+from station.vehicle.vehicle_details import VehicleDetails, VehicleDetailsHolder
+from station.vehicle.vehicle_settings import UNKNOWN_EVSE_ID, VehicleSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from energy.charging_profile import Schedule
+    from energy.profile_store import ProfileStore
+    from foundation.clock import Clock
+    from foundation.events import Unsubscribe
+    from metering.reading import Reading
+    from station.charging.authorization.authorization_settings import AuthorizationSettings
+    from station.charging.evse import Evse
+    from station.core.vehicle_link import Contract, VehicleEvent
+    from station.storage.outbox import Outbox
+    from station.vehicle.credentials import SeccCredentialsSource
+    from station.vehicle.recognition import VehicleRecognition
+    from station.vehicle.vehicle_schedules import VehicleSchedules
+
+_log = logging.getLogger(__name__)
+
+_SIGNALS: Final = {
+    SessionEnd.TERMINATE: VehicleSignal.SESSION_TERMINATED,
+    SessionEnd.PAUSE: VehicleSignal.SESSION_PAUSED,
+    SessionEnd.ERROR: VehicleSignal.SESSION_FAILED,
+}
+_PROFILE_WAIT_S: Final = 35.0
+"""the vehicle waits 40 s for its schedules (ISO 15118-2, sequence performance time): meanwhile the CSMS may send one"""
+_CERTIFICATE_WAIT_S: Final = 4.5
+"""the vehicle waits 5 s for its certificate (M01, remark)"""
+_DELIVERY_WAIT_S: Final = 5.0
+"""wait until the CSMS has the events of the transaction, so that it knows whose needs they are (K15.FR.16)"""
+_EVENTS_PER_WINDOW: Final = 200
+_WINDOW_S: Final = 10.0
+"""an SECC that reports more than this is broken: a session of ISO 15118-2 has some four messages a second"""
+
+_Level: TypeAlias = ServiceOffer | SeccCredentials | CurrentLimit | ContactorOrder | AuthorizationOrder | MeterOrder
+
+
+def is_base64(text: str) -> bool:
+    """Return whether a text is base64 in the alphabet of OCPP's EXI fields."""
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
+
+
+class VehicleServices(Frozen):
+    """What the communication with vehicles uses of the station; the same for all EVSEs."""
+
+    contracts: ContractAuthorization
+    recognition: VehicleRecognition
+    csms: CurrentVehicleCsms
+    profiles: ProfileStore
+    """the charging profiles, whose changes lead to new schedules"""
+    outbox: Outbox
+    authorization: AuthorizationSettings
+    clock: Clock
+    auxiliary: AuxiliaryCalls
+
+
+class VehicleCommunication:
+    """Communicates with the vehicle of one EVSE through its link."""
+
+    def __init__(
+        self,
+        evse: Evse,
+        link: VehicleLink,
+        schedules: VehicleSchedules,
+        credentials: SeccCredentialsSource,
+        settings: VehicleSettings,
+        services: VehicleServices,
+    ) -> None:
+        self.evse = evse
+        self.settings = settings
+        self.details = VehicleDetailsHolder()
+        """what is known of the vehicle"""
+        self._link = link
+        self._schedules = schedules
+        self._credentials = credentials
+        self._services = services
+        self._changed = ChangeSignal()
+        self._answers: deque[VehicleOrder] = deque()
+        """orders that are sent once, in this order"""
+        self._sent: dict[type, VehicleOrder] = {}
+        """the last order of each kind that expresses a state"""
+        self._authorization: AuthorizationOrder | None = None
+        """the answer to the authorization that the vehicle waits for; None: it waits for none"""
+        self._renegotiating = False
+        """whether the station has asked for the negotiation that comes (K16.FR.09)"""
+        self._negotiating = False
+        """whether the vehicle is about to get new schedules: a change meanwhile needs no negotiation of its own"""
+        self._needs_notified = False
+        """whether the CSMS knows the needs of this session, as far as it could be reached"""
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """what waits for the CSMS, by kind: one at a time"""
+        self._window_began_s = 0.0
+        self._events_in_window = 0
+
+    @property
+    def linked(self) -> bool:
+        """Whether the SECC answers."""
+        return self.evse.state.vehicle.linked
+
+    @property
+    def awaits_needs(self) -> bool:
+        """Whether the needs of the vehicle are still to come: a profile of the CSMS would be too early (K15.FR.17)."""
+        vehicle = self.evse.state.vehicle
+        in_session = vehicle.communication is Communication.SESSION and vehicle.delivery is Delivery.NONE
+        return in_session and self.evse.transaction_id is not None and not self._needs_notified
+
+    async def run(self) -> None:
+        """Task until the link is lost, or cancelled: process events and send orders.
+
+        Raises:
+            VehicleLinkError: the SECC has gone; the EVSE charges without communication until it is back.
+        """
+        unsubscribe = self._subscribe()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._send_orders(), name=f"evse-{self.evse.id}-vehicle-orders")
+                group.create_task(self._follow_evse(), name=f"evse-{self.evse.id}-vehicle-state")
+                await self._receive(group)
+        except* VehicleLinkError as errors:
+            raise VehicleLinkError(f"EVSE {self.evse.id}: {errors.exceptions[0]}") from None
+        finally:
+            for end in unsubscribe:
+                end()
+            self._forget_session()
+            self._sent.clear()
+            self.evse.apply_vehicle_signal(VehicleSignal.LINK_LOST)
+
+    def _subscribe(self) -> list[Unsubscribe]:
+        evse, auxiliary = self.evse, self._services.auxiliary
+        return [
+            auxiliary.subscribe(evse.meter.reading_taken, self._note_reading),
+            auxiliary.subscribe(self._services.profiles.changed, lambda _: self._negotiate_if_changed()),
+            auxiliary.subscribe(self._credentials.changed, lambda _: self._changed.notify()),
+            auxiliary.subscribe(self.settings.any_changed, lambda _: self._changed.notify()),
+        ]
+
+    # Events
+
+    async def _receive(self, group: asyncio.TaskGroup) -> None:
+        async for event in self._link.events():
+            if event is None:
+                _log.info("EVSE %d: the SECC is ready", self.evse.id)
+                self.evse.apply_vehicle_signal(VehicleSignal.LINKED)
+                self._changed.notify()
+                continue
+            self._count_event()
+            self._process(event, group)
+        raise VehicleLinkError("the SECC has ended")
+
+    def _count_event(self) -> None:
+        now_s = self._services.clock.monotonic()
+        if now_s - self._window_began_s >= _WINDOW_S:
+            self._window_began_s, self._events_in_window = now_s, 0
+        self._events_in_window += 1
+        if self._events_in_window > _EVENTS_PER_WINDOW:
+            raise VehicleLinkError(f"the SECC has reported more than {_EVENTS_PER_WINDOW} events in {_WINDOW_S:g} s")
+
+    def _process(self, event: VehicleEvent, group: asyncio.TaskGroup) -> None:
+        if isinstance(event, SessionStarted):
+            self._begin_session(event)
+            return
+        if self.evse.state.vehicle.communication is not Communication.SESSION:
+            _log.debug("EVSE %d: %s is ignored: no session is open", self.evse.id, type(event).__name__)
+            return
+        match event:
+            case AuthorizationRequested():
+                self._request_authorization(event.contract, group)
+            case CertificateRequested():
+                self._replace_task("certificate", self._request_certificate(event), group)
+            case ChargingNeeds():
+                self._negotiating = True
+                self._replace_task("needs", self._negotiate(event), group)
+            case ScheduleSelected():
+                self._note_selection(event, group)
+            case PowerDelivery():
+                self._note_delivery(event.progress)
+            case StateOfCharge():
+                self.details.update(battery=event)
+            case SessionStopped():
+                _log.info("EVSE %d: the vehicle has ended its session: %s", self.evse.id, event.end)
+                self._forget_session()
+                self.evse.apply_vehicle_signal(_SIGNALS[event.end])
+
+    def _begin_session(self, event: SessionStarted) -> None:
+        self._forget_session()
+        self.evse.apply_vehicle_signal(VehicleSignal.SESSION_STARTED)
+        if self.evse.state.vehicle.communication is not Communication.SESSION:
+            self._answer(StopCharging())
+            return
+        _log.info("EVSE %d: a vehicle communicates by %s", self.evse.id, event.protocol)
+        self.details.set(VehicleDetails(event.evccid, event.protocol, event.supported_protocols))
+        self._changed.notify()
+
+    def _forget_session(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+        self._answers.clear()
+        self._authorization = None
+        self._renegotiating = self._negotiating = self._needs_notified = False
+        self._schedules.forget()
+        for kind in (CurrentLimit, ContactorOrder, AuthorizationOrder, MeterOrder):
+            self._sent.pop(kind, None)
+        self.details.set(VehicleDetails())
+
+    def _note_delivery(self, progress: DeliveryProgress) -> None:
+        match progress:
+            case DeliveryProgress.START:
+                self.evse.apply_vehicle_signal(VehicleSignal.DELIVERY_STARTED)
+            case DeliveryProgress.STOP:
+                self.evse.apply_vehicle_signal(VehicleSignal.DELIVERY_STOPPED)
+            case DeliveryProgress.RENEGOTIATE:
+                self._negotiating = True  # its needs follow, and the charge goes on meanwhile
+
+    # Authorization
+
+    def _request_authorization(self, contract: Contract | None, group: asyncio.TaskGroup) -> None:
+        """Answer at once if the EVSE is authorized; else ask, and answer when the state of the EVSE shows it."""
+        self.details.update(payment=PaymentOption.EIM if contract is None else PaymentOption.CONTRACT)
+        self._authorization = AuthorizationOrder(AuthorizationProgress.ONGOING)
+        self._sent.pop(AuthorizationOrder, None)
+        self._changed.notify()
+        if self.evse.state.authorization is not None:
+            return
+        if contract is not None:
+            self._replace_task("authorization", self._authorize_contract(contract), group)
+        elif (evccid := self.details.current.evccid) is not None:
+            self._replace_task("authorization", self._recognize(evccid), group)
+
+    async def _authorize_contract(self, contract: Contract) -> None:
+        reason = await self._services.contracts.authorize(self.evse.id, contract, self.settings)
+        if reason is None or self.evse.state.authorization is not None:
+            return
+        if refuses_contract(reason):
+            self.evse.apply_vehicle_signal(VehicleSignal.CONTRACT_REFUSED)
+        self._reject(reason)
+
+    def _reject(self, reason: RejectionReason) -> None:
+        self._authorization = AuthorizationOrder(AuthorizationProgress.REJECTED, reason)
+        self._changed.notify()
+
+    async def _recognize(self, evccid: str) -> None:
+        await self._services.recognition.authorize(self.evse.id, evccid)
+
+    # Contract certificates (M01, M02)
+
+    async def _request_certificate(self, request: CertificateRequested) -> None:
+        response = CertificateResponse(accepted=False)
+        if not is_base64(request.exi_request):
+            _log.warning("EVSE %d: the vehicle requests a certificate by a message that is not base64", self.evse.id)
+        elif self.settings.contract_certificate_installation_enabled:
+            asked = asyncio.ensure_future(self._services.csms.csms.request_certificate(request))
+            try:
+                if await self._wait_for(asked, _CERTIFICATE_WAIT_S):
+                    response = asked.result()
+                else:
+                    _log.warning("EVSE %d: the CSMS has not sent the certificate of the vehicle in time", self.evse.id)
+            except NoAnswerError as error:
+                _log.warning("EVSE %d: the CSMS has sent no certificate for the vehicle: %s", self.evse.id, error)
+            finally:
+                asked.cancel()
+        self._answer(response)
+
+    async def _wait_for(self, asked: asyncio.Future[CertificateResponse], within_s: float) -> bool:
+        """Wait, by the clock of the station, until something is done; False: it is not in time."""
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self._services.clock.call_later(within_s, lambda: late.done() or late.set_result(None))
+        try:
+            await asyncio.wait({asked, late}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        return asked.done()
+
+    # Schedules (K15 to K17)
+
+    async def _negotiate(self, needs: ChargingNeeds) -> None:
+        """Notify the CSMS of the needs, wait for its profile as long as the vehicle can, and offer the schedules."""
+        clock, departs_in_s = self._services.clock, needs.departs_in_s
+        departs_at = clock.now() + timedelta(seconds=departs_in_s) if departs_in_s is not None else None
+        self.details.update(needs=needs, departs_at=departs_at)
+        renegotiating, self._renegotiating = self._renegotiating, False
+        if not renegotiating:  # K16.FR.09
+            await self._notify_needs(needs)
+        self._needs_notified = True
+        self._negotiating = False
+        offered = self._schedules.offer(needs)
+        self._answer(ScheduleOffer(offered.tuples, min(allowed_a(self.evse.state), self.evse.pilot.permitted_a)))
+
+    async def _notify_needs(self, needs: ChargingNeeds) -> None:
+        services, before = self._services, self._schedules.transaction_profiles()
+        deadline_s = services.clock.monotonic() + _PROFILE_WAIT_S
+        try:
+            if not services.csms.csms.online:  # K15.FR.15
+                return
+            await services.outbox.wait_delivered(within_s=_DELIVERY_WAIT_S)
+            self._needs_notified = True
+            status = await services.csms.csms.notify_needs(self.evse.id, needs, self.details.current.departs_at)
+        except NoAnswerError as error:
+            _log.warning("EVSE %d: the CSMS has not answered to the needs of the vehicle: %s", self.evse.id, error)
+            return
+        if status is not NeedsStatus.ACCEPTED:
+            return
+        while self._schedules.transaction_profiles() == before:
+            left_s, count_before = deadline_s - services.clock.monotonic(), self._changed.count
+            if left_s <= 0.0:
+                _log.info("EVSE %d: the CSMS has sent no schedule in time", self.evse.id)
+                return
+            await self._changed.wait_for(count_before, services.clock, left_s)
+
+    def _note_selection(self, selected: ScheduleSelected, group: asyncio.TaskGroup) -> None:
+        schedule = self._schedules.select(selected)
+        if schedule is not None:
+            self._replace_task("schedule", self._notify_schedule(schedule), group)
+
+    async def _notify_schedule(self, schedule: Schedule) -> None:
+        csms, begin = self._services.csms.csms, self._services.clock.now()
+        if not csms.online:
+            return
+        try:
+            if not await csms.notify_schedule(self.evse.id, begin, schedule):
+                _log.info("EVSE %d: the CSMS has rejected the schedule of the vehicle", self.evse.id)
+        except NoAnswerError as error:
+            _log.warning("EVSE %d: the CSMS does not know the schedule of the vehicle: %s", self.evse.id, error)
+
+    def _negotiate_if_changed(self) -> None:
+        """Have the vehicle negotiate anew if its schedules have changed (K16.FR.02); its limit has changed already."""
+        self._changed.notify()
+        delivering = self.evse.state.vehicle.delivery is Delivery.STARTED
+        under_way = self._renegotiating or self._negotiating
+        if delivering and not under_way and self._schedules.changed_since_offer():
+            _log.info("EVSE %d: the schedule has changed; the vehicle negotiates anew", self.evse.id)
+            self._renegotiating = True
+            self._answer(Renegotiate())
+
+    # Orders
+
+    def _answer(self, order: VehicleOrder) -> None:
+        self._answers.append(order)
+        self._changed.notify()
+
+    async def _follow_evse(self) -> None:
+        count = self.evse.changed.count
+        while True:
+            count = await self.evse.changed.wait(count)
+            self._changed.notify()
+
+    async def _send_orders(self) -> None:
+        while True:
+            count_before = self._changed.count
+            if self.linked:
+                for order in self._levels():
+                    if self._sent.get(type(order)) != order:
+                        self._sent[type(order)] = order
+                        await self._link.send(order)
+                while self._answers:
+                    await self._link.send(self._answers.popleft())
+            await self._changed.wait(count_before)
+
+    def _levels(self) -> list[_Level]:
+        """The orders that express the present state."""
+        levels: list[_Level] = [self._credentials.of(self.evse.id), self._service_offer()]
+        if self.evse.state.vehicle.communication is not Communication.SESSION:
+            return levels
+        if self._authorization is not None:
+            if self.evse.state.authorization is not None:
+                self._authorization = AuthorizationOrder(AuthorizationProgress.ACCEPTED)
+            levels.append(self._authorization)
+        if self.evse.state.vehicle.delivery is not Delivery.NONE:
+            levels.append(CurrentLimit(self._offered_a))
+        levels.append(ContactorOrder(self.evse.state.observation.contactor_closed))
+        return levels
+
+    @property
+    def _offered_a(self) -> float:
+        """The current that the vehicle may draw now: what the pilot would signal, in A per phase; 0: none."""
+        return min(self.evse.offered_a, self.evse.pilot.permitted_a)
+
+    def _service_offer(self) -> ServiceOffer:
+        offline = not self._services.csms.csms.online
+        contract = self.settings.pnc_enabled and (not offline or self.settings.contract_validation_offline)
+        return ServiceOffer(
+            self.settings.iso15118_evse_id or UNKNOWN_EVSE_ID,
+            (PaymentOption.CONTRACT, PaymentOption.EIM) if contract else (PaymentOption.EIM,),
+            supported_modes(self.evse.layout.phases),
+            free=not self._services.authorization.auth_enabled,
+            certificate_installation=contract and self.settings.contract_certificate_installation_enabled,
+        )
+
+    def _note_reading(self, reading: Reading) -> None:
+        """Send the register to a vehicle that charges."""
+        if reading.energy_import_wh is None or self.evse.state.vehicle.delivery is not Delivery.STARTED:
+            return
+        receipt = self.settings.request_metering_receipt
+        order = MeterOrder(reading.energy_import_wh, reading.taken_at, receipt)
+        if not any(isinstance(waiting, MeterOrder) for waiting in self._answers):
+            self._answer(order)
+
+    def _replace_task(self, kind: str, work: Coroutine[None, None, None], group: asyncio.TaskGroup) -> None:
+        """Start what waits for the CSMS, in place of an earlier task of its kind."""
+        if (earlier := self._tasks.pop(kind, None)) is not None:
+            earlier.cancel()
+        self._tasks[kind] = group.create_task(work, name=f"evse-{self.evse.id}-vehicle-{kind}")
