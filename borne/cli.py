@@ -80,6 +80,18 @@ def _csms_commands() -> Mapping[str, Action]:
     return bundled_csms.COMMANDS
 
 
+def _pki_commands() -> Mapping[str, Action]:
+    from borne.commands import pki  # late: only the group that is called
+
+    return pki.COMMANDS
+
+
+def _pki_actions() -> Mapping[str, Action]:
+    from borne.commands import pki  # late: only the group that is called
+
+    return pki.ACTIONS
+
+
 def _record_commands() -> Mapping[str, Action]:
     from borne.commands import records  # late: only the group that is called
 
@@ -101,6 +113,9 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     ),
     "meter": CommandEntry("Serve a simulated billing meter over Modbus TCP.", _simulation_commands),
     "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _csms_commands),
+    "pki": CommandEntry(
+        "Make certificates for tests of ISO 15118 and TLS; `borne pki serve` answers for them.", _pki_commands
+    ),
     "demo": CommandEntry(
         "Show a station, a CSMS, a house and a car on one screen, until Ctrl-C.", _demonstration_commands
     ),
@@ -125,6 +140,12 @@ JOURNAL_COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "export": CommandEntry("Print the entries of the register journal as JSON lines.", _record_commands),
 }
 """the commands of `borne journal`"""
+PKI_ACTIONS: Final[Mapping[str, CommandEntry]] = {
+    "serve": CommandEntry("Answer OCSP requests for the certificates of a test PKI, until Ctrl-C.", _pki_actions),
+    "contract": CommandEntry("Make a contract certificate of a test PKI.", _pki_actions),
+    "revoke": CommandEntry("Revoke a certificate of a test PKI.", _pki_actions),
+}
+"""the actions of `borne pki`; without one it makes a PKI"""
 FLEET_INIT: Final = CommandEntry("Write an example plan of a fleet, and a template of its stations.", _fleet_commands)
 """`borne fleet init`"""
 
@@ -139,6 +160,8 @@ def _run_command_line(
             return _run_entry("borne", "version", COMMANDS["version"], ())
         if name == "journal":
             return _run_command_line("borne journal", COMMANDS[name].summary, JOURNAL_COMMANDS, arguments[1:])
+        if name == "pki" and arguments[1:2] and arguments[1] in PKI_ACTIONS:
+            return _run_entry("borne pki", arguments[1], PKI_ACTIONS[arguments[1]], arguments[2:])
         if name == "fleet" and arguments[1:2] == ["init"]:
             return _run_entry("borne fleet", "init", FLEET_INIT, arguments[2:])
         if name == "fleet" and arguments[1:2] == ["run"]:

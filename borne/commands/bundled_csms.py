@@ -12,6 +12,7 @@ from borne.arguments import Action, add_host, port_number
 from borne.output import refuse, say
 from simulator.csms.bill_store import BillStoreError
 from simulator.csms.csms_process import CsmsProcessOptions, run_csms
+from simulator.csms.vehicle_answers import CertificatePki
 
 _MAX_WORKERS: Final = 64
 _MAX_INTERVAL_S: Final = 86_400
@@ -42,6 +43,12 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         default=20,
         help="Interval of the stations' heartbeats. [default: %(default)s]",
     )
+    parser.add_argument(
+        "--pki",
+        metavar="FOLDER",
+        type=Path,
+        help="Sign certificates and check contracts with the PKI of this folder (`borne pki`).",
+    )
     parser.add_argument("--quiet", action="store_true", help="Print no frames.")
     parser.add_argument(
         "--until-stdin-closes",
@@ -57,6 +64,7 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         quiet=given.quiet,
         time_of_station=given.time_of_station,
         heartbeat_interval_s=given.heartbeat,
+        pki=_load_pki(given.pki) if given.pki is not None else None,
         until_stdin_closes=given.until_stdin_closes,
     )
     gc.enable()
@@ -69,6 +77,15 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
             refuse(f"--storage: {error.filename}: {error.strerror}")
         refuse(f"csms: cannot listen at {options.host}:{options.port}: {error.strerror}")
     return 0
+
+
+def _load_pki(folder: Path) -> CertificatePki:
+    from simulator.pki.v2g_pki import PkiError, TestPki  # late: cryptography
+
+    try:
+        return TestPki.load(folder)
+    except PkiError as error:
+        refuse(f"--pki: {error}")
 
 
 def _parse_workers(text: str) -> int:

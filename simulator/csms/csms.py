@@ -28,6 +28,7 @@ from simulator.csms.bounded_connection import bounded_connection
 from simulator.csms.messages import Payload, RequestSchemas
 from simulator.csms.station_connection import NotConnectedError, StationConnection
 from simulator.csms.station_time import EstimatedStationTime
+from simulator.csms.vehicle_answers import CertificatePki, VehicleAnswers
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class CsmsSettings(Frozen):
     """further ones are refused with HTTP 503"""
     first_byte_s: float = 10.0
     """real seconds after which a connection is aborted on which nothing has arrived"""
+    pki: CertificatePki | None = None
+    """the PKI with which it signs certificates and checks contracts; None: it has none"""
 
 
 class DemoCsms:
@@ -80,6 +83,7 @@ class DemoCsms:
         """the TCP port on which it listens; 0 before `listening`"""
         self.host = "127.0.0.1"
         self._settings = settings or CsmsSettings()
+        self.vehicle_answers = VehicleAnswers(self._settings.pki)
         self._station_times: dict[str, EstimatedStationTime] = {}
         self._stations: dict[str, StationConnection] = {}
         self._connections = 0

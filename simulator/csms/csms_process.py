@@ -22,6 +22,7 @@ from foundation.clock import SystemClock
 from foundation.frozen import Frozen
 from simulator.csms.bill_store import BillStore, MemoryBillStore, SharedBillStore
 from simulator.csms.csms import BACKLOG, CsmsSettings, DemoCsms
+from simulator.csms.vehicle_answers import CertificatePki
 from station.storage.read_connections import ReadConnections
 
 try:
@@ -55,6 +56,8 @@ class CsmsProcessOptions(Frozen):
     """print no frames"""
     time_of_station: bool = False
     heartbeat_interval_s: int = 20
+    pki: CertificatePki | None = None
+    """the PKI with which it signs certificates and checks contracts"""
     until_stdin_closes: bool = False
     """end when standard input, a pipe, is closed at its other end"""
 
@@ -132,6 +135,7 @@ class _CsmsServer:
             time_of_station=options.time_of_station,
             heartbeat_interval_s=options.heartbeat_interval_s,
             most_connections=most_connections,
+            pki=options.pki,
         )
 
     def run(

@@ -26,6 +26,7 @@ from simulator.csms.messages import (
     decode,
     encode,
 )
+from simulator.csms.vehicle_answers import VEHICLE_ACTIONS, VehicleAnswers, charging_profile
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -55,14 +56,18 @@ _ACKNOWLEDGED_ACTIONS: Final = frozenset(
     }
 )
 """actions that are answered with an empty response"""
-_ANSWERED_ACTIONS: Final = _ACKNOWLEDGED_ACTIONS | {
-    "Authorize",
-    "BootNotification",
-    "DataTransfer",
-    "Heartbeat",
-    "SignCertificate",
-    "TransactionEvent",
-}
+_ANSWERED_ACTIONS: Final = (
+    _ACKNOWLEDGED_ACTIONS
+    | VEHICLE_ACTIONS
+    | {
+        "Authorize",
+        "BootNotification",
+        "DataTransfer",
+        "Heartbeat",
+        "SignCertificate",
+        "TransactionEvent",
+    }
+)
 """actions that are answered with a CALLRESULT"""
 
 
@@ -75,6 +80,9 @@ class CsmsOfStations(Protocol):
 
     @property
     def bills(self) -> BillStore: ...
+
+    @property
+    def vehicle_answers(self) -> VehicleAnswers: ...
 
     @property
     def schemas(self) -> RequestSchemas: ...
@@ -107,7 +115,17 @@ class CsmsOfStations(Protocol):
 class StationConnection:
     """The CSMS's end of a station's websocket."""
 
-    __slots__ = ("_call_lock", "_csms", "_identity", "_message_ids", "_pending_answer", "_request_id", "_websocket")
+    __slots__ = (
+        "_call_lock",
+        "_csms",
+        "_follow_ups",
+        "_identity",
+        "_message_ids",
+        "_pending_answer",
+        "_request_id",
+        "_transactions",
+        "_websocket",
+    )
 
     def __init__(self, identity: str, websocket: ServerConnection, csms: CsmsOfStations) -> None:
         self._identity = identity
@@ -116,6 +134,10 @@ class StationConnection:
         self._message_ids = itertools.count(1)
         self._call_lock = asyncio.Lock()
         self._request_id = ""
+        self._transactions: dict[int, str] = {}
+        """the running transaction of each EVSE"""
+        self._follow_ups: asyncio.TaskGroup | None = None
+        """requests that follow responses; None before `serve`"""
         self._pending_answer: asyncio.Future[Payload] | None = None
         """of the request that was sent last, while its response is awaited"""
 
@@ -126,12 +148,13 @@ class StationConnection:
     async def serve(self) -> None:
         """Answer requests until the connection ends."""
         try:
-            while True:
-                received = await self._websocket.recv()
-                text = received if isinstance(received, str) else received.decode("utf-8", "replace")
-                self._csms.report_frame(self._identity, "in", text)
-                await self._handle(text)
-        except ConnectionClosed:
+            async with asyncio.TaskGroup() as self._follow_ups:
+                while True:
+                    received = await self._websocket.recv()
+                    text = received if isinstance(received, str) else received.decode("utf-8", "replace")
+                    self._csms.report_frame(self._identity, "in", text)
+                    await self._handle(text)
+        except* ConnectionClosed:
             _log.info("connection of station %s ended", self._identity)
         finally:
             if self._pending_answer is not None and not self._pending_answer.done():
@@ -192,13 +215,45 @@ class StationConnection:
             return
         match message:
             case RequestFrame():
-                await self._send(await self._respond(message))
+                response = await self._respond(message)
+                await self._send(response)
+                if isinstance(response, ResultFrame):
+                    self._follow_up(message)
                 if self._csms.reads_station_clocks and message.action in ("BootNotification", "Heartbeat"):
                     await self._request_clock()
             case ResultFrame() | ErrorFrame() if self._pending_answer is not None and message.id == self._request_id:
                 self._complete_call(self._pending_answer, message)
             case _:
                 pass  # nobody waits for it, or it is not valid: it must not be answered
+
+    def _follow_up(self, request: RequestFrame) -> None:
+        """Send what follows the response: a signed certificate, or a profile for the needs of a vehicle."""
+        action, payload = request.action, request.payload
+        if action == "TransactionEvent":
+            self._note_transaction(payload)
+        elif action == "SignCertificate" and (signed := self._csms.vehicle_answers.signed(payload)) is not None:
+            self._send_later("CertificateSigned", signed)
+        elif action == "NotifyEVChargingNeeds":
+            transaction_id = self._transactions.get(int(str(payload["evseId"])))
+            if transaction_id is not None:
+                self._send_later("SetChargingProfile", charging_profile(payload, transaction_id))
+
+    def _note_transaction(self, payload: Payload) -> None:
+        if "evse" in payload:
+            evse_id = int(str(object_of(payload["evse"])["id"]))
+            self._transactions[evse_id] = str(object_of(payload["transactionInfo"])["transactionId"])
+
+    def _send_later(self, action: str, payload: Payload) -> None:
+        """Send a request without waiting for its response; a refusal is only logged."""
+
+        async def send() -> None:
+            try:
+                await self.call(action, payload)
+            except NotConnectedError as error:
+                _log.warning("%s", error)
+
+        if self._follow_ups is not None:
+            self._follow_ups.create_task(send())
 
     def _complete_call(self, answer: asyncio.Future[Payload], message: ResultFrame | ErrorFrame) -> None:
         if answer.done():
@@ -238,12 +293,17 @@ class StationConnection:
                 }
             case "Heartbeat":
                 return {"currentTime": self._now_text()}
+            case "Authorize" if object_of(payload["idToken"])["type"] == "eMAID":
+                status = _authorization_status(object_of(payload["idToken"]))
+                return self._csms.vehicle_answers.authorization(payload, status)
             case "Authorize" | "TransactionEvent" if "idToken" in payload:
                 return {"idTokenInfo": {"status": _authorization_status(object_of(payload["idToken"]))}}
             case "DataTransfer":
                 return {"status": "UnknownVendorId"}
             case "SignCertificate":
-                return {"status": "Rejected"}
+                return {"status": "Accepted" if self._csms.vehicle_answers.signs(payload) else "Rejected"}
+            case _ if action in VEHICLE_ACTIONS:
+                return self._csms.vehicle_answers.answer(action, payload)
             case _:
                 return _EMPTY_PAYLOAD
 

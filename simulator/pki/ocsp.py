@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.ocsp import (
     OCSPCertStatus,
-    OCSPRequestBuilder,
     OCSPResponderEncoding,
     OCSPResponseBuilder,
     OCSPResponseStatus,
@@ -18,7 +18,6 @@ from cryptography.x509.ocsp import (
 )
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
     from cryptography.x509.ocsp import OCSPRequest
 
     from simulator.pki.authority import Authority
@@ -73,11 +72,12 @@ class OcspResponder:
 
 
 def _hashes(authority: Authority, request: OCSPRequest) -> tuple[bytes, bytes]:
-    """The hashes of an authority's name and key, by the algorithm of a request."""
-    certificate: Certificate = authority.certificate
-    # as the issuer of itself: only the fields about the issuer are used
-    named = OCSPRequestBuilder().add_certificate(certificate, certificate, request.hash_algorithm).build()
-    return named.issuer_name_hash, named.issuer_key_hash
+    """The hashes of an authority's name and key, by the algorithm of a request (RFC 6960 §4.1.1)."""
+    name = authority.certificate.subject.public_bytes()
+    # the bits of subjectPublicKey, without tag and length
+    key = authority.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    algorithm = request.hash_algorithm.name
+    return hashlib.new(algorithm, name).digest(), hashlib.new(algorithm, key).digest()
 
 
 def _failure(status: OCSPResponseStatus) -> bytes:

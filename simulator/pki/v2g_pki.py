@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.ocsp import OCSPRequestBuilder, OCSPResponseStatus, load_der_ocsp_response
 
 from foundation.clock import SystemClock
 from foundation.expected_error import ExpectedError
@@ -22,6 +26,8 @@ from station.storage import private_files
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from simulator.csms.vehicle_answers import NamedCertificate
 
 _DAYS: Final = 3_650.0
 _REVOKED: Final = "revoked.json"
@@ -114,6 +120,50 @@ class TestPki:
 
     # V2G certificates
 
+    def sign(self, request_pem: str, *, v2g: bool) -> str:
+        """Sign the request of an SECC (`v2g`) or a station; returns the chain, PEM.
+
+        Raises:
+            ValueError: the request is not valid.
+        """
+        if v2g:
+            return self.sign_secc(request_pem)
+        return _pem(self.authorities["csms-root"].sign_request(request_pem, Validity.of_days(730.0)))
+
+    def status_of(self, named: NamedCertificate) -> str | None:
+        """The OCSP response for a certificate, DER in base64; None: no authority of the PKI has issued it."""
+        kind = {"SHA256": SHA256, "SHA384": SHA384, "SHA512": SHA512}[named.algorithm]
+        request = OCSPRequestBuilder().add_certificate_by_hash(
+            bytes.fromhex(named.issuer_name_hash), bytes.fromhex(named.issuer_key_hash), named.serial_number, kind()
+        )
+        response = self.responder().answer(request.build().public_bytes(Encoding.DER))
+        successful = load_der_ocsp_response(response).response_status is OCSPResponseStatus.SUCCESSFUL
+        return base64.b64encode(response).decode() if successful else None
+
+    def is_revoked(self, named: NamedCertificate) -> bool:
+        """Whether a certificate of the PKI is revoked."""
+        return named.serial_number in self.revoked()
+
+    def contract_status(self, chain: str) -> str:
+        """The status of a contract certificate by its chain, PEM (AuthorizeCertificateStatusEnumType)."""
+        try:
+            certificates = x509.load_pem_x509_certificates(chain.encode())
+        except ValueError:
+            return "CertChainError"
+        issuers = [*certificates[1:], self.authorities["mo-root"].certificate]
+        now = SystemClock().now()
+        if any(now > each.not_valid_after_utc for each in certificates):
+            return "CertificateExpired"
+        try:
+            for certificate, issuer in zip(certificates, issuers, strict=True):
+                certificate.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature):
+            return "CertChainError"
+        if any(now < each.not_valid_before_utc for each in certificates):
+            return "CertChainError"
+        revoked = self.revoked()
+        return "CertificateRevoked" if any(each.serial_number in revoked for each in certificates) else "Accepted"
+
     def sign_secc(self, request_pem: str, *, days: float = 90.0) -> str:
         """Sign the request of an SECC; returns its chain, PEM: leaf, sub-CA 2, sub-CA 1.
 
@@ -170,6 +220,20 @@ class TestPki:
         """
         revoked = sorted({*self.revoked(), serial_number})
         private_files.write(self.folder / _REVOKED, json.dumps([f"{number:x}" for number in revoked]))
+
+    def revoke_file(self, file: Path) -> int:
+        """Revoke the first certificate of a PEM file; returns its serial number.
+
+        Raises:
+            PkiError: the file has no certificate.
+            OSError: the file cannot be read, or the revocation cannot be stored.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        except ValueError as error:
+            raise PkiError("has no PEM encoded certificate") from error
+        self.revoke(certificate.serial_number)
+        return certificate.serial_number
 
     def revoked(self) -> frozenset[int]:
         """The serial numbers of the certificates that are revoked."""
