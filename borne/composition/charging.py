@@ -210,8 +210,10 @@ def _log_transactions(core: CoreParts) -> TransactionLogger:
 
 
 def _restrict_settings(core: CoreParts, evses: Collection[Evse]) -> None:
-    """Allow in the settings only what meters and sensors of the EVSEs can give."""
+    """Allow in the settings only what meters, sensors and vehicles of the EVSEs can give."""
     supported = {measurand for evse in evses for measurand in evse.meter.measurands()}
+    if any(config.secc is not None for config in core.configuration.evse):
+        supported.add(Measurand.SOC)
     core.settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in supported])
     if not all(Sensor.BAY in evse.layout.sensors for evse in evses):
         core.settings.transactions.disallow_parking_bay()

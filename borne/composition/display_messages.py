@@ -18,6 +18,7 @@ from station.display.message_store import DisplayCapabilities, DisplayMessages
 
 if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
+    from station.vehicle.vehicles import Vehicles
 
 
 class DisplayParts(Frozen):
@@ -43,7 +44,7 @@ class DisplayParts(Frozen):
 
 
 async def create_display(
-    core: CoreParts, charging: ChargingParts, billing: BillingParts, maintenance: MaintenanceParts
+    core: CoreParts, charging: ChargingParts, vehicles: Vehicles, billing: BillingParts, maintenance: MaintenanceParts
 ) -> DisplayParts:
     """Create the messages of the CSMS, load them, and subscribe them to the ends of transactions and to the clock.
 
@@ -61,9 +62,12 @@ async def create_display(
     configuration, settings = core.configuration, core.settings
     prices = ShownPrices(billing.tariff_and_cost, billing.prices, settings.prices)
     readers = [table.evse for table in configuration.reader]
-    starts = StartMethods(settings.authorization, readers, has_csms=configuration.csms is not None)
-    lights, starter = maintenance.light, charging.station.starter
-    reader = EvseReader(lights, prices, core.transactions, starts, starter, session_page(core), core.clock)
+    starts = StartMethods(
+        settings.authorization, readers, charging.station.starter, has_csms=configuration.csms is not None
+    )
+    reader = EvseReader(maintenance.light, prices, core.transactions, starts, session_page(core), vehicles, core.clock)
     screens = create_screens(core, charging, messages, reader)
     subscribe_screens(screens, core, billing, maintenance, messages)
+    for communication in vehicles.communications.values():
+        core.auxiliary.subscribe(communication.details.changed, lambda _: screens.check_states())
     return DisplayParts(messages, screens, prices, starts)

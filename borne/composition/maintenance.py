@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from borne.composition.charging import ChargingParts
@@ -35,7 +35,7 @@ from station.storage.record_settings import RecordSettings
 from station.storage.storage_monitor import SpaceLow, StorageMonitor
 
 if TYPE_CHECKING:
-    from borne.composition.load import LoadParts
+    from borne.composition.assembled_parts import AssembledParts
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
     from foundation.events import Event
@@ -197,13 +197,7 @@ def create_status_light(
 
 
 def create_mqtt_bridge(
-    config: MqttConfig,
-    core: CoreParts,
-    evses: Mapping[int, Evse],
-    power: LoadParts,
-    maintenance: MaintenanceParts,
-    device_events: Event[MonitoringEvent],
-    displays: PublishedDisplays,
+    config: MqttConfig, assembled: AssembledParts, device_events: Event[MonitoringEvent], displays: PublishedDisplays
 ) -> MqttBridge:
     """Create the bridge that publishes EVSEs and displays to an MQTT broker, and takes limits from it.
 
@@ -211,6 +205,8 @@ def create_mqtt_bridge(
     """
     from station.interfaces.mqtt import home_assistant, mqtt  # not loaded without a broker
 
+    core, evses, load = assembled.core, assembled.charging.evses, assembled.load
+    maintenance, vehicles = assembled.maintenance, assembled.vehicle.vehicles
     station = core.configuration.station
     layouts = [evse.layout for evse in evses.values()]
     device = home_assistant.DiscoveryDevice(
@@ -221,13 +217,14 @@ def create_mqtt_bridge(
         maintenance.firmware.version or station.firmware_version,
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
+        tuple(vehicles.communications),
     )
     bridge = mqtt.MqttBridge(
         config,
         device,
-        mqtt.PublishedState(evses, power.load, device_events),
+        mqtt.PublishedState(evses, load.load, vehicles, device_events),
         mqtt.PublishedIndicators(maintenance.light, displays),
-        power.shared_limits,
+        load.shared_limits,
         core.clock,
         core.auxiliary,
     )

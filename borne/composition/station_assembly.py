@@ -221,7 +221,7 @@ async def _assemble(core: CoreParts) -> StationRun:
     firmware_version = firmware_updates.version or configuration.station.firmware_version
     billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
     maintenance = await create_maintenance(core, charging, load_parts.load, firmware_updates, activation)
-    display = await create_display(core, charging, billing_parts, maintenance)
+    display = await create_display(core, charging, vehicle.vehicles, billing_parts, maintenance)
     assembled = AssembledParts(core, charging, load_parts, vehicle, billing_parts, maintenance, display)
     ocpp = OcppComposition(assembled)
     model, monitoring = await ocpp.create_device_model()
@@ -289,13 +289,7 @@ def _publishers(
     if configuration.mqtt is None:
         return feed
     bridge = create_mqtt_bridge(
-        configuration.mqtt,
-        core,
-        evses,
-        assembled.load,
-        assembled.maintenance,
-        device_events,
-        mqtt_displays(configuration, assembled.display.screens),
+        configuration.mqtt, assembled, device_events, mqtt_displays(configuration, assembled.display.screens)
     )
     return [*feed, bridge.run]
 

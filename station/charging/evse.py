@@ -115,6 +115,8 @@ class Evse:
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
         """the limits of the last load management decision"""
+        self.soc: float | None = None
+        """state of charge of the vehicle, 0 to 1, as it has told it; None: not known"""
         self.observed = False
         """whether the board has sent an observation or failed; before that the status is unknown"""
         self.changed = ChangeSignal()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from metering.meter import DetailedMeter, ImplausibleReadingError, Meter, MeterError
-from station.core.sampling import IntervalStarts, Measurand, supported_measurands
+from station.core.sampling import METER_MEASURANDS, IntervalStarts, Measurand, supported_measurands
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -132,7 +132,7 @@ class MeterPoller:
     def measurands(self) -> tuple[Measurand, ...]:
         """Return the measurands that the meter supports; all if its driver does not list them. Reads nothing."""
         example = self._meter.example_reading()
-        return supported_measurands(example) if example is not None else tuple(Measurand)
+        return supported_measurands(example) if example is not None else METER_MEASURANDS
 
     async def run(self) -> None:
         """Task until cancelled: read every second; log a failure once, and when it ends. Then close the meter."""

@@ -42,6 +42,11 @@ class RecordedEvse(Protocol):
         """The current that the pilot offers now on each phase, in A (Current.Offered)."""
         ...
 
+    @property
+    def soc(self) -> float | None:
+        """State of charge of the vehicle, 0 to 1; None: not known."""
+        ...
+
 
 class EventRecorder:
     """Stores the queued transaction events of one EVSE in the outbox, in order.
@@ -259,7 +264,10 @@ class EventRecorder:
         context: ReadingContext,
         since: Reading | None = None,
     ) -> tuple[MeterValue, ...]:
-        return sampled_values(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
+        evse = self._evse
+        return sampled_values(
+            reading, measurands, context, self._settings, offered=evse.offered, soc=evse.soc, since=since
+        )
 
 
 def sampled_values(
@@ -269,15 +277,17 @@ def sampled_values(
     settings: SamplingSettings,
     *,
     offered: Phases[float],
+    soc: float | None = None,
     since: Reading | None = None,
 ) -> tuple[MeterValue, ...]:
     """Sample `measurands` of a reading for an event; empty without values, or if SampledDataCtrlr.Enabled is false.
 
-    `offered`: by the pilot on each phase, in A; `since`: the reading at the start of the interval, for its energy.
+    `offered`: by the pilot on each phase, in A; `soc`: of the vehicle, 0 to 1; `since`: the reading at the start of the
+    interval, for its energy.
     """
     if not settings.sampled_data_enabled:
         return ()
-    value = configured_sample(reading, measurands, context, settings, offered=offered, since=since)
+    value = configured_sample(reading, measurands, context, settings, offered=offered, soc=soc, since=since)
     return (value,) if value is not None else ()
 
 

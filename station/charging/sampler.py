@@ -54,6 +54,11 @@ class SampledEvse(Protocol):
         """The current that the pilot offers now on each phase, in A."""
         ...
 
+    @property
+    def soc(self) -> float | None:
+        """State of charge of the vehicle, 0 to 1; None: not known."""
+        ...
+
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
         """Queue an Updated event with a sample; None: without meter values."""
         ...
@@ -223,7 +228,10 @@ class Sampler:
             reading is not None and context is not ReadingContext.TRIGGER
         ):  # a triggered sample does not belong to the series
             self._meter.starts.start_next(series, reading)
-        value = configured_sample(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
+        evse = self._evse
+        value = configured_sample(
+            reading, measurands, context, self._settings, offered=evse.offered, soc=evse.soc, since=since
+        )
         if value is None or reading is None or not sign or self._signing is None:
             return value
         if Measurand.ENERGY_IMPORT_REGISTER not in measurands:  # nothing else is signed
@@ -246,14 +254,18 @@ def configured_sample(
     settings: SamplingSettings,
     *,
     offered: Phases[float] | None = None,
+    soc: float | None = None,
     since: Reading | None = None,
 ) -> MeterValue | None:
     """Convert a meter reading to a meter value with these measurands, as configured; None if it has no values.
 
-    `offered`: by the pilot on each phase, in A; `since`: the reading at the start of the interval, for its energy.
+    `offered`: by the pilot on each phase, in A; `soc`: of the vehicle, 0 to 1; `since`: the reading at the start of the
+    interval, for its energy.
     """
     if reading is None:
         return None
     selected = [Measurand(name) for name in measurands]
     by_phase = not settings.register_values_without_phases
-    return sample_reading(reading, selected, context, offered=offered, registers_by_phase=by_phase, since=since)
+    return sample_reading(
+        reading, selected, context, offered=offered, soc=soc, registers_by_phase=by_phase, since=since
+    )

@@ -48,6 +48,8 @@ class Measurand(StrEnum):
     REACTIVE_POWER_IMPORT = "Power.Reactive.Import"
     REACTIVE_POWER_EXPORT = "Power.Reactive.Export"
     POWER_FACTOR = "Power.Factor"
+    SOC = "SoC"
+    """of the battery of the vehicle; only where vehicles communicate"""
 
 
 class SignedValue(Frozen):
@@ -118,6 +120,9 @@ _REGISTER_OF_INTERVAL: Final[Mapping[Measurand, Measurand]] = {
     Measurand.REACTIVE_EXPORT_INTERVAL: Measurand.REACTIVE_EXPORT_REGISTER,
 }
 """each interval measurand, and the register it is computed from"""
+
+METER_MEASURANDS: Final = tuple(measurand for measurand in Measurand if measurand is not Measurand.SOC)
+"""those that a meter measures, or that follow from what it measures"""
 
 _REGISTERS: Final = frozenset({*_REGISTER_OF_INTERVAL, *_REGISTER_OF_INTERVAL.values()})
 
@@ -214,14 +219,15 @@ def sample_reading(
     context: ReadingContext,
     *,
     offered: Phases[float] | None = None,
+    soc: float | None = None,
     registers_by_phase: bool = False,
     since: Reading | None = None,
 ) -> MeterValue | None:
     """Sample the requested measurands of a reading, on all phases (part 2, J 2.3); missing values are omitted.
 
-    `offered`: amperes offered by the pilot on each phase. `registers_by_phase`: include the registers of the phases
-    besides the total, where the meter has them. `since`: the reading at the start of the interval; without it interval
-    measurands are omitted.
+    `offered`: amperes offered by the pilot on each phase. `soc`: state of charge of the vehicle, 0 to 1.
+    `registers_by_phase`: include the registers of the phases besides the total, where the meter has them. `since`: the
+    reading at the start of the interval; without it interval measurands are omitted.
     Returns None if there are no samples: an empty MeterValue is not allowed.
     """
     samples: list[SampledValue] = []
@@ -231,6 +237,8 @@ def sample_reading(
         elif measurand is Measurand.POWER_OFFERED:
             offered_w = _offered_power(reading, offered) if offered is not None else None
             values, unit, decimals = _total(offered_w), "W", 1
+        elif measurand is Measurand.SOC:
+            values, unit, decimals = _total(100.0 * soc if soc is not None else None), "Percent", 1
         elif measurand in _REGISTER_OF_INTERVAL:
             register = _REGISTER_OF_INTERVAL[measurand]
             unit, decimals, _ = _SOURCES[register]

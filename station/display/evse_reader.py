@@ -9,7 +9,7 @@ from station.charging.evse_state import all_faults, ev_connected
 from station.core.driver_messages import DisplayTopic
 from station.core.model import ChargingState, MessageContent
 from station.display.message_visibility import condition_of
-from station.display.screen_inputs import DisplayedEvse, ShownCost, ShownFigures, ShownTariff, StartMethod
+from station.display.screen_inputs import DisplayedEvse, ShownCost, ShownFigures, ShownNeeds, ShownTariff, StartMethod
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from station.charging.starts.charge_starter import ChargeStarter
     from station.core.light_patterns import Light
     from station.display.session_page import SessionPage
+    from station.vehicle.vehicles import Vehicles
 
 
 class EvseLights(Protocol):
@@ -74,13 +75,25 @@ class ShownPrices:
 
 
 class StartMethods:
-    """Knows how a driver starts a charge at each EVSE, for display and page alike."""
+    """Knows whether and how a driver starts a charge at each EVSE, for display and page alike."""
 
-    def __init__(self, settings: AuthorizationSettings, readers: Collection[int | None], *, has_csms: bool) -> None:
+    def __init__(
+        self,
+        settings: AuthorizationSettings,
+        readers: Collection[int | None],
+        starter: ChargeStarter,
+        *,
+        has_csms: bool,
+    ) -> None:
         """`readers`: the EVSE of each card reader; None: it serves all EVSEs."""
         self._settings = settings
         self._readers = readers
+        self._starter = starter
         self._has_csms = has_csms
+
+    def is_possible(self, evse: Evse) -> bool:
+        """Whether a driver may start a charge at an EVSE now."""
+        return self._starter.is_possible(evse)
 
     def of(self, evse: Evse) -> StartMethod:
         """How a driver starts a charge at an EVSE now."""
@@ -103,16 +116,16 @@ class EvseReader:
         prices: ShownPrices,
         transactions: TransactionLog,
         start_methods: StartMethods,
-        starter: ChargeStarter,
         session_page: SessionPage,
+        vehicles: Vehicles,
         clock: Clock,
     ) -> None:
         self._lights = lights
         self._prices = prices
         self._transactions = transactions
         self._start_methods = start_methods
-        self._starter = starter
         self._session_page = session_page
+        self._vehicles = vehicles
         self._clock = clock
         self._latest_transactions: dict[int, LoggedTransaction] = {}
         """by EVSE: its latest transaction, until its driver has left"""
@@ -125,11 +138,12 @@ class EvseReader:
         return (
             self._lights.evse_light(evse.id).reason,
             condition_of(evse),
-            self._starter.is_possible(evse),
+            self._start_methods.is_possible(evse),
             state.authorization,
             ev_connected(state),
             all_faults(state),
             state.reserved_until,
+            self._needs(evse),
         )
 
     async def read(self, evse: Evse) -> DisplayedEvse:
@@ -148,17 +162,25 @@ class EvseReader:
             message_state=condition.state,
             faults=all_faults(state),
             start=self._start_methods.of(evse),
-            open_to_all=self._starter.is_possible(evse),
+            open_to_all=self._start_methods.is_possible(evse),
             authorized=authorization is not None,
             connected=connected,
             transaction_id=condition.transaction_id,
             figures=await self._figures(evse, condition.transaction_id or cost_of, retain=present),
+            needs=self._needs(evse),
             tariff=self._prices.tariff(evse),
             cost=cost,
             languages=self._languages_at(evse, authorization, connected=present),
             reserved_until=state.reserved_until,
             session_page=self._session_page.address(evse.id),
         )
+
+    def _needs(self, evse: Evse) -> ShownNeeds | None:
+        """What the vehicle wants of the charge that is in progress."""
+        details = self._vehicles.details(evse.id)
+        if details is None or details.needs is None or evse.transaction_id is None:
+            return None
+        return ShownNeeds(details.needs.energy_wh, details.departs_at)
 
     def _languages_at(self, evse: Evse, authorization: Authorization | None, *, connected: bool) -> tuple[str, ...]:
         """The languages of the driver who is authorized, or was while the vehicle is still connected."""

@@ -122,6 +122,7 @@ def _evse_lines(
     yield from _state_lines(evse, language, inputs, evse_id)
     if not _may_try_again(evse):  # else the figures belong to no driver
         yield from _figure_lines(evse, language)
+        yield from _needs_lines(evse, language, inputs)
         yield from _cost_lines(evse, language)
     yield from _tariff_lines(evse, language, evse_id)
     if _is_in_charge(evse) and evse.session_page is not None:
@@ -206,6 +207,20 @@ def _figure_lines(evse: DisplayedEvse, language: LanguageCode) -> Iterator[Scree
         yield _figure(language, "energy", energy_text(figures.energy_wh, language), LineReason.ENERGY, evse.evse_id)
     if figures.duration is not None:
         yield _figure(language, "time", duration_text(figures.duration), LineReason.ENERGY, evse.evse_id)
+
+
+def _needs_lines(evse: DisplayedEvse, language: LanguageCode, inputs: ScreenInputs) -> Iterator[ScreenLine]:
+    """What the vehicle wants, while its charge is in progress."""
+    needs = evse.needs
+    if needs is None or not _is_in_charge(evse):
+        return
+    energy = energy_text(needs.energy_wh, language)
+    if needs.departs_at is None:
+        text = screen_text(language, "vehicle-wants", energy=energy)
+    else:
+        time = moment_text(in_zone(needs.departs_at, inputs.zone), in_zone(inputs.now, inputs.zone), language)
+        text = screen_text(language, "vehicle-wants-until", energy=energy, time=time)
+    yield _line(text, LineRole.NOTE, LineReason.ENERGY, evse.evse_id)
 
 
 def _cost_lines(evse: DisplayedEvse, language: LanguageCode) -> Iterator[ScreenLine]:

@@ -58,6 +58,14 @@ class ShownFigures(Frozen):
     duration: timedelta | None = None
 
 
+class ShownNeeds(Frozen):
+    """What a vehicle that communicates has said that it wants."""
+
+    energy_wh: float
+    departs_at: datetime | None = None
+    """aware, in UTC; None: it has not said when it leaves"""
+
+
 class DisplayedEvse(Frozen):
     """What a display may show of an EVSE. Who charges there is not part of it."""
 
@@ -75,6 +83,8 @@ class DisplayedEvse(Frozen):
     """the open transaction"""
     figures: ShownFigures | None = None
     """of the open transaction, or of the last one until its vehicle has left"""
+    needs: ShownNeeds | None = None
+    """None: not known, or no charge is in progress"""
     tariff: ShownTariff | None = None
     cost: ShownCost | None = None
     languages: tuple[str, ...] = ()

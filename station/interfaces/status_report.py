@@ -157,6 +157,27 @@ class ReservationStatus(TypedDict):
     """when the reservation ends unless its holder comes (ISO 8601, UTC)"""
 
 
+class VehicleStatus(TypedDict):
+    """What a vehicle that communicates (ISO 15118) has said of itself; null: it has not said so."""
+
+    evccid: str | None
+    """identification of its communication controller"""
+    protocol: str | None
+    """the protocol agreed"""
+    payment: str | None
+    """how it is authorized: `eim` (card, app, …) or `contract` (Plug & Charge)"""
+    energy_wh: float | None
+    """energy that it wants"""
+    departs_at: str | None
+    """when it leaves (ISO 8601, UTC)"""
+    min_current_a: float | None
+    """least current with which it charges, amperes per phase"""
+    max_current_a: float | None
+    """most current that it can draw, amperes per phase"""
+    soc: float | None
+    """state of charge of its battery, 0 to 1"""
+
+
 class EvseStatus(TypedDict):
     """The state of one EVSE in the status report: connector, charge, limits, faults, meter, display."""
 
@@ -181,6 +202,8 @@ class EvseStatus(TypedDict):
     """a cable is in the socket; with an attached cable: a vehicle is connected"""
     charging_state: ChargingState
     """the charging state, as the events of a transaction report it"""
+    vehicle: NotRequired[VehicleStatus | None]
+    """what the vehicle has said of itself; null: it does not communicate. Not for visitors"""
     id_token: NotRequired[str | None]
     """the id token that is authorized at this EVSE now, shortened; null: none. Not for visitors"""
     transaction_id: NotRequired[str | None]

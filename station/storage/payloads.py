@@ -47,6 +47,7 @@ _METER_VALUE_NAMES: Final[StoredNames] = {
         REACTIVE_POWER_IMPORT="Power.Reactive.Import",
         REACTIVE_POWER_EXPORT="Power.Reactive.Export",
         POWER_FACTOR="Power.Factor",
+        SOC="SoC",
     ),
     ReadingContext: names(
         TRANSACTION_BEGIN="Transaction.Begin",

@@ -148,6 +148,7 @@ class VehicleCommunication:
         """what waits for the CSMS, by kind: one at a time"""
         self._window_began_s = 0.0
         self._events_in_window = 0
+        self.details.changed.subscribe(lambda _: self._pass_on_soc())
 
     @property
     def linked(self) -> bool:
@@ -237,6 +238,9 @@ class VehicleCommunication:
                 _log.info("EVSE %d: the vehicle has ended its session: %s", self.evse.id, event.end)
                 self._forget_session()
                 self.evse.apply_vehicle_signal(_SIGNALS[event.end])
+
+    def _pass_on_soc(self) -> None:
+        self.evse.soc = self.details.current.battery.soc
 
     def _begin_session(self, event: SessionStarted) -> None:
         self._forget_session()

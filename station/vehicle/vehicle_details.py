@@ -29,6 +29,11 @@ class VehicleDetails(Frozen):
     battery: StateOfCharge = StateOfCharge()
     """what it has said of its battery"""
 
+    @property
+    def communicates(self) -> bool:
+        """Whether the vehicle speaks a protocol at all."""
+        return self.protocol is not None
+
 
 class VehicleDetailsHolder:
     """Holds the details of the vehicle at one EVSE."""

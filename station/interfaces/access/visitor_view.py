@@ -18,8 +18,9 @@ _Fields = TypeVar("_Fields", bound="Mapping[str, object]")
 _VISITOR_FIELDS: Final = frozenset(
     {"identity", "vendor", "model", "powered", "clock", "local_time", "time_zone", "stage", "light", "tamper", "evses"}
 )
-_HIDDEN_FROM_VISITORS: Final = frozenset({"id_token", "transaction_id", "grid_explanation"})
-"""fields of EVSE status and events; an explanation contains the consumption of the house"""
+_HIDDEN_FROM_VISITORS: Final = frozenset({"id_token", "transaction_id", "grid_explanation", "vehicle"})
+"""fields of EVSE status and events; an explanation contains the consumption of the house, a vehicle when it
+leaves"""
 _CHARGE_FIELDS: Final = frozenset({"offered_a", "limits", "contactor_operations", "contactor_opened_under_load"})
 """fields of EVSE status and events about the charge of a vehicle; absent for visitors who may see the state only"""
 _NULL_CHARGE_FIELDS: Final = dict.fromkeys(("limit", "temperature_c", "meter", "meter_error", "cost"))

@@ -46,12 +46,15 @@ if TYPE_CHECKING:
         StatedTariff,
         Status,
         TariffStatus,
+        VehicleStatus,
     )
     from station.load.back_plate_monitor import BackPlateMonitor
     from station.load.tamper import TamperAlarm
     from station.maintenance.commissioning.activation import StationActivation
     from station.maintenance.firmware.firmware import FirmwareUpdates
     from station.security.network_profiles import NetworkProfiles
+    from station.vehicle.vehicle_details import VehicleDetails
+    from station.vehicle.vehicles import Vehicles
 
 
 class OffStatusSource:
@@ -151,8 +154,10 @@ class EvseStatusReader:
         light: StatusLight,
         costs: TariffAndCost,
         prices: ShownPrices,
+        vehicles: Vehicles,
     ) -> None:
         self._station = station
+        self._vehicles = vehicles
         self._grid = grid
         self._light = light
         self._costs = costs
@@ -187,6 +192,7 @@ class EvseStatusReader:
             "pilot": state.observation.pilot,
             "plugged": state.observation.cable_plugged,
             "charging_state": state.charging_state,
+            "vehicle": _vehicle_to_json(self._vehicles.details(evse.id)),
             "id_token": loggable_token(token) if token is not None else None,
             "transaction_id": state.transaction.id if state.transaction is not None else None,
             "contactor_closed": state.observation.contactor_closed,
@@ -299,6 +305,22 @@ def _reservation_to_json(reservation: Reservation | None) -> ReservationStatus |
         "id": reservation.reservation_id,
         "id_token": loggable_token(reservation.id_token),
         "expires_at": reservation.expires_at.isoformat(),
+    }
+
+
+def _vehicle_to_json(details: VehicleDetails | None) -> VehicleStatus | None:
+    if details is None or not details.communicates:
+        return None
+    needs = details.needs
+    return {
+        "evccid": details.evccid,
+        "protocol": details.protocol,
+        "payment": details.payment,
+        "energy_wh": needs.energy_wh if needs is not None else None,
+        "departs_at": details.departs_at.isoformat() if details.departs_at is not None else None,
+        "min_current_a": needs.min_current_a if needs is not None else None,
+        "max_current_a": needs.max_current_a if needs is not None else None,
+        "soc": details.battery.soc,
     }
 
 

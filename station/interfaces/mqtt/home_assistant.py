@@ -7,7 +7,7 @@ Format: device discovery (https://www.home-assistant.io/integrations/mqtt/, rele
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import Frozen
@@ -30,6 +30,8 @@ class DiscoveryDevice(Frozen):
     """ids of the EVSEs"""
     max_current_a: float
     """the highest rating of an EVSE, amperes per phase"""
+    communicating_evses: Collection[int] = ()
+    """those of `evses` that can communicate with vehicles (ISO 15118)"""
 
 
 def discovery_topic(prefix: str, identity: str) -> str:
@@ -50,7 +52,8 @@ def discovery_message(station: DiscoveryDevice, root: str) -> Json:
         device["serial_number"] = station.serial_number
     parts = {**_station_entities(station, root)}
     for evse_id in station.evses:
-        parts |= _evse_entities(evse_id, root, several=len(station.evses) > 1)
+        name = f"EVSE {evse_id} " if len(station.evses) > 1 else ""
+        parts |= _evse_entities(evse_id, root, name, communicates=evse_id in station.communicating_evses)
     unique = _id(station.identity)
     return {
         "device": device,
@@ -99,9 +102,9 @@ def _station_entities(station: DiscoveryDevice, root: str) -> dict[str, Json]:
     }
 
 
-def _evse_entities(evse_id: int, root: str, *, several: bool) -> dict[str, Json]:
-    """The sensors and buttons of one EVSE."""
-    state, name = f"{root}/evse/{evse_id}/state", f"EVSE {evse_id} " if several else ""
+def _evse_entities(evse_id: int, root: str, name: str, *, communicates: bool) -> dict[str, Json]:
+    """The sensors and buttons of one EVSE; `name`: what their names begin with."""
+    state = f"{root}/evse/{evse_id}/state"
 
     def sensor(label: str, key: str, **more: object) -> Json:
         text = f"{name}{label}" if name else label[0].upper() + label[1:]
@@ -126,6 +129,12 @@ def _evse_entities(evse_id: int, root: str, *, several: bool) -> dict[str, Json]
             "command_topic": f"{root}/evse/{evse_id}/charge-now/set",
         },
     }
+    if communicates:
+        parts["wants"] = sensor(
+            "energy wanted", "vehicle_wants_wh", device_class="energy_storage", unit_of_measurement="Wh"
+        )
+        parts["departs"] = sensor("departure", "vehicle_departs_at", device_class="timestamp")
+        parts["soc"] = measured("state of charge", "vehicle_soc_percent", "battery", "%")
     return {f"evse{evse_id}_{key}": part for key, part in parts.items()}
 
 

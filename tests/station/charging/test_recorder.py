@@ -31,6 +31,7 @@ class Offering:
     """An EVSE that offers no current."""
 
     offered = Phases[float].all(0.0)
+    soc: float | None = None
 
 
 class RecorderWithFakes:

@@ -85,6 +85,7 @@ function updateCard(card, evse, status) {
   updateRing(card, evse, state, charge);
   updateVehicleWait(card, state, charge, status);
   updateFigures(card, state, charge, evse, status);
+  updateWants(card, evse, status);
   updateCost(card, evse);
   updateTariff(card, state, evse);
   updateLimitReason(card, evse, status);
@@ -179,6 +180,16 @@ function updateFigures(card, state, charge, evse, status) {
   if (displayed === null) return;
   setText(card.energy, kilowattHours(displayed.energy_wh));
   setText(card.time, duration(displayed.duration_s ?? (new Date(status.clock.now) - new Date(displayed.began_at)) / 1000));
+}
+
+/** Show what a vehicle that communicates wants of its charge. */
+function updateWants(card, { vehicle, transaction_id: transactionId }, { clock }) {
+  const wants = vehicle?.energy_wh != null && transactionId != null;
+  show(card.wants, wants);
+  if (!wants) return;
+  const energy = kilowattHours(vehicle.energy_wh);
+  const until = vehicle.departs_at;
+  setText(card.wants, until === null ? t("charge.wants", { energy }) : t("charge.wants-until", { energy, time: timeOrDate(until, clock.now) }));
 }
 
 /** Show the cost; without an amount, the text shown instead. */
