@@ -24,6 +24,7 @@ class ResourceKind(Enum):
     GPIO_LINE = "line of a GPIO chip"
     MODBUS_UNIT = "address of a device on a Modbus wire"
     SERIAL_DEVICE = "serial or input device of this machine"
+    SOCKET = "Unix socket of a process"
 
 
 class Resource(Frozen):

@@ -13,9 +13,9 @@ from station.core.vehicle_link import (
     AuthorizationRequested,
     CertificateRequested,
     CertificateResponse,
+    ChargeProgress,
     ChargingNeeds,
     CurrentLimit,
-    DeliveryProgress,
     EnergyTransferMode,
     PaymentOption,
     PowerDelivery,
@@ -144,7 +144,7 @@ class SimulatedEvcc:
     def renegotiate(self) -> None:
         """Negotiate a new schedule; the charge goes on meanwhile."""
         if self.in_session and self._schedule is not None:
-            self._report(PowerDelivery(DeliveryProgress.RENEGOTIATE))
+            self._report(PowerDelivery(ChargeProgress.RENEGOTIATE))
             self._after("needs", self.model.message_s, self._send_needs)
 
     def pause(self) -> None:
@@ -191,7 +191,7 @@ class SimulatedEvcc:
             return
         self.in_session = True
         if VehicleFault.WRONG_ORDER in self.model.faults:
-            self._report(PowerDelivery(DeliveryProgress.START))
+            self._report(PowerDelivery(ChargeProgress.START))
         self._after("next", self.model.message_s, self._choose_payment)
 
     def _choose_payment(self) -> None:
@@ -257,7 +257,7 @@ class SimulatedEvcc:
 
     def _start_delivery(self) -> None:
         begins, self._delivering = not self._delivering, True
-        self._report(PowerDelivery(DeliveryProgress.START))
+        self._report(PowerDelivery(ChargeProgress.START))
         self._follow_limit()
         if begins:
             for purpose, delay_s, action in (
@@ -275,7 +275,7 @@ class SimulatedEvcc:
         if self._delivering:
             self._delivering = False
             self._vehicle.set_offer(None, reaction_s=0.0)
-            self._report(PowerDelivery(DeliveryProgress.STOP))
+            self._report(PowerDelivery(ChargeProgress.STOP))
 
     def _report_soc(self) -> None:
         vehicle = self._vehicle

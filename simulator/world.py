@@ -28,6 +28,8 @@ from simulator.house import HouseReading, SimulatedHouse
 from simulator.reader import SimulatedReader
 from simulator.register import EnergyRegister, used_meter_wh
 from simulator.secc import SimulatedSecc
+from station.core.installation_file.secc_tables import ExternalSeccConfig
+from station.devices.secc.external_link import external_link
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from station.configuration.simulation_tables import SimulationConfig
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
+    from station.core.vehicle_link import VehicleLink
     from station.devices.device_config import ReaderConfig
 
 _log = logging.getLogger(__name__)
@@ -236,8 +239,10 @@ class World:
             return self.readers[config.name]
         return config.open(self.clock)
 
-    def vehicle_link(self, evse: EvseConfig) -> SimulatedSecc | None:
-        """The simulated SECC of an EVSE; None: it is not configured."""
+    def vehicle_link(self, evse: EvseConfig) -> VehicleLink | None:
+        """The simulated SECC of an EVSE, or the link to the configured one; None: it has none."""
+        if isinstance(evse.secc, ExternalSeccConfig):
+            return external_link(evse.secc, evse.id, self.clock)
         return self.boards[evse.id].secc
 
     def contacts_for(self, config: DryContactConfig, /) -> SimulatedContacts | None:

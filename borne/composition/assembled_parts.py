@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from borne.composition.display_messages import DisplayParts
     from borne.composition.load import LoadParts
     from borne.composition.maintenance import MaintenanceParts
-    from borne.composition.vehicle import VehicleParts
+    from borne.composition.vehicle_parts import VehicleParts
     from station.interfaces.parts import StationParts
 
 

@@ -18,7 +18,6 @@ from station.display.message_store import DisplayCapabilities, DisplayMessages
 
 if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
-    from station.vehicle.vehicles import Vehicles
 
 
 class DisplayParts(Frozen):
@@ -44,7 +43,7 @@ class DisplayParts(Frozen):
 
 
 async def create_display(
-    core: CoreParts, charging: ChargingParts, vehicles: Vehicles, billing: BillingParts, maintenance: MaintenanceParts
+    core: CoreParts, charging: ChargingParts, billing: BillingParts, maintenance: MaintenanceParts
 ) -> DisplayParts:
     """Create the messages of the CSMS, load them, and subscribe them to the ends of transactions and to the clock.
 
@@ -65,9 +64,9 @@ async def create_display(
     starts = StartMethods(
         settings.authorization, readers, charging.station.starter, has_csms=configuration.csms is not None
     )
-    reader = EvseReader(maintenance.light, prices, core.transactions, starts, session_page(core), vehicles, core.clock)
+    reader = EvseReader(maintenance.light, prices, core.transactions, starts, session_page(core), core.clock)
     screens = create_screens(core, charging, messages, reader)
     subscribe_screens(screens, core, billing, maintenance, messages)
-    for communication in vehicles.communications.values():
-        core.auxiliary.subscribe(communication.details.changed, lambda _: screens.check_states())
+    for evse in charging.evses.values():
+        core.auxiliary.subscribe(evse.vehicle_details.changed, lambda _: screens.check_states())
     return DisplayParts(messages, screens, prices, starts)

@@ -113,7 +113,6 @@ def _running_status_source(parts: StationParts, assembled: AssembledParts) -> Ru
                 maintenance.light,
                 assembled.billing.tariff_and_cost,
                 assembled.display.prices,
-                assembled.vehicle.vehicles,
             ),
             link=CsmsStatusReader(lambda: parts.find(CSMS_LINK), core.network),
             connection=GridStatusReader(load.load.grid, load.grid_orders, load.plate),

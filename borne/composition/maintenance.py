@@ -35,18 +35,12 @@ from station.storage.record_settings import RecordSettings
 from station.storage.storage_monitor import SpaceLow, StorageMonitor
 
 if TYPE_CHECKING:
-    from borne.composition.assembled_parts import AssembledParts
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
-    from foundation.events import Event
     from foundation.supervision import AuxiliaryCalls
     from station.charging.restart import RestartController
-    from station.configuration.network_tables import MqttConfig
-    from station.display.display_screens import PublishedDisplays
-    from station.interfaces.mqtt.mqtt import MqttBridge
     from station.interfaces.parts import StationParts
     from station.load.load_management import LoadManagement
-    from station.maintenance.monitoring.monitor import MonitoringEvent
 
 
 class MaintenanceParts(Frozen):
@@ -194,42 +188,6 @@ def create_status_light(
     # Now and then, for states without an event.
     auxiliary.subscribe(load.decisions.after_decision, lambda _: light.refresh())
     return light
-
-
-def create_mqtt_bridge(
-    config: MqttConfig, assembled: AssembledParts, device_events: Event[MonitoringEvent], displays: PublishedDisplays
-) -> MqttBridge:
-    """Create the bridge that publishes EVSEs and displays to an MQTT broker, and takes limits from it.
-
-    It connects when it runs.
-    """
-    from station.interfaces.mqtt import home_assistant, mqtt  # not loaded without a broker
-
-    core, evses, load = assembled.core, assembled.charging.evses, assembled.load
-    maintenance, vehicles = assembled.maintenance, assembled.vehicle.vehicles
-    station = core.configuration.station
-    layouts = [evse.layout for evse in evses.values()]
-    device = home_assistant.DiscoveryDevice(
-        station.identity,
-        station.vendor,
-        station.model,
-        station.serial_number,
-        maintenance.firmware.version or station.firmware_version,
-        [layout.id for layout in layouts],
-        max(layout.max_current_a for layout in layouts),
-        tuple(vehicles.communications),
-    )
-    bridge = mqtt.MqttBridge(
-        config,
-        device,
-        mqtt.PublishedState(evses, load.load, vehicles, device_events),
-        mqtt.PublishedIndicators(maintenance.light, displays),
-        load.shared_limits,
-        core.clock,
-        core.auxiliary,
-    )
-    core.auxiliary.subscribe(displays.screens.changed, bridge.publish_display)
-    return bridge
 
 
 def space_watchers(

@@ -149,7 +149,8 @@ class OcppComposition:
             for number, evse in self._assembled.charging.assemblies.items():
                 subscriptions.callback(parts.subscribe_samples(number, evse.sampler))
             self._assembled.charging.station.set_csms(parts.authorization)
-            self._assembled.vehicle.csms.csms = parts.vehicles
+            if parts.vehicles is not None:
+                self._assembled.vehicle.csms.present = parts.vehicles
             self._stack = stack
             await stack.run()
 

@@ -21,7 +21,6 @@ from ocpp_handlers.blocks.i_tariff import TariffBlock
 from ocpp_handlers.blocks.j_meter_values import MeterValueBlock
 from ocpp_handlers.blocks.k_external_limits import ExternalLimitReports
 from ocpp_handlers.blocks.k_smart_charging import SmartCharging
-from ocpp_handlers.blocks.k_vehicles import VehicleBlock
 from ocpp_handlers.blocks.l_firmware import FirmwareBlock
 from ocpp_handlers.blocks.m_certificates import CertificateBlock
 from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from borne.composition.assembled_parts import AssembledParts
     from foundation.events import Unsubscribe
+    from ocpp_handlers.blocks.k_vehicles import VehicleBlock
     from ocpp_handlers.blocks.m_certificate_status import CertificateStatusRequests
     from ocpp_handlers.variables.device_model import DeviceModel
     from ocpp_handlers.wire.session import FunctionalBlock, ObservedFrame
@@ -96,8 +96,8 @@ class StackParts:
         self._meter_values = MeterValueBlock(link, charging.station, follow_ups, settings.sampling)
         self._charging_limits = ExternalLimitReports(link, load_parts.external_limits, settings.smart_charging, clock)
         self._firmware = FirmwareBlock(link, maintenance.firmware, clock)
-        self.vehicles = VehicleBlock(link)
-        """the block that passes on what vehicles tell and ask"""
+        self.vehicles = self._make_vehicle_block()
+        """the block that passes on what vehicles tell and ask; None: the station has no SECC"""
         self._certificate_signing = self._make_certificate_signing()
         self._certificate_statuses = self._make_certificate_statuses()
         self._log_uploads = LogUploadBlock(link, maintenance.uploads, clock)
@@ -179,6 +179,13 @@ class StackParts:
             },
             secc.certificates if secc is not None else None,
         )
+
+    def _make_vehicle_block(self) -> VehicleBlock | None:
+        if self._vehicle.secc is None:
+            return None
+        from ocpp_handlers.blocks.k_vehicles import VehicleBlock  # late: few have an SECC
+
+        return VehicleBlock(self._link)
 
     def _make_certificate_statuses(self) -> CertificateStatusRequests | None:
         """What requests the OCSP status of the certificates of SECCs; None: the station has none."""

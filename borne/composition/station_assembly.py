@@ -19,7 +19,6 @@ from borne.composition.load import create_load
 from borne.composition.maintenance import (
     create_firmware_updates,
     create_maintenance,
-    create_mqtt_bridge,
     prune,
     publish_state,
     space_watchers,
@@ -221,7 +220,7 @@ async def _assemble(core: CoreParts) -> StationRun:
     firmware_version = firmware_updates.version or configuration.station.firmware_version
     billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
     maintenance = await create_maintenance(core, charging, load_parts.load, firmware_updates, activation)
-    display = await create_display(core, charging, vehicle.vehicles, billing_parts, maintenance)
+    display = await create_display(core, charging, billing_parts, maintenance)
     assembled = AssembledParts(core, charging, load_parts, vehicle, billing_parts, maintenance, display)
     ocpp = OcppComposition(assembled)
     model, monitoring = await ocpp.create_device_model()
@@ -288,6 +287,8 @@ def _publishers(
     ]
     if configuration.mqtt is None:
         return feed
+    from borne.composition.mqtt_bridge import create_mqtt_bridge  # not loaded without a broker
+
     bridge = create_mqtt_bridge(
         configuration.mqtt, assembled, device_events, mqtt_displays(configuration, assembled.display.screens)
     )

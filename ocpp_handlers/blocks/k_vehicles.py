@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from ocpp_handlers.translate.charging_profiles import schedule_to_wire
 from ocpp_handlers.wire import actions, timestamps
 from station.core.csms import NeedsStatus
+from station.core.vehicle_link import CertificateResponse, EnergyTransferMode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from energy.charging_profile import Schedule
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
-    from station.core.vehicle_link import CertificateRequested, CertificateResponse, ChargingNeeds
+    from station.core.vehicle_link import CertificateRequested, ChargingNeeds
 
+_MODES: Final[Mapping[EnergyTransferMode, m.EnergyTransferModeEnumType]] = {
+    EnergyTransferMode.AC_SINGLE_PHASE: "AC_single_phase",
+    EnergyTransferMode.AC_TWO_PHASE: "AC_two_phase",
+    EnergyTransferMode.AC_THREE_PHASE: "AC_three_phase",
+}
 _MAX_SCHEDULE_PERIODS: Final = 1024
 """periods of chargingSchedule (its schema)"""
 
@@ -38,7 +45,7 @@ class VehicleBlock:
             NoAnswerError: there is no answer of the CSMS.
         """
         charging_needs: m.ChargingNeedsType = {
-            "requestedEnergyTransfer": cast("m.EnergyTransferModeEnumType", needs.mode.value),
+            "requestedEnergyTransfer": _MODES[needs.mode],
             "acChargingParameters": {
                 "energyAmount": round(needs.energy_wh),
                 "evMinCurrent": -int(-needs.min_current_a // 1),
@@ -74,7 +81,6 @@ class VehicleBlock:
         Raises:
             NoAnswerError: there is no answer of the CSMS.
         """
-        from station.core.vehicle_link import CertificateResponse  # late: only stations with an SECC load it
 
         response = await self._link.call(
             actions.GET_15118_EV_CERTIFICATE,

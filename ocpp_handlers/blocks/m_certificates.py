@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
@@ -13,11 +13,19 @@ from station.security.certificates.certificate_store import CertificateUse
 from station.security.certificates.root_certificates import ISO_15118_USES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ocpp_handlers.wire import messages as m
     from station.security.certificates.secc_certificates import SeccCertificates, SeccChain
     from station.security.network_profiles import NetworkProfiles
 
 _LONGEST_INFO = 512
+_USES: Final[Mapping[CertificateUse, m.GetCertificateIdUseEnumType]] = {
+    CertificateUse.CSMS_ROOT: "CSMSRootCertificate",
+    CertificateUse.MANUFACTURER_ROOT: "ManufacturerRootCertificate",
+    CertificateUse.V2G_ROOT: "V2GRootCertificate",
+    CertificateUse.MO_ROOT: "MORootCertificate",
+}
 _V2G_CHAIN: Final = "V2GCertificateChain"
 
 
@@ -60,7 +68,7 @@ class CertificateBlock:
         uses = {use for name, use in self._uses.items() if requested_uses is None or name in requested_uses}
         found: list[m.CertificateHashDataChainType] = [
             {
-                "certificateType": cast("m.GetCertificateIdUseEnumType", root.use.value),
+                "certificateType": _USES[root.use],
                 "certificateHashData": _hash_to_wire(root.hash),
             }
             for root in await self._store.installed_roots(uses)

@@ -79,7 +79,7 @@ def id_token_from_wire(wire: m.IdTokenType) -> IdToken:
 def ocsp_request_to_wire(request: OcspRequest) -> m.OCSPRequestDataType:
     """Translate what identifies a certificate in a request for its status."""
     return {
-        "hashAlgorithm": cast("m.HashAlgorithmEnumType", request.algorithm),
+        "hashAlgorithm": request.algorithm,
         "issuerNameHash": request.issuer_name_hash,
         "issuerKeyHash": request.issuer_key_hash,
         "serialNumber": request.serial_number,

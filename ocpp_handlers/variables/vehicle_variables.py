@@ -13,8 +13,8 @@ from station.vehicle.vehicle_settings import VehicleSettings
 
 if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
+    from station.charging.vehicle_details import VehicleDetails
     from station.vehicle.vehicle_communication import VehicleCommunication
-    from station.vehicle.vehicle_details import VehicleDetails
     from station.vehicle.vehicles import Vehicles
 
 _MAX_SCHEDULE_ENTRIES: Final = 1024

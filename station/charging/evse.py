@@ -45,6 +45,7 @@ from station.charging.transaction import (
     with_resulting_charging_state,
 )
 from station.charging.transaction_settings import TransactionSettings
+from station.charging.vehicle_details import VehicleDetailsHolder
 from station.core.charging_time import ChargingTime
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Observation
@@ -115,8 +116,8 @@ class Evse:
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
         """the limits of the last load management decision"""
-        self.soc: float | None = None
-        """state of charge of the vehicle, 0 to 1, as it has told it; None: not known"""
+        self.vehicle_details = VehicleDetailsHolder()
+        """what the vehicle has said of itself"""
         self.observed = False
         """whether the board has sent an observation or failed; before that the status is unknown"""
         self.changed = ChangeSignal()
@@ -145,6 +146,11 @@ class Evse:
         meter.failed.subscribe(self._apply_meter_failure)
 
     # Properties
+
+    @property
+    def soc(self) -> float | None:
+        """State of charge of the vehicle, 0 to 1, as it has told it; None: not known."""
+        return self.vehicle_details.current.soc
 
     @property
     def id(self) -> int:

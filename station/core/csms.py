@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
@@ -27,7 +27,7 @@ class NoAnswerError(ExpectedError):
 class OcspRequest(Frozen):
     """What identifies a certificate in a request for its status (OCSPRequestDataType); hashes in hexadecimal."""
 
-    algorithm: str
+    algorithm: Literal["SHA256", "SHA384", "SHA512"]
     """HashAlgorithmEnumType"""
     issuer_name_hash: str
     issuer_key_hash: str
@@ -157,13 +157,6 @@ class NoVehicleCsms:
     async def request_certificate(self, _: CertificateRequested, /) -> CertificateResponse:
         """Raise `NoAnswerError` always."""
         raise NoAnswerError(_NO_CSMS)
-
-
-class CurrentVehicleCsms:
-    """Gives the `VehicleCsms` of the present OCPP stack, which is built again after a failure."""
-
-    def __init__(self) -> None:
-        self.csms: VehicleCsms = NoVehicleCsms()
 
 
 class NoCsms:

@@ -72,7 +72,7 @@ class CertificateAction(StrEnum):
     UPDATE = "Update"
 
 
-class DeliveryProgress(StrEnum):
+class ChargeProgress(StrEnum):
     """What a vehicle wants of the power delivery (ISO 15118-2: ChargeProgress)."""
 
     START = "start"
@@ -194,7 +194,7 @@ class ScheduleSelected(Frozen, tag_field="event", tag="schedule_selected"):
 class PowerDelivery(Frozen, tag_field="event", tag="power_delivery"):
     """The vehicle wants energy, no more energy, or a new schedule."""
 
-    progress: DeliveryProgress
+    progress: ChargeProgress
 
 
 class StateOfCharge(Frozen, tag_field="event", tag="state_of_charge"):

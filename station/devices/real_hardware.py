@@ -9,6 +9,8 @@ from foundation.clock import SystemClock
 from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.hardware.board import BoardError
+from station.core.installation_file.secc_tables import SimulatedSeccConfig
+from station.devices.secc.external_link import external_link
 from station.devices.simulated_config import SimulatedReaderConfig
 
 if TYPE_CHECKING:
@@ -71,10 +73,10 @@ class RealHardware:
         return configured
 
     def vehicle_link(self, evse: EvseConfig) -> VehicleLink | None:
-        """Return None: no kind of SECC is known for a real board."""
-        if evse.secc is not None:
+        """Create the link to the configured SECC, not connected; None: there is none."""
+        if isinstance(evse.secc, SimulatedSeccConfig):
             raise TypeError("a simulated SECC cannot be used with a real board")  # rejected by the configuration
-        return None
+        return external_link(evse.secc, evse.id, self.clock) if evse.secc is not None else None
 
     def contacts_for(self, _: DryContactConfig, /) -> None:
         """Return None: the configured GPIO lines are used as the contacts."""

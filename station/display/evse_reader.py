@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from station.charging.starts.charge_starter import ChargeStarter
     from station.core.light_patterns import Light
     from station.display.session_page import SessionPage
-    from station.vehicle.vehicles import Vehicles
 
 
 class EvseLights(Protocol):
@@ -117,7 +116,6 @@ class EvseReader:
         transactions: TransactionLog,
         start_methods: StartMethods,
         session_page: SessionPage,
-        vehicles: Vehicles,
         clock: Clock,
     ) -> None:
         self._lights = lights
@@ -125,7 +123,6 @@ class EvseReader:
         self._transactions = transactions
         self._start_methods = start_methods
         self._session_page = session_page
-        self._vehicles = vehicles
         self._clock = clock
         self._latest_transactions: dict[int, LoggedTransaction] = {}
         """by EVSE: its latest transaction, until its driver has left"""
@@ -177,8 +174,8 @@ class EvseReader:
 
     def _needs(self, evse: Evse) -> ShownNeeds | None:
         """What the vehicle wants of the charge that is in progress."""
-        details = self._vehicles.details(evse.id)
-        if details is None or details.needs is None or evse.transaction_id is None:
+        details = evse.vehicle_details.current
+        if details.needs is None or evse.transaction_id is None:
             return None
         return ShownNeeds(details.needs.energy_wh, details.departs_at)
 

@@ -7,7 +7,6 @@ present one is computed and sent if it differs from the last; those that answer 
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 from collections import deque
 from datetime import timedelta
@@ -17,18 +16,19 @@ from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
 from foundation.supervision import AuxiliaryCalls
 from station.charging.evse_state import allowed_a
+from station.charging.vehicle_details import UNKNOWN_VEHICLE, VehicleDetails
 from station.charging.vehicle_state import Communication, Delivery, VehicleSignal
-from station.core.csms import CurrentVehicleCsms, NeedsStatus, NoAnswerError
+from station.core.csms import NeedsStatus
 from station.core.vehicle_link import (
     AuthorizationOrder,
     AuthorizationProgress,
     AuthorizationRequested,
     CertificateRequested,
     CertificateResponse,
+    ChargeProgress,
     ChargingNeeds,
     ContactorOrder,
     CurrentLimit,
-    DeliveryProgress,
     MeterOrder,
     PaymentOption,
     PowerDelivery,
@@ -49,21 +49,18 @@ from station.core.vehicle_link import (
 )
 from station.vehicle.contract_authorization import ContractAuthorization, refuses_contract
 from station.vehicle.schedule_offer import supported_modes
-from station.vehicle.vehicle_details import VehicleDetails, VehicleDetailsHolder
+from station.vehicle.vehicle_notices import VehicleNotices
 from station.vehicle.vehicle_settings import UNKNOWN_EVSE_ID, VehicleSettings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from energy.charging_profile import Schedule
-    from energy.profile_store import ProfileStore
     from foundation.clock import Clock
     from foundation.events import Unsubscribe
     from metering.reading import Reading
     from station.charging.authorization.authorization_settings import AuthorizationSettings
     from station.charging.evse import Evse
     from station.core.vehicle_link import Contract, VehicleEvent
-    from station.storage.outbox import Outbox
     from station.vehicle.credentials import SeccCredentialsSource
     from station.vehicle.recognition import VehicleRecognition
     from station.vehicle.vehicle_schedules import VehicleSchedules
@@ -77,10 +74,6 @@ _SIGNALS: Final = {
 }
 _PROFILE_WAIT_S: Final = 35.0
 """the vehicle waits 40 s for its schedules (ISO 15118-2, sequence performance time): meanwhile the CSMS may send one"""
-_CERTIFICATE_WAIT_S: Final = 4.5
-"""the vehicle waits 5 s for its certificate (M01, remark)"""
-_DELIVERY_WAIT_S: Final = 5.0
-"""wait until the CSMS has the events of the transaction, so that it knows whose needs they are (K15.FR.16)"""
 _EVENTS_PER_WINDOW: Final = 200
 _WINDOW_S: Final = 10.0
 """an SECC that reports more than this is broken: a session of ISO 15118-2 has some four messages a second"""
@@ -88,24 +81,12 @@ _WINDOW_S: Final = 10.0
 _Level: TypeAlias = ServiceOffer | SeccCredentials | CurrentLimit | ContactorOrder | AuthorizationOrder | MeterOrder
 
 
-def is_base64(text: str) -> bool:
-    """Return whether a text is base64 in the alphabet of OCPP's EXI fields."""
-    try:
-        base64.b64decode(text, validate=True)
-    except ValueError:
-        return False
-    return True
-
-
 class VehicleServices(Frozen):
     """What the communication with vehicles uses of the station; the same for all EVSEs."""
 
     contracts: ContractAuthorization
     recognition: VehicleRecognition
-    csms: CurrentVehicleCsms
-    profiles: ProfileStore
-    """the charging profiles, whose changes lead to new schedules"""
-    outbox: Outbox
+    notices: VehicleNotices
     authorization: AuthorizationSettings
     clock: Clock
     auxiliary: AuxiliaryCalls
@@ -125,7 +106,7 @@ class VehicleCommunication:
     ) -> None:
         self.evse = evse
         self.settings = settings
-        self.details = VehicleDetailsHolder()
+        self.details = evse.vehicle_details
         """what is known of the vehicle"""
         self._link = link
         self._schedules = schedules
@@ -146,9 +127,10 @@ class VehicleCommunication:
         """whether the CSMS knows the needs of this session, as far as it could be reached"""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """what waits for the CSMS, by kind: one at a time"""
+        self._problem = ""
+        """why the SECC was lost last, so that it is said once; empty: it is not"""
         self._window_began_s = 0.0
         self._events_in_window = 0
-        self.details.changed.subscribe(lambda _: self._pass_on_soc())
 
     @property
     def linked(self) -> bool:
@@ -175,7 +157,11 @@ class VehicleCommunication:
                 group.create_task(self._follow_evse(), name=f"evse-{self.evse.id}-vehicle-state")
                 await self._receive(group)
         except* VehicleLinkError as errors:
-            raise VehicleLinkError(f"EVSE {self.evse.id}: {errors.exceptions[0]}") from None
+            problem = f"EVSE {self.evse.id}: {errors.exceptions[0]}"
+            if problem != self._problem:
+                self._problem = problem
+                _log.warning("%s; vehicles charge without communication until the SECC is back", problem)
+            raise VehicleLinkError(problem) from None
         finally:
             for end in unsubscribe:
                 end()
@@ -187,7 +173,7 @@ class VehicleCommunication:
         evse, auxiliary = self.evse, self._services.auxiliary
         return [
             auxiliary.subscribe(evse.meter.reading_taken, self._note_reading),
-            auxiliary.subscribe(self._services.profiles.changed, lambda _: self._negotiate_if_changed()),
+            auxiliary.subscribe(self._schedules.profiles_changed, lambda _: self._negotiate_if_changed()),
             auxiliary.subscribe(self._credentials.changed, lambda _: self._changed.notify()),
             auxiliary.subscribe(self.settings.any_changed, lambda _: self._changed.notify()),
         ]
@@ -198,6 +184,7 @@ class VehicleCommunication:
         async for event in self._link.events():
             if event is None:
                 _log.info("EVSE %d: the SECC is ready", self.evse.id)
+                self._problem = ""
                 self.evse.apply_vehicle_signal(VehicleSignal.LINKED)
                 self._changed.notify()
                 continue
@@ -233,14 +220,11 @@ class VehicleCommunication:
             case PowerDelivery():
                 self._note_delivery(event.progress)
             case StateOfCharge():
-                self.details.update(battery=event)
+                self.details.update(soc=event.soc)
             case SessionStopped():
                 _log.info("EVSE %d: the vehicle has ended its session: %s", self.evse.id, event.end)
                 self._forget_session()
                 self.evse.apply_vehicle_signal(_SIGNALS[event.end])
-
-    def _pass_on_soc(self) -> None:
-        self.evse.soc = self.details.current.battery.soc
 
     def _begin_session(self, event: SessionStarted) -> None:
         self._forget_session()
@@ -262,15 +246,15 @@ class VehicleCommunication:
         self._schedules.forget()
         for kind in (CurrentLimit, ContactorOrder, AuthorizationOrder, MeterOrder):
             self._sent.pop(kind, None)
-        self.details.set(VehicleDetails())
+        self.details.set(UNKNOWN_VEHICLE)
 
-    def _note_delivery(self, progress: DeliveryProgress) -> None:
+    def _note_delivery(self, progress: ChargeProgress) -> None:
         match progress:
-            case DeliveryProgress.START:
+            case ChargeProgress.START:
                 self.evse.apply_vehicle_signal(VehicleSignal.DELIVERY_STARTED)
-            case DeliveryProgress.STOP:
+            case ChargeProgress.STOP:
                 self.evse.apply_vehicle_signal(VehicleSignal.DELIVERY_STOPPED)
-            case DeliveryProgress.RENEGOTIATE:
+            case ChargeProgress.RENEGOTIATE:
                 self._negotiating = True  # its needs follow, and the charge goes on meanwhile
 
     # Authorization
@@ -306,31 +290,10 @@ class VehicleCommunication:
     # Contract certificates (M01, M02)
 
     async def _request_certificate(self, request: CertificateRequested) -> None:
-        response = CertificateResponse(accepted=False)
-        if not is_base64(request.exi_request):
-            _log.warning("EVSE %d: the vehicle requests a certificate by a message that is not base64", self.evse.id)
-        elif self.settings.contract_certificate_installation_enabled:
-            asked = asyncio.ensure_future(self._services.csms.csms.request_certificate(request))
-            try:
-                if await self._wait_for(asked, _CERTIFICATE_WAIT_S):
-                    response = asked.result()
-                else:
-                    _log.warning("EVSE %d: the CSMS has not sent the certificate of the vehicle in time", self.evse.id)
-            except NoAnswerError as error:
-                _log.warning("EVSE %d: the CSMS has sent no certificate for the vehicle: %s", self.evse.id, error)
-            finally:
-                asked.cancel()
-        self._answer(response)
-
-    async def _wait_for(self, asked: asyncio.Future[CertificateResponse], within_s: float) -> bool:
-        """Wait, by the clock of the station, until something is done; False: it is not in time."""
-        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._services.clock.call_later(within_s, lambda: late.done() or late.set_result(None))
-        try:
-            await asyncio.wait({asked, late}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-        return asked.done()
+        if self.settings.contract_certificate_installation_enabled:
+            self._answer(await self._services.notices.request_certificate(self.evse.id, request))
+        else:
+            self._answer(CertificateResponse(accepted=False))
 
     # Schedules (K15 to K17)
 
@@ -348,40 +311,28 @@ class VehicleCommunication:
         self._answer(ScheduleOffer(offered.tuples, min(allowed_a(self.evse.state), self.evse.pilot.permitted_a)))
 
     async def _notify_needs(self, needs: ChargingNeeds) -> None:
-        services, before = self._services, self._schedules.transaction_profiles()
-        deadline_s = services.clock.monotonic() + _PROFILE_WAIT_S
-        try:
-            if not services.csms.csms.online:  # K15.FR.15
-                return
-            await services.outbox.wait_delivered(within_s=_DELIVERY_WAIT_S)
-            self._needs_notified = True
-            status = await services.csms.csms.notify_needs(self.evse.id, needs, self.details.current.departs_at)
-        except NoAnswerError as error:
-            _log.warning("EVSE %d: the CSMS has not answered to the needs of the vehicle: %s", self.evse.id, error)
+        notices, before = self._services.notices, self._schedules.transaction_profiles()
+        if not notices.online:  # K15.FR.15
             return
+        clock = self._services.clock
+        deadline_s = clock.monotonic() + _PROFILE_WAIT_S
+        await notices.deliver_events()
+        self._needs_notified = True
+        status = await notices.notify_needs(self.evse.id, needs, self.details.current.departs_at)
         if status is not NeedsStatus.ACCEPTED:
             return
         while self._schedules.transaction_profiles() == before:
-            left_s, count_before = deadline_s - services.clock.monotonic(), self._changed.count
+            left_s, count_before = deadline_s - clock.monotonic(), self._changed.count
             if left_s <= 0.0:
                 _log.info("EVSE %d: the CSMS has sent no schedule in time", self.evse.id)
                 return
-            await self._changed.wait_for(count_before, services.clock, left_s)
+            await self._changed.wait_for(count_before, clock, left_s)
 
     def _note_selection(self, selected: ScheduleSelected, group: asyncio.TaskGroup) -> None:
         schedule = self._schedules.select(selected)
         if schedule is not None:
-            self._replace_task("schedule", self._notify_schedule(schedule), group)
-
-    async def _notify_schedule(self, schedule: Schedule) -> None:
-        csms, begin = self._services.csms.csms, self._services.clock.now()
-        if not csms.online:
-            return
-        try:
-            if not await csms.notify_schedule(self.evse.id, begin, schedule):
-                _log.info("EVSE %d: the CSMS has rejected the schedule of the vehicle", self.evse.id)
-        except NoAnswerError as error:
-            _log.warning("EVSE %d: the CSMS does not know the schedule of the vehicle: %s", self.evse.id, error)
+            notice = self._services.notices.notify_schedule(self.evse.id, schedule)
+            self._replace_task("schedule", notice, group)
 
     def _negotiate_if_changed(self) -> None:
         """Have the vehicle negotiate anew if its schedules have changed (K16.FR.02); its limit has changed already."""
@@ -437,7 +388,7 @@ class VehicleCommunication:
         return min(self.evse.offered_a, self.evse.pilot.permitted_a)
 
     def _service_offer(self) -> ServiceOffer:
-        offline = not self._services.csms.csms.online
+        offline = not self._services.notices.online
         contract = self.settings.pnc_enabled and (not offline or self.settings.contract_validation_offline)
         return ServiceOffer(
             self.settings.iso15118_evse_id or UNKNOWN_EVSE_ID,

@@ -14,6 +14,7 @@ from station.vehicle.schedule_offer import OfferedSchedules, has_changed, is_wit
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingProfile, Schedule
     from foundation.clock import Clock
+    from foundation.events import Event
     from station.charging.evse import Evse
     from station.core.vehicle_link import ChargingNeeds, ScheduleSelected
     from station.load.charging_profiles import PersistentProfiles
@@ -36,6 +37,11 @@ class VehicleSchedules:
         self._clock = clock
         self._offered: OfferedSchedules | None = None
         self._needs: ChargingNeeds | None = None
+
+    @property
+    def profiles_changed(self) -> Event[None]:
+        """Published after each change of the charging profiles, which may lead to new schedules."""
+        return self._profiles.store.changed
 
     def forget(self) -> None:
         """Forget what was offered: the session has ended."""
@@ -65,8 +71,8 @@ class VehicleSchedules:
         offered = self._offered
         chosen = offered.find(selected.tuple_id) if offered is not None else None
         if chosen is None or self._needs is None or offered is None:
-            _log.warning("EVSE %d: the vehicle has chosen schedule %d, which it was not offered", self._evse.id,
-                         selected.tuple_id)  # fmt: skip
+            evse_id, tuple_id = self._evse.id, selected.tuple_id
+            _log.warning("EVSE %d: the vehicle has chosen schedule %d, which it was not offered", evse_id, tuple_id)
             return None
         position = offered.tuples.index(chosen)
         if (transaction_id := self._evse.transaction_id) is not None:

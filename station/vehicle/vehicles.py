@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from station.vehicle.vehicle_communication import VehicleCommunication
-    from station.vehicle.vehicle_details import VehicleDetails
 
 
 class Vehicles:
@@ -18,11 +17,6 @@ class Vehicles:
 
     def __init__(self, communications: Mapping[int, VehicleCommunication]) -> None:
         self.communications = communications
-
-    def details(self, evse_id: int) -> VehicleDetails | None:
-        """What is known of the vehicle at an EVSE; None: the EVSE has no SECC."""
-        communication = self.communications.get(evse_id)
-        return communication.details.current if communication is not None else None
 
     def profile_refusal(self, evse_id: int) -> ProfileRefusal | None:
         """Why a TxProfile for an EVSE is too early: before the needs of its vehicle (K15.FR.17); None: it is not."""

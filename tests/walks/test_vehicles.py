@@ -20,9 +20,9 @@ from station.core.vehicle_link import (
     AuthorizationRequested,
     CertificateAction,
     CertificateResponse,
+    ChargeProgress,
     Contract,
     CurrentLimit,
-    DeliveryProgress,
     PowerDelivery,
     RejectionReason,
     ScheduleOffer,
@@ -500,10 +500,10 @@ async def test_an_secc_that_repeats_an_old_authorization_charges_nothing(tmp_pat
         secc = secc_of(walk)
         for event in (
             AuthorizationRequested(pki.contract("valid")),
-            PowerDelivery(DeliveryProgress.START),
+            PowerDelivery(ChargeProgress.START),
             SessionStarted("0201020304AF"),
             AuthorizationRequested(pki.contract("valid")),
-            PowerDelivery(DeliveryProgress.START),
+            PowerDelivery(ChargeProgress.START),
         ):
             assert secc.report(event)
         await walk.advance(60)
@@ -518,7 +518,7 @@ async def test_an_secc_that_floods_is_left_and_the_charge_goes_on(tmp_path: Path
         await walk.present()
         await charging(walk)
         for _ in range(500):
-            secc_of(walk).report(PowerDelivery(DeliveryProgress.START))
+            secc_of(walk).report(PowerDelivery(ChargeProgress.START))
         await walk.advance(1)
         await walk.until(lambda: communication(walk) is Communication.BASIC)
         await charging(walk)

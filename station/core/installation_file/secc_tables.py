@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeAlias
+import os
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from foundation.device_table import DeviceTable, TableKey
+from msgspec import Meta
+
+from foundation.device_table import DeviceTable, Resource, ResourceKind, TableKey
 from foundation.table import Table
 
 
@@ -19,7 +22,20 @@ class SimulatedSeccConfig(DeviceTable, tag_field="type", tag="simulated"):
         return ("type",)
 
 
-SeccConfig: TypeAlias = SimulatedSeccConfig
+class ExternalSeccConfig(DeviceTable, kw_only=True, tag_field="type", tag="external"):
+    """evse.secc of type "external": an SECC in a process of its own, by the protocol of docs/secc.md."""
+
+    type: ClassVar[Literal["external"]] = "external"
+    socket: Annotated[str, Meta(min_length=1, max_length=100, examples=["/run/secc/evse1.sock"])]
+    """path of the Unix socket on which the SECC listens for the station; one for each EVSE"""
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The socket."""
+        return (Resource(ResourceKind.SOCKET, (os.path.realpath(self.socket),), ("socket",)),)
+
+
+SeccConfig: TypeAlias = SimulatedSeccConfig | ExternalSeccConfig
 """what speaks ISO 15118 with the vehicles of an EVSE; `type` selects it"""
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.reservations.reservation import Reservation
+    from station.charging.vehicle_details import VehicleDetails
     from station.configuration.installation_file import Configuration
     from station.core.csms import CsmsLink
     from station.core.driver_messages import DisplayedMessage
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from station.maintenance.commissioning.activation import StationActivation
     from station.maintenance.firmware.firmware import FirmwareUpdates
     from station.security.network_profiles import NetworkProfiles
-    from station.vehicle.vehicle_details import VehicleDetails
-    from station.vehicle.vehicles import Vehicles
 
 
 class OffStatusSource:
@@ -154,10 +153,8 @@ class EvseStatusReader:
         light: StatusLight,
         costs: TariffAndCost,
         prices: ShownPrices,
-        vehicles: Vehicles,
     ) -> None:
         self._station = station
-        self._vehicles = vehicles
         self._grid = grid
         self._light = light
         self._costs = costs
@@ -192,7 +189,7 @@ class EvseStatusReader:
             "pilot": state.observation.pilot,
             "plugged": state.observation.cable_plugged,
             "charging_state": state.charging_state,
-            "vehicle": _vehicle_to_json(self._vehicles.details(evse.id)),
+            "vehicle": _vehicle_to_json(evse.vehicle_details.current),
             "id_token": loggable_token(token) if token is not None else None,
             "transaction_id": state.transaction.id if state.transaction is not None else None,
             "contactor_closed": state.observation.contactor_closed,
@@ -308,8 +305,8 @@ def _reservation_to_json(reservation: Reservation | None) -> ReservationStatus |
     }
 
 
-def _vehicle_to_json(details: VehicleDetails | None) -> VehicleStatus | None:
-    if details is None or not details.communicates:
+def _vehicle_to_json(details: VehicleDetails) -> VehicleStatus | None:
+    if not details.communicates:
         return None
     needs = details.needs
     return {
@@ -320,7 +317,7 @@ def _vehicle_to_json(details: VehicleDetails | None) -> VehicleStatus | None:
         "departs_at": details.departs_at.isoformat() if details.departs_at is not None else None,
         "min_current_a": needs.min_current_a if needs is not None else None,
         "max_current_a": needs.max_current_a if needs is not None else None,
-        "soc": details.battery.soc,
+        "soc": details.soc,
     }
 
 

@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from station.load.load_management import LoadManagement
     from station.load.shared_limits import SharedLimits
     from station.maintenance.monitoring.monitor import MonitoringEvent
-    from station.vehicle.vehicles import Vehicles
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +83,6 @@ class PublishedState(Frozen):
 
     evses: Mapping[int, Evse]
     load: LoadManagement
-    vehicles: Vehicles
     device_events: Event[MonitoringEvent]
 
 
@@ -111,7 +109,6 @@ class MqttBridge:
         self._config = config
         self._evses = state.evses
         self._load = state.load
-        self._vehicles = state.vehicles
         self._limits = limits
         self._light = indicators.light
         self._device_events = state.device_events
@@ -303,7 +300,7 @@ class MqttBridge:
                     "grid_explanation": explanation_to_json(explained) if explained is not None else None,
                 }
                 await self._publish(client, f"evse/{evse.id}/reason", json.dumps(reasons))
-                await self._publish(client, f"evse/{evse.id}/state", json.dumps(self._state_to_json(evse, reason)))
+                await self._publish(client, f"evse/{evse.id}/state", json.dumps(_state_to_json(evse, reason)))
             await self._publish(client, "light", json.dumps(light_to_json(self._light.station)))
             for display in self._displays.addresses:
                 topic = "display" if display.evse_id is None else f"evse/{display.evse_id}/display"
@@ -318,27 +315,6 @@ class MqttBridge:
                 await self._publish(client, "grid", json.dumps(values))
             await self._publish_limits(client)
             await self._wait_to_publish()
-
-    def _state_to_json(self, evse: Evse, reason: Limit | None) -> dict[str, object]:
-        """The state of an EVSE for a home automation; unknown values are null."""
-        reading, vehicle = evse.meter.latest, self._vehicles.details(evse.id)
-        drawn = [abs(current_a) for current_a in reading.currents_a if current_a is not None] if reading else []
-        needs = vehicle.needs if vehicle is not None else None
-        departs_at = vehicle.departs_at if vehicle is not None else None
-        return {
-            "status": evse.connector_status.value,
-            "charging_state": evse.state.charging_state.value,
-            "current_a": max(drawn, default=None),
-            "offered_a": evse.offered_a,
-            "reason": reason.source_text[:_LONGEST_STATE] if reason is not None else None,
-            "power_w": reading.power_w if reading else None,
-            "energy_wh": reading.energy_import_wh if reading else None,
-            "vehicle_wants_wh": needs.energy_wh if needs is not None else None,
-            "vehicle_departs_at": departs_at.isoformat() if departs_at is not None else None,
-            "vehicle_soc_percent": round(100 * vehicle.battery.soc)
-            if vehicle and vehicle.battery.soc is not None
-            else None,
-        }
 
     async def _wait_to_publish(self) -> None:
         """Wait until something has to be published at once, or the interval is over."""
@@ -368,6 +344,24 @@ async def _send(client: Client, topic: str, text: str, *, retain: bool) -> None:
 
 def _is_grid(reason: Limit | None) -> bool:
     return reason is not None and reason.source is LimitSource.GRID
+
+
+def _state_to_json(evse: Evse, reason: Limit | None) -> dict[str, object]:
+    """The state of an EVSE for a home automation; unknown values are null."""
+    reading, vehicle = evse.meter.latest, evse.vehicle_details.current
+    drawn = [abs(current_a) for current_a in reading.currents_a if current_a is not None] if reading else []
+    return {
+        "status": evse.connector_status.value,
+        "charging_state": evse.state.charging_state.value,
+        "current_a": max(drawn, default=None),
+        "offered_a": evse.offered_a,
+        "reason": reason.source_text[:_LONGEST_STATE] if reason is not None else None,
+        "power_w": reading.power_w if reading else None,
+        "energy_wh": reading.energy_import_wh if reading else None,
+        "vehicle_wants_wh": vehicle.needs.energy_wh if vehicle.needs is not None else None,
+        "vehicle_departs_at": vehicle.departs_at.isoformat() if vehicle.departs_at is not None else None,
+        "vehicle_soc_percent": round(100 * vehicle.soc) if vehicle.soc is not None else None,
+    }
 
 
 def _parse_json(payload: bytes) -> object:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from foundation.events import Event
 from foundation.frozen import Frozen
-from station.core.vehicle_link import ChargingNeeds, PaymentOption, StateOfCharge
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from station.core.vehicle_link import ChargingNeeds, PaymentOption
 
 
 class VehicleDetails(Frozen):
-    """What is known of the vehicle at an EVSE, for page, API, MQTT, display, device model and planning."""
+    """What is known of the vehicle at an EVSE, for page, API, MQTT, display, meter values and planning."""
 
     evccid: str | None = None
     """identification of its communication controller; None: it does not communicate"""
@@ -26,8 +30,8 @@ class VehicleDetails(Frozen):
     """what it has requested last"""
     departs_at: datetime | None = None
     """when it wants to leave (UTC)"""
-    battery: StateOfCharge = StateOfCharge()
-    """what it has said of its battery"""
+    soc: float | None = None
+    """state of charge of its battery, 0 to 1"""
 
     @property
     def communicates(self) -> bool:
@@ -35,11 +39,15 @@ class VehicleDetails(Frozen):
         return self.protocol is not None
 
 
+UNKNOWN_VEHICLE: Final = VehicleDetails()
+"""nothing is known: no vehicle communicates"""
+
+
 class VehicleDetailsHolder:
     """Holds the details of the vehicle at one EVSE."""
 
     def __init__(self) -> None:
-        self.current = VehicleDetails()
+        self.current = UNKNOWN_VEHICLE
         self.changed: Event[None] = Event()
         """published after each change"""
 
