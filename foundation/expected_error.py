@@ -8,6 +8,8 @@ Each border of the program has one of its own, raised by the driver of what is b
     ├── SourceError              a source of samples of the house connection
     ├── StreamError              the line or the socket of such a source
     ├── ReaderError              a card reader
+    ├── VehicleLinkError         what speaks ISO 15118 with a vehicle (the SECC)
+    ├── SeccProtocolError        the lines of an SECC in a process of its own
     ├── DisplayError             a display
     ├── LightError               the status light
     ├── InstallError             the installer of firmware
@@ -25,6 +27,7 @@ Each border of the program has one of its own, raised by the driver of what is b
     ├── ResetNotSafeError        what a factory reset must wait for: an open contactor, the end of a transaction
     ├── RegisterError            the register file of a simulated meter
     ├── BillStoreError           the bills of the bundled CSMS
+    ├── PkiError                 the folder of a test PKI
     └── NotConnectedError        the stations of the bundled CSMS
 
 Some have subclasses, which say more. An `OSError` is expected as well; any other exception is an error of the program.

@@ -32,8 +32,6 @@ class SeccFaults:
         """its hello in place of the right one"""
         self.silent = False
         """whether it answers nothing, though it reads"""
-        self.dies_after_lines: int | None = None
-        """closes the connection once it has sent and received so many lines; None: never"""
 
 
 class SeccServer:
@@ -42,13 +40,14 @@ class SeccServer:
     def __init__(self, secc: SimulatedSecc, evse_id: int, socket: str) -> None:
         self.faults = SeccFaults()
         self.deaths = 0
-        """how often it has died by `SeccFaults.dies_after_lines`"""
+        """how often it has died by `die_after`"""
         self._secc = secc
         self._evse_id = evse_id
         self._socket = socket
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._lines = 0
+        self._dies_at: int | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -71,13 +70,17 @@ class SeccServer:
             self._writer.transport.abort()
             self._writer = None
 
+    def die_after(self, lines: int | None) -> None:
+        """Lose the connection once so many lines more have been sent and received; None: do not."""
+        self._dies_at = self._lines + lines if lines is not None else None
+
     def send_raw(self, data: bytes) -> None:
         """Send any bytes to the station."""
         if self._writer is not None:
             self._writer.write(data)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writer, self._lines = writer, 0
+        self._writer = writer
         reporting: asyncio.Task[None] | None = None
         try:
             while (line := await reader.readline()).endswith(b"\n"):
@@ -112,6 +115,6 @@ class SeccServer:
 
     def _count_line(self) -> None:
         self._lines += 1
-        if self.faults.dies_after_lines is not None and self._lines == self.faults.dies_after_lines:
+        if self._lines == self._dies_at:
             self.deaths += 1
             self.disconnect()

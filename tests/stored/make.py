@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from cryptography.x509 import load_pem_x509_certificates
 
 from borne.station_settings import StationSettings
 from energy.tariff import ChargePlan, TariffMode
 from metering.time_quality import TimeSource
 from simulator.clock import VirtualClock
+from simulator.pki.v2g_pki import TestPki
 from simulator.vehicle import VehicleModel
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.register_journal.time_quality import TimeQualityMonitor
@@ -48,8 +50,13 @@ from station.core.version import package_version
 from station.load.shared_limits import LimitRequest, LimitSetter
 from station.maintenance.firmware.state import FirmwareStatus
 from station.security.access.accounts import Role
+from station.security.certificates.certificate_checks import hash_of
+from station.security.certificates.certificate_status import CertificateStatusCache
+from station.security.certificates.contract_records import ContractRecords
+from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.record_settings import RecordSettings
+from tests.certificate_statuses import query_of, response_of
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
 from tests.csms import NO_ANSWER, Csms, Payload, running_csms
@@ -456,7 +463,18 @@ async def _store_retention_check_and_reservation(storage: Path, at: datetime) ->
         time.note_time_set(TimeSource.NTP, timedelta(0))
         await Retention(log, facts, time, RecordSettings(), clock).delete_old_transactions()
         group = IdToken("FLEET-7", "Central")
+        await _store_contract(database, storage.parent, clock)
         await ReservationStore(database).put(Reservation(10, OWN_CARD, at + timedelta(days=1), group, 3, "sType2"))
+
+
+async def _store_contract(database: Database, folder: Path, clock: VirtualClock) -> None:
+    """Store the record of a contract certificate, and the OCSP status of a certificate of an SECC."""
+    pki = TestPki.create(folder / "v2g-pki")
+    leaf, issuer = load_pem_x509_certificates(pki.contract("valid").chain.encode())[:2]
+    await ContractRecords(FactStore(database, "contract"), clock).add([hash_of(leaf, issuer)], "FRBRNC00000001X")
+    query = query_of(pki)
+    statuses = CertificateStatusCache(FactStore(database, "certificate-status"), clock)
+    await statuses.store(query, response_of(pki, query, clock.now))
 
 
 async def make(target: Stored) -> None:

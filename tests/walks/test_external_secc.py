@@ -174,7 +174,7 @@ async def test_deaths_at_any_line_lose_and_double_no_transaction(tmp_path: Path,
             answer = await walk.csms.call("InstallCertificate", {"certificateType": kind, "certificate": pem})
             assert answer == {"status": "Accepted"}
         for _ in range(50):
-            server.faults.dies_after_lines = chance.randrange(1, LINES_OF_A_CHARGE)
+            server.die_after(chance.randrange(1, LINES_OF_A_CHARGE))
             model: dict[str, Any] = {"contract": pki.contract("valid")} if chance.random() < 0.5 else {}
             await walk.plug(communication=CommunicationModel(**model))
             await walk.advance(chance.choice((0.0, 1.0, 5.0, 30.0)))
@@ -182,7 +182,7 @@ async def test_deaths_at_any_line_lose_and_double_no_transaction(tmp_path: Path,
             if walk.evse.state.authorization is None:
                 await walk.present()
             if chance.random() < 0.3:
-                server.faults.dies_after_lines = None
+                server.die_after(None)
             await charging(walk)
             await leave(walk)
         await walk.until(lambda: [kind for kind, _ in events_of(walk)].count("Ended") == 50, within_s=120)

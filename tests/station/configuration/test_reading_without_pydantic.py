@@ -53,11 +53,20 @@ SIMULATED = {
     },
     "log": {"level": "debug", "file": "x.log", "frames": True},
     "evse": [
-        {"id": 1, "phases": 3, "max_current_a": 16, "attached_cable": True, "connector_type": "cType2", "priority": 1},
+        {
+            "id": 1,
+            "phases": 3,
+            "max_current_a": 16,
+            "attached_cable": True,
+            "connector_type": "cType2",
+            "priority": 1,
+            "secc": {"type": "simulated"},
+        },
         {
             "id": 2,
             "meter": {"type": "modbus-tcp", "model": "eastron-sdm630", "host": "h", "port": 502, "timeout_s": 2},
             "cable_without_rating": 13,
+            "secc": {"type": "external", "socket": "/run/secc/evse2.sock"},
         },
         {"id": 3, "meter": {"type": "modbus-rtu", "model": "abb-b23", "device": "/dev/x", "stop_bits": 2}},
     ],

@@ -126,7 +126,7 @@ def test_a_safe_current_that_an_earlier_version_has_stored_is_lowered_and_the_re
 
 
 def test_each_row_of_the_table_is_a_rule_of_the_installation_file() -> None:
-    assert len(RELATED_SETTINGS) == 7
+    assert len(RELATED_SETTINGS) == 8
     with pytest.raises(InvalidTableError):
         Configuration.from_tree(
             {
