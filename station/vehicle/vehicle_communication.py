@@ -354,6 +354,8 @@ class VehicleCommunication:
         count = self.evse.changed.count
         while True:
             count = await self.evse.changed.wait(count)
+            if self.details.current.communicates and self.evse.state.vehicle.communication is Communication.NONE:
+                self._forget_session()  # it has been unplugged
             self._changed.notify()
 
     async def _send_orders(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from simulator.evcc import SimulatedEvcc
 from simulator.pki.v2g_pki import TestPki
 from simulator.secc import SimulatedSecc
 from station.charging.vehicle_state import Communication
+from station.configuration.network_tables import PageConfig
 from station.core.model import ChargingState, IdToken
 from station.core.vehicle_link import (
     AuthorizationOrder,
@@ -29,9 +31,14 @@ from station.core.vehicle_link import (
     SessionStarted,
     StopCharging,
 )
+from station.display.display_message import MAIN_DISPLAY
+from station.display.display_screens import DisplayScreens
+from station.interfaces.access.visitor_view import status_for
+from station.security.access.accounts import Role
 from tests.csms import NO_ANSWER, Csms
 from tests.walk import CARD, Walk, walking
 from tests.walks.house import GRID, House
+from tests.walks.visit import visiting
 
 SECC: dict[str, Any] = {"evse": [{"secc": {"type": "simulated"}}]}
 CHARGING = ChargingState.CHARGING
@@ -590,3 +597,52 @@ async def test_a_card_is_not_needed_to_be_known_of_a_vehicle(tmp_path: Path) -> 
         values = [result.get("attributeValue") for result in answer["getVariableResult"]]
         assert values == ["0201020304AF", "urn:iso:15118:2:2013:MsgDef,2,0", "true"]
         assert CARD.type == "ISO14443"
+
+
+async def test_what_the_vehicle_wants_is_on_page_api_mqtt_and_display_and_in_meter_values(tmp_path: Path) -> None:
+    async with walking(tmp_path, reader=[{"type": "simulated"}], **SECC) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.set_variable("SampledDataCtrlr", "TxUpdatedMeasurands", "Energy.Active.Import.Register,SoC")
+        await walk.set_variable("SampledDataCtrlr", "TxUpdatedInterval", "10")
+        assert (await api.evse())["vehicle"] is None
+        model = CommunicationModel(energy_wh=22_000.0, departs_in_s=7_200, reports_soc=True)
+        await walk.plug(communication=model, soc=0.5)
+        await walk.present()
+        await charging(walk)
+        await walk.advance(25)
+        shown = (await api.evse())["vehicle"]
+        assert (shown["energy_wh"], shown["payment"], shown["max_current_a"]) == (22_000.0, "eim", 32.0)
+        status = await api.get("/api/status")
+        assert "vehicle" in status_for(Role.DRIVER, status, PageConfig()).get("evses", [])[0]
+        assert "vehicle" not in status_for(Role.VISITOR, status, PageConfig()).get("evses", [])[0]
+        departs_at = datetime.fromisoformat(shown["departs_at"])
+        assert 6_900 < (departs_at - walk.application.clock.now()).total_seconds() < 7_200
+        assert 0.5 <= shown["soc"] < 0.6
+        screen = walk.parts.parts.get(DisplayScreens).current(MAIN_DISPLAY)
+        assert "Wants 22.00 kWh until " in " ".join(line.text for line in screen.lines)
+        sampled = [
+            sample
+            for event in walk.csms.received("TransactionEvent")
+            for value in event.get("meterValue", [])
+            for sample in value["sampledValue"]
+            if sample.get("measurand") == "SoC"
+        ]
+        assert sampled
+        assert all(50.0 <= sample["value"] < 60.0 for sample in sampled)
+        assert {sample["unitOfMeasure"]["unit"] for sample in sampled} == {"Percent"}
+        await walk.present()
+        await walk.until(lambda: walk.evse.state.transaction is None)
+        await walk.unplug()
+        assert (await api.evse())["vehicle"] is None
+
+
+async def test_an_evse_without_an_secc_offers_no_state_of_charge(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        item = {
+            "component": {"name": "SampledDataCtrlr"},
+            "variable": {"name": "TxUpdatedMeasurands"},
+            "attributeValue": "SoC",
+        }
+        answer = await walk.csms.call("SetVariables", {"setVariableData": [item]})
+        assert answer["setVariableResult"][0]["attributeStatus"] == "Rejected"

@@ -130,9 +130,7 @@ def _evse_entities(evse_id: int, root: str, name: str, *, communicates: bool) ->
         },
     }
     if communicates:
-        parts["wants"] = sensor(
-            "energy wanted", "vehicle_wants_wh", device_class="energy_storage", unit_of_measurement="Wh"
-        )
+        parts["wants"] = measured("energy wanted", "vehicle_wants_wh", "energy_storage", "Wh")
         parts["departs"] = sensor("departure", "vehicle_departs_at", device_class="timestamp")
         parts["soc"] = measured("state of charge", "vehicle_soc_percent", "battery", "%")
     return {f"evse{evse_id}_{key}": part for key, part in parts.items()}

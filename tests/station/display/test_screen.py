@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from station.billing.price import PeriodPrice, PriceList
-from station.core.languages import LANGUAGES
+from station.core.languages import LANGUAGES, LanguageCode
 from station.core.light_patterns import LightReason
 from station.core.model import Fault, MessageContent
 from station.core.screen import CharacterSet, LineReason, Screen, TextSize
@@ -25,6 +25,7 @@ from station.display.screen_inputs import (
     ScreenInputs,
     ShownCost,
     ShownFigures,
+    ShownNeeds,
     ShownTariff,
     StartMethod,
 )
@@ -57,6 +58,27 @@ CHARGING = DisplayedEvse(
     figures=ShownFigures(12_340.0, 7_400.0, timedelta(minutes=65)),
     cost=ShownCost(Decimal("3.70")),
 )
+
+
+# --- what the vehicle wants
+
+
+@pytest.mark.parametrize(
+    ("needs", "language", "text"),
+    [
+        (
+            ShownNeeds(22_000.0, NOW + timedelta(hours=2)),
+            "en",
+            f"Wants 22.00 kWh until {NOW + timedelta(hours=2):%H:%M}",
+        ),
+        (ShownNeeds(22_000.0), "de", "Möchte 22,00 kWh"),
+    ],
+)
+def test_what_the_vehicle_wants_is_a_line_of_its_charge(needs: ShownNeeds, language: LanguageCode, text: str) -> None:
+    display = DisplayProfile(languages=(language,))
+    assert text in cycle_texts(replace(CHARGING, needs=needs), display=display)[0]
+    ended = replace(CHARGING, needs=needs, transaction_id=None)
+    assert text not in cycle_texts(ended, display=display)[0]
 
 
 # --- precedence
@@ -361,6 +383,7 @@ EVSES = st.builds(
         st.none() | st.floats(0, 22e3),
         st.none() | st.integers(-5, 10**6).map(lambda seconds: timedelta(seconds=seconds)),
     ),
+    st.none() | st.builds(ShownNeeds, st.floats(0, 1e7), TIMES),
     TARIFFS,
     st.none() | st.builds(ShownCost, st.none() | AMOUNTS, st.just("EUR"), st.booleans(), st.none() | CONTENTS),
     st.sampled_from([(), ("de",), ("fi", "nl-BE"), ("xx",)]),

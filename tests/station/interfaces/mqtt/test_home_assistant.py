@@ -16,7 +16,7 @@ from station.load.shared_limits import parse_limit_request
 
 ROOT = "borne/BORNE-0001"
 ONE_EVSE = DiscoveryDevice("BORNE-0001", "borne", "flex", "0001", "1.2.3", [1], 32.0)
-TWO = DiscoveryDevice("BORNE-0001", "borne", "flex", None, "1.2.3", [1, 2], 16.0)
+TWO = DiscoveryDevice("BORNE-0001", "borne", "flex", None, "1.2.3", [1, 2], 16.0, communicating_evses=[2])
 
 # https://www.home-assistant.io/integrations/{mqtt,sensor.mqtt,number.mqtt,switch.mqtt,button.mqtt}/
 ENTITY = {"platform", "name", "unique_id", "entity_category", "device_class"}
@@ -35,8 +35,14 @@ REQUIRED = {
     "switch": {"command_topic"},
     "button": {"command_topic"},
 }
-UNITS = {"current": {"A", "mA"}, "power": {"W", "kW"}, "energy": {"Wh", "kWh"}}
-STATE_CLASSES = {"current": "measurement", "power": "measurement", "energy": "total_increasing"}
+UNITS = {
+    "current": {"A", "mA"},
+    "power": {"W", "kW"},
+    "energy": {"Wh", "kWh"},
+    "energy_storage": {"Wh", "kWh"},
+    "battery": {"%"},
+}
+STATE_CLASSES = dict.fromkeys(UNITS, "measurement") | {"energy": "total_increasing"}
 DEVICE = {"identifiers", "name", "manufacturer", "model", "sw_version", "serial_number"}
 
 
@@ -66,6 +72,8 @@ def test_every_measured_value_has_a_unit_and_a_state_class_that_its_kind_allows(
         if kind == "enum":
             assert part["options"]
             assert not part.keys() & {"state_class", "unit_of_measurement"}, "of a choice there is neither"
+        elif kind == "timestamp":
+            assert not part.keys() & {"state_class", "unit_of_measurement", "options"}
         elif kind is not None:
             assert part["unit_of_measurement"] in UNITS[kind]
             assert part["state_class"] == STATE_CLASSES[kind]
@@ -88,6 +96,15 @@ def test_the_device_is_identified_and_unavailable_when_the_station_is() -> None:
         "topic": "borne/BORNE-0001/online",
         "payload_available": "true",
         "payload_not_available": "false",
+    }
+
+
+def test_what_a_vehicle_wants_is_announced_only_where_vehicles_communicate() -> None:
+    parts = message(TWO)["components"].keys()
+    assert {key for key in parts if "wants" in key or "departs" in key or "soc" in key} == {
+        "evse2_wants",
+        "evse2_departs",
+        "evse2_soc",
     }
 
 
