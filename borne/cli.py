@@ -92,6 +92,12 @@ def _pki_actions() -> Mapping[str, Action]:
     return pki.ACTIONS
 
 
+def _secc_commands() -> Mapping[str, Action]:
+    from borne.commands import secc  # late: only the group that is called
+
+    return secc.COMMANDS
+
+
 def _record_commands() -> Mapping[str, Action]:
     from borne.commands import records  # late: only the group that is called
 
@@ -115,6 +121,9 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _csms_commands),
     "pki": CommandEntry(
         "Make certificates for tests of ISO 15118 and TLS; `borne pki serve` answers for them.", _pki_commands
+    ),
+    "secc-check": CommandEntry(
+        "Play a station against an SECC on a Unix socket, and say what it breaks of the protocol.", _secc_commands
     ),
     "demo": CommandEntry(
         "Show a station, a CSMS, a house and a car on one screen, until Ctrl-C.", _demonstration_commands
@@ -168,7 +177,7 @@ def _run_command_line(
             return _run_entry("borne", "fleet", COMMANDS["fleet"], arguments[2:])
     if name is not None and name in commands:
         return _run_entry(program, name, commands[name], arguments[1:])
-    lines = "".join(f"  {entry_name:<8} {command.summary}\n" for entry_name, command in commands.items())
+    lines = "".join(f"  {entry_name:<10} {command.summary}\n" for entry_name, command in commands.items())
     usage = f"usage: {program} COMMAND [ARGUMENTS]\n"
     if name is None or name in {"-h", "--help"}:
         options = "\noptions:\n  --version  Print the version.\n" if commands is COMMANDS else ""

@@ -2,7 +2,7 @@
 
 The SECC listens; the station connects, one connection for one EVSE, and begins with `Hello`. Each line is one JSON
 object with a tag: `order` from the station, `event` from the SECC; further keys are those of the types here and of
-`station.core.vehicle_link`. Keys that a reader does not know are ignored, so that a later edition may add some.
+`station.core.vehicle_link`. A key that is not known breaks the protocol: an edition with others has another version.
 """
 
 from __future__ import annotations
