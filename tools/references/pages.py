@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tools.references import command_line, environment, http_api, installation_file, metrics, mqtt, names
+from tools.references import command_line, environment, http_api, installation_file, metrics, mqtt, names, secc
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/installation-file.md": installation_file.page,
@@ -14,6 +14,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/api.md": http_api.page,
     "reference/mqtt.md": mqtt.page,
     "reference/metrics.md": metrics.page,
+    "reference/secc-lines.md": secc.page,
     "reference/variables.md": names.variables_page,
     "reference/stored-names.md": names.stored_page,
 }
