@@ -74,14 +74,14 @@ def _value(name: str, definition: Mapping[str, object]) -> str:
         return heading + table(
             ("value", "meaning"), ((f"`{word}`", _meaning(meanings.get(members[word]))) for word in words)
         )
-    return heading + _keys(cast("type", kind), definition)
+    return heading + _keys(kind, definition)
 
 
-def _class_named(name: str) -> type:
-    return cast("type", getattr(vehicle_link, name))
+def _class_named(name: str) -> type[object]:
+    return cast("type[object]", getattr(vehicle_link, name))
 
 
-def _keys(kind: type, definition: Mapping[str, object]) -> str:
+def _keys(kind: type[object], definition: Mapping[str, object]) -> str:
     meanings = MemberDocstrings().of(kind)
     required = cast("list[str]", definition.get("required", []))
     properties = cast("Mapping[str, Mapping[str, object]]", definition.get("properties", {}))
