@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
+from foundation.events import Event
 from simulator.evcc import SimulatedEvcc
 from station.core.vehicle_link import ServiceOffer, VehicleLinkError
 
@@ -31,6 +32,8 @@ class SimulatedSecc:
         """what vehicles are offered now"""
         self.evcc: SimulatedEvcc | None = None
         """the controller of the vehicle that is plugged in; None: none, or one that does not communicate"""
+        self.reported: Event[VehicleEvent] = Event()
+        """published with each event that the station gets"""
         self.orders: deque[VehicleOrder] = deque(maxlen=_MOST_WAITING)
         """the last orders of the station"""
 
@@ -46,6 +49,7 @@ class SimulatedSecc:
         if self._events is None or not self._alive or self._events.qsize() >= _MOST_WAITING:
             return False
         self._events.put_nowait(event)
+        self.reported.publish(event)
         return True
 
     def die(self) -> None:
