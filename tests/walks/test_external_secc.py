@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import json
 import random
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -191,3 +195,33 @@ async def test_deaths_at_any_line_lose_and_double_no_transaction(tmp_path: Path,
         assert len(set(began)) == 50
         assert began == ended
         assert server.deaths >= 25, "most charges have seen a death"
+
+
+@pytest.mark.parametrize("chains", [1_000, 150])
+async def test_a_thousand_chains_hold_the_loop_for_less_than_20_ms(tmp_path: Path, chains: int, pki: TestPki) -> None:
+    """Real chains in the wrong order; those above the bound cost the SECC its connection, and none authorizes."""
+    chain = json.dumps(pki.contract("wrong-chain").chain).encode()
+    line = b'{"event":"authorization_requested","contract":{"emaid":"FRBRNC00000006X","chain":' + chain + b"}}\n"
+    async with external(tmp_path) as (walk, server):
+        await walk.plug(communication=CommunicationModel(contract=pki.contract("wrong-chain")))
+        await walk.until(lambda: walk.evse.state.vehicle.communication is Communication.SESSION)
+        measured: list[float] = []
+
+        async def measure() -> None:
+            """Take the CPU time of the thread, which a busy machine does not lengthen, of each turn of the loop."""
+            while True:
+                before_s = time.thread_time()
+                await asyncio.sleep(0)
+                measured.append(time.thread_time() - before_s)
+
+        gc.disable()  # a collection of the many objects of a test process is not the station's
+        measuring = asyncio.ensure_future(measure())
+        server.send_raw(line * chains)
+        if chains > 400:
+            await walk.until(lambda: not walk.evse.state.vehicle.linked)
+        await walk.advance(30)
+        measuring.cancel()
+        gc.enable()
+        assert max(measured) < 0.020
+        assert walk.evse.state.authorization is None
+        assert sum(walk.board.currents_a) == 0.0
