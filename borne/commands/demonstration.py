@@ -22,9 +22,16 @@ def demonstrate(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--http-port", type=port_number, default=0, help="TCP port; 0: any free port. [default: %(default)s]"
     )
+    parser.add_argument(
+        "--plug-and-charge",
+        action="store_true",
+        help="Play a charge of a vehicle that is authorized by its contract (ISO 15118), then end.",
+    )
     given = parser.parse_args(arguments)
+    once, contract = given.once or given.plug_and_charge, given.plug_and_charge
+    options = demo.DemoOptions(once=once, speed=given.speed, http_port=given.http_port, plug_and_charge=contract)
     try:
-        good = demo.run(demo.DemoOptions(once=given.once, speed=given.speed, http_port=given.http_port))
+        good = demo.run(options)
     except demo.StartError as error:
         refuse(str(error))
     return 0 if good else 1

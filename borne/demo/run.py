@@ -9,7 +9,7 @@ import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.live import Live
@@ -18,18 +18,20 @@ from borne.composition.simulated import world_of
 from borne.composition.station_assembly import StartError, host_process
 from borne.demo.demonstration import Demonstration, Remark
 from borne.demo.measurements import DemoMeasurements, GridCurrentMonitor, summarize
+from borne.demo.plug_and_charge import play_plug_and_charge
 from borne.demo.script import DemoScenario, SceneFailedError, play_in_loop, play_once
 from borne.demo.view import describe, picture, summary
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
 from foundation.supervision import contained_call
-from simulator.csms.csms import DemoCsms, NotConnectedError
+from simulator.csms.csms import CsmsSettings, DemoCsms, NotConnectedError
 from station.configuration.installation_file import Configuration
 from station.storage.outbox import Outbox
 from station.storage.safe_start_record import single_errors
 
 if TYPE_CHECKING:
     from borne.demo.measurements import SummaryLine
+    from simulator.pki.v2g_pki import TestPki
 
 _SUBSCRIBED_VA = 9000
 _SUBSCRIBED_A = _SUBSCRIBED_VA / NOMINAL_VOLTAGE_V
@@ -42,6 +44,7 @@ _VARIABLES = {
     ("OCPPCommCtrlr", "RetryBackOffRepeatTimes"): "0",
 }
 """shorter intervals than the defaults, for viewers"""
+_SECC: Final = {"secc": {"type": "simulated"}}
 
 
 class DemoOptions(Frozen):
@@ -53,6 +56,8 @@ class DemoOptions(Frozen):
     """virtual seconds per second"""
     http_port: int = 0
     """port of page and API; 0: any free port"""
+    plug_and_charge: bool = False
+    """play a charge with a contract, of a vehicle that communicates"""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,16 @@ class _Outcome:
     checks: list[SummaryLine]
     missed: str | None = None
     """the expected event that did not happen"""
+
+
+@dataclass(slots=True)
+class _Play:
+    """What a script plays with."""
+
+    stage: DemoScenario
+    csms: DemoCsms
+    options: DemoOptions
+    pki: TestPki | None
 
 
 def run(options: DemoOptions) -> bool:
@@ -73,15 +88,15 @@ def run(options: DemoOptions) -> bool:
         return asyncio.run(_run_demonstration(options, Path(storage)))
 
 
-def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
+def _configuration(storage: Path, csms_url: str, options: DemoOptions) -> Configuration:
     return Configuration.from_tree(
         {
             "station": {"identity": "BORNE-DEMO", "storage": str(storage)},
             "csms": {"url": csms_url},
-            "evse": [{"id": 1, "phases": 1, "max_current_a": 32}],
+            "evse": [{"id": 1, "phases": 1, "max_current_a": 32, **(_SECC if options.plug_and_charge else {})}],
             "grid": {"phases": 1, "safe_current_a": 6, "source": {"type": "linky", "mode": "historique"}},
             "simulation": {
-                "rate": speed,
+                "rate": options.speed,
                 "meter_transport": "modbus-tcp",
                 "linky": {"mode": "historique", "phases": 1, "subscribed_va": _SUBSCRIBED_VA},
             },
@@ -93,11 +108,13 @@ def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
     )
 
 
-async def _run_demonstration(options: DemoOptions, storage: Path) -> bool:
+async def _run_demonstration(options: DemoOptions, folder: Path) -> bool:
     console = Console()
-    csms = DemoCsms(lambda: program.clock.now())  # called only once `program` is assigned
+    pki = await asyncio.to_thread(_create_pki, folder / "pki") if options.plug_and_charge else None
+    # `now` is called only once `program` is assigned
+    csms = DemoCsms(lambda: program.clock.now(), settings=CsmsSettings(pki=pki))
     async with csms.listening():
-        process = host_process(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
+        process = host_process(_configuration(folder / "station", csms.url, options), http_port=options.http_port)
         program = process.station
         world = world_of(program.hardware)
         house, board = world.house, world.boards[1]
@@ -113,13 +130,17 @@ async def _run_demonstration(options: DemoOptions, storage: Path) -> bool:
             network_cut=lambda: csms.is_cut,
             begin_wh=lambda: stage.begin_wh,
         )
-        outcome = await _run_tasks(demo, stage, csms, console, options)
+        outcome = await _run_tasks(demo, _Play(stage, csms, options, pki), console)
     return _print_outcome(console, outcome, options)
 
 
-async def _run_tasks(
-    demo: Demonstration, stage: DemoScenario, csms: DemoCsms, console: Console, options: DemoOptions
-) -> _Outcome | None:
+def _create_pki(folder: Path) -> TestPki:
+    from simulator.pki.v2g_pki import TestPki  # late: cryptography
+
+    return TestPki.create(folder)
+
+
+async def _run_tasks(demo: Demonstration, play: _Play, console: Console) -> _Outcome | None:
     """Run the station, its monitors and the view; None if interrupted."""
     process = demo.process
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -136,7 +157,7 @@ async def _run_tasks(
                 group.create_task(_poll_values(demo), name="queue"),
                 group.create_task(_draw(demo, console), name="view"),
             ]
-            playing = group.create_task(_play_script(demo, stage, csms, options), name="script")
+            playing = group.create_task(_play_script(demo, play), name="script")
             await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
             outcome = playing.result() if playing.done() and not process.stopping else None
             playing.cancel()
@@ -149,13 +170,16 @@ async def _run_tasks(
     return outcome
 
 
-async def _play_script(demo: Demonstration, stage: DemoScenario, csms: DemoCsms, options: DemoOptions) -> _Outcome:
+async def _play_script(demo: Demonstration, play: _Play) -> _Outcome:
     await demo.runtime.wait_until_started()
     try:
-        await (play_once(stage) if options.once else play_in_loop(stage))
+        if play.pki is not None:
+            await play_plug_and_charge(play.stage, play.pki)
+        else:
+            await (play_once(play.stage) if play.options.once else play_in_loop(play.stage))
     except (SceneFailedError, NotConnectedError) as error:
         return _Outcome([], str(error))
-    return _Outcome(summarize(await _measure(demo, stage, csms)))
+    return _Outcome(summarize(await _measure(demo, play.stage, play.csms)))
 
 
 async def _measure(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> DemoMeasurements:

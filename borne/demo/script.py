@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from energy.grid_view import GridView
@@ -40,6 +40,10 @@ class CsmsControl(Protocol):
 
     def restore_network(self) -> None:
         """End the simulated network failure."""
+        ...
+
+    async def send_request(self, identity: str, action: str, payload: Mapping[str, object]) -> str:
+        """Send any request to the station; returns the status."""
         ...
 
     async def start_transaction(self, identity: str, id_token: str) -> str:
@@ -251,9 +255,9 @@ async def play_once(stage: DemoScenario) -> None:
     if stage.board.vehicle is not None:
         stage.board.vehicle.resume()
     await stage.wait_until("the car charges at full current", lambda: stage.drawn_a > _FULL_CURRENT_A, 15.0)
-    await _switch_household_loads(stage)
-    await _cut_network(stage)
-    await _apply_csms_profile(stage)
+    await switch_household_loads(stage)
+    await cut_network(stage)
+    await apply_csms_profile(stage)
     stage.switch_off("oven")
     given_a = stage.evse.offered_a
     stage.show_scene("The oven is off. After 30 s without overload the car gets more, in steps")
@@ -264,7 +268,7 @@ async def play_once(stage: DemoScenario) -> None:
     await _end_charge(stage)
 
 
-async def _switch_household_loads(stage: DemoScenario) -> None:
+async def switch_household_loads(stage: DemoScenario) -> None:
     """Switch kettle and oven on; the car reduces its current."""
     await stage.wait(1.0)
     before_a = stage.drawn_a
@@ -282,7 +286,7 @@ async def _switch_household_loads(stage: DemoScenario) -> None:
     await stage.wait(1.5)
 
 
-async def _cut_network(stage: DemoScenario) -> None:
+async def cut_network(stage: DemoScenario) -> None:
     """Cut the network during the charge; queued events are delivered afterwards."""
     stage.show_scene("The network is cut: the charge goes on, events are queued on disk")
     stage.network.cut_network()
@@ -295,7 +299,7 @@ async def _cut_network(stage: DemoScenario) -> None:
     await stage.wait(0.5)
 
 
-async def _apply_csms_profile(stage: DemoScenario) -> None:
+async def apply_csms_profile(stage: DemoScenario) -> None:
     """Set and clear a charging profile."""
     stage.show_scene(f"The CSMS sends a charging profile: {PROFILE_A:.0f} A at most")
     await stage.expect_accepted(
@@ -348,9 +352,9 @@ async def _charge_from_app(stage: DemoScenario) -> None:
     await stage.wait_until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
     stage.show_scene("This car draws 16 A at most: the house leaves enough")
     await stage.wait(15.0)
-    await _apply_csms_profile(stage)
+    await apply_csms_profile(stage)
     await stage.wait(10.0)
-    await _cut_network(stage)
+    await cut_network(stage)
     await stage.wait(5.0)
     stage.show_scene("The driver stops the charge in the app")
     await stage.expect_accepted(stage.network.stop_transaction)
@@ -368,7 +372,7 @@ async def _charge_with_household_loads(stage: DemoScenario) -> None:
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
     await stage.wait_until("the car charges at full current", lambda: stage.drawn_a > _FULL_CURRENT_A, 15.0)
     await stage.wait(8.0)
-    await _switch_household_loads(stage)
+    await switch_household_loads(stage)
     await stage.wait(20.0)
     stage.switch_off("oven")
     stage.show_scene("The oven is off: after 30 s without overload the car gets 4 A more every 5 s")

@@ -219,7 +219,7 @@ class DemoCsms:
         }
         profile = {
             "id": 1,
-            "stackLevel": 0,
+            "stackLevel": 1,  # above the profile with which it answers the needs of a vehicle
             "chargingProfilePurpose": "TxProfile",
             "chargingProfileKind": "Relative",
             "chargingSchedule": [schedule],

@@ -90,6 +90,22 @@ async def test_one_charge_with_kettle_oven_and_network_cut_is_billed_to_the_watt
     assert len(re.findall(r"TransactionEvent #\d+ Ended .* (?P<wh>[\d.]+) Wh", output)) == 1
 
 
+async def test_a_vehicle_with_a_contract_charges_without_a_card_and_is_billed_to_the_watt_hour() -> None:
+    async with borne("demo", "--plug-and-charge") as process:
+        output, complained = (text.decode() for text in await process.communicate())
+    assert (process.returncode, complained) == (0, ""), output
+    assert "The CSMS has accepted the contract FRBRNC00000001X" in output
+    assert re.search(r"The car wants 22 kWh until \d\d:\d\d", output)
+    assert output.count("→ NotifyEVChargingNeeds") == 1, "no negotiation of the station sends them again (K16.FR.09)"
+    assert output.count("→ NotifyEVChargingSchedule") >= 3, "of the begin, of the profile, and of its end"
+    assert "AbnormalCondition" not in output
+    printed = summary_figures(output)
+    register_wh = float(printed["energy of the meter register"].removesuffix(" Wh"))
+    assert register_wh > 20.0
+    assert float(printed["energy received by the CSMS"].removesuffix(" Wh")) == pytest.approx(register_wh, abs=0.5)
+    assert printed["left in the queue"] == "0"
+
+
 async def test_ctrl_c_ends_the_demonstration_in_order() -> None:
     async with borne("demo", "--speed", "4") as process:
         await next_line(process, "EVSE 1 Charging")
