@@ -20,6 +20,7 @@ from simulator.secc_server import SeccServer
 from station.charging.vehicle_state import Communication
 from station.core.model import ChargingState
 from station.devices.secc.secc_protocol import MAX_LINES, VERSION, HelloAnswer
+from tests.examples import plays_all
 from tests.walk import Walk, walking
 
 CHARGING = ChargingState.CHARGING
@@ -168,7 +169,13 @@ async def test_an_secc_of_another_evse_or_version_is_not_used(
         await linked(walk)
 
 
-@pytest.mark.parametrize("seed", range(6))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`make test` plays one seed of the deaths, `make fuzz` all six: 300 charges."""
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(6 if plays_all() else 1))
+
+
+@pytest.mark.fuzz
 async def test_deaths_at_any_line_lose_and_double_no_transaction(tmp_path: Path, seed: int, pki: TestPki) -> None:
     """50 charges: the SECC dies at a random line of each, at the begin, in the middle or never; some come back."""
     chance = random.Random(seed)

@@ -153,7 +153,8 @@ class ExternalSecc:
                 if not isinstance(line, Pong):
                     yield line
         finally:
-            self._connection = None
+            if self._connection is connection:  # else a later call has connected already
+                self._connection = None
             connection.close()
 
     async def _say_hello(self, connection: SeccConnection) -> None:
