@@ -185,6 +185,7 @@ async def test_deaths_at_any_line_lose_and_double_no_transaction(tmp_path: Path,
             answer = await walk.csms.call("InstallCertificate", {"certificateType": kind, "certificate": pem})
             assert answer == {"status": "Accepted"}
         for _ in range(50):
+            await linked(walk)
             server.die_after(chance.randrange(1, LINES_OF_A_CHARGE))
             model: dict[str, Any] = {"contract": pki.contract("valid")} if chance.random() < 0.5 else {}
             await walk.plug(communication=CommunicationModel(**model))
