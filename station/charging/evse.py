@@ -149,7 +149,7 @@ class Evse:
 
     @property
     def soc(self) -> float | None:
-        """State of charge of the vehicle, 0 to 1, as it has told it; None: not known."""
+        """State of charge last reported by the vehicle (ISO 15118), 0 to 1; None: it has reported none."""
         return self.vehicle_details.current.soc
 
     @property

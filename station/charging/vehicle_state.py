@@ -133,7 +133,7 @@ def asks_for_communication(vehicle: VehicleState, *, offers_energy: bool) -> boo
 
 
 def restarts_vehicle(vehicle: VehicleState) -> bool:
-    """Return whether the pilot is in state F to make the vehicle start anew."""
+    """Return whether the pilot must be in state F, after which the vehicle begins its communication again."""
     return vehicle.communication is Communication.RESTARTING
 
 

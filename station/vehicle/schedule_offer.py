@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -58,6 +59,7 @@ def power_periods(levels: Iterable[CompositePeriod], unit: RateUnit, needs: Char
 
 def is_within(profile: Sequence[PowerPeriod], offered: ScheduleTuple) -> bool:
     """Return whether the plan of a vehicle stays within the schedule that it has chosen (K15.FR.09, K16.FR.04)."""
+    profile = sorted(profile, key=lambda period: period.start_s)  # a vehicle may send them in any order
     starts = sorted({period.start_s for period in (*profile, *offered.periods)})
     return all(
         power_at(profile, start_s) <= power_at(offered.periods, start_s) + _TOLERANCE_W
@@ -67,13 +69,9 @@ def is_within(profile: Sequence[PowerPeriod], offered: ScheduleTuple) -> bool:
 
 
 def power_at(periods: Sequence[PowerPeriod], at_s: float) -> float:
-    """The power of a schedule at a time after its begin, in W; 0 before its first period."""
-    power_w = 0.0
-    for period in periods:
-        if period.start_s > at_s:
-            break
-        power_w = period.power_w
-    return power_w
+    """The power at a time after the begin of a schedule, in W; 0 before its first period. `periods` are in order."""
+    position = bisect.bisect_right(periods, at_s, key=lambda period: period.start_s)
+    return periods[position - 1].power_w if position else 0.0
 
 
 def has_changed(offered: OfferedSchedules, present: OfferedSchedules) -> bool:

@@ -335,7 +335,7 @@ class VehicleCommunication:
             self._replace_task("schedule", notice, group)
 
     def _negotiate_if_changed(self) -> None:
-        """Have the vehicle negotiate anew if its schedules have changed (K16.FR.02); its limit has changed already."""
+        """Order a new negotiation if the schedules have changed (K16.FR.02); `CurrentLimit` does not wait for it."""
         self._changed.notify()
         delivering = self.evse.state.vehicle.delivery is Delivery.STARTED
         under_way = self._renegotiating or self._negotiating

@@ -85,7 +85,7 @@ class VehicleSchedules:
         return vehicle_schedule(selected.profile, chosen, schedule_id, unit, self._phases(self._needs))
 
     def changed_since_offer(self) -> bool:
-        """Return whether the composite schedule is another one than was offered: negotiate anew (K16.FR.02)."""
+        """Return whether the schedules that would be offered now differ from those that were (K16.FR.02)."""
         if self._offered is None or self._needs is None:
             return False
         return has_changed(self._offered, self._make(self._needs))
