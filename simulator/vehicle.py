@@ -199,15 +199,13 @@ class Vehicle:
     def _check_battery(self) -> None:
         """Follow what the battery has taken since the last check: stop when it is full, draw less when almost."""
         self._schedule("battery", _CHECK_INTERVAL_S, self._check_battery)
-        before_a = self._checked_a
-        if self.current_a > 0.0 and self.soc == self._checked_soc:
-            self._on_change()  # nobody has read the meter meanwhile: this counts the energy
+        nobody_has_read = self.current_a > 0.0 and self.soc == self._checked_soc
+        if nobody_has_read or self.current_a != self._checked_a:
+            self._on_change()  # this counts the energy, and may find the battery full
         if self.soc >= 1.0 and self._checked_soc < 1.0:
             self._follow_offer()
             if self.evcc is not None:
                 self.evcc.note_wish()
-        elif self.current_a != before_a:
-            self._on_change()
         self._checked_soc, self._checked_a = self.soc, self.current_a
 
     def _schedule(self, purpose: str, delay_s: float, action: Callable[[], None]) -> None:

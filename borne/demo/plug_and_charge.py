@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Final
 from borne.demo.script import SceneFailedError, apply_csms_profile, cut_network, switch_household_loads
 from simulator.communication_model import CommunicationModel
 from simulator.vehicle import VehicleModel
+from station.security.certificates.certificate_store import CertificateStore, CertificateUse
 
 if TYPE_CHECKING:
     from borne.demo.script import DemoScenario
     from simulator.pki.v2g_pki import TestPki
 
-_ROOTS: Final = {"v2g-root": "V2GRootCertificate", "mo-root": "MORootCertificate"}
 _ENERGY_WH: Final = 22_000.0
 _DEPARTS_IN_S: Final = 9 * 3_600
 _FULL_CURRENT_A: Final = 25.0
 
 
 async def play_plug_and_charge(stage: DemoScenario, pki: TestPki) -> None:
-    """Play one charge with a contract: roots, needs, limits of the house and of the CSMS, a network cut, the end.
+    """Play one charge with a contract: needs, limits of the house and of the CSMS, a network cut, the end.
 
     Raises:
         SceneFailedError: an expected event did not happen in time.
     """
     await stage.wait_connected()
-    await _install_roots(stage, pki)
+    await stage.wait_until("the CSMS installs roots", lambda: _has_roots(stage), 20.0)
+    stage.show_scene("The CSMS has installed the roots of V2G and of a mobility operator")
     await stage.wait_grid_sample()
     stage.show_scene("A car with a contract arrives. Nobody presents a card")
     model = CommunicationModel(contract=pki.contract("valid"), energy_wh=_ENERGY_WH, departs_in_s=_DEPARTS_IN_S)
@@ -54,15 +55,9 @@ async def play_plug_and_charge(stage: DemoScenario, pki: TestPki) -> None:
     await stage.wait_delivered()
 
 
-async def _install_roots(stage: DemoScenario, pki: TestPki) -> None:
-    stage.show_scene("The CSMS installs the roots of V2G and of a mobility operator")
-    for name, kind in _ROOTS.items():
-        pem = pki.authorities[name].pem
-        await stage.expect_accepted(
-            lambda identity, _, kind=kind, pem=pem: stage.network.send_request(
-                identity, "InstallCertificate", {"certificateType": kind, "certificate": pem}
-            )
-        )
+def _has_roots(stage: DemoScenario) -> bool:
+    certificates = stage.runtime.parts.get(CertificateStore)
+    return all(map(certificates.trusted_roots, (CertificateUse.V2G_ROOT, CertificateUse.MO_ROOT)))
 
 
 def _until(stage: DemoScenario) -> str:

@@ -25,11 +25,19 @@ _URL_PREFIX: Final = "CSMS at "
 class BundledCsms:
     """`borne csms` in a process of its own, with its bills in a folder: they survive its restarts."""
 
-    def __init__(self, folder: Path, *, workers: int, heartbeat_s: int) -> None:
-        """`folder`: for its bills and its log; `heartbeat_s`: the interval that it sets at each station."""
+    def __init__(self, folder: Path, *, workers: int, heartbeat_s: int, pki: Path | None = None) -> None:
+        """Prepare it; `start` starts it.
+
+        Args:
+            folder: for its bills and its log.
+            workers: number of its processes.
+            heartbeat_s: the interval that it sets at each station.
+            pki: folder of the PKI with which it checks contracts; None: it has none.
+        """
         self._folder = folder
         self._workers = workers
         self._heartbeat_s = heartbeat_s
+        self._pki = pki
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._serving = False
@@ -64,6 +72,7 @@ class BundledCsms:
         arguments = [
             *("csms", "--host", _HOST, "--port", str(self._port), "--workers", str(self._workers), "--quiet"),
             *("--heartbeat", str(self._heartbeat_s), "--storage", str(self._folder), "--until-stdin-closes"),
+            *(("--pki", str(self._pki)) if self._pki is not None else ()),
         ]
         with (self._folder / "csms.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(

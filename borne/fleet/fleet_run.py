@@ -89,10 +89,11 @@ class FleetRun:
             EngineError: CSMS or hosts cannot be started, or the bills of the bundled CSMS cannot be read.
         """
         fleet = self.loaded.plan.fleet
+        pki = await asyncio.to_thread(self._prepare_pki)
         async with AsyncExitStack() as stack:
             url = fleet.csms
             if fleet.csms == "bundled":
-                self._bundled_csms = await stack.enter_async_context(self._running_csms())
+                self._bundled_csms = await stack.enter_async_context(self._running_csms(pki))
                 url = self._bundled_csms.url
             self._publish_remark(f"CSMS at {url}")
             await stack.enter_async_context(self._engine.prepared(self.options.folder))
@@ -111,6 +112,25 @@ class FleetRun:
             self._plan_began_s(),
         )
         return fleet_report(self.loaded.plan, facts, self.record, energy)
+
+    def _prepare_pki(self) -> Path | None:
+        """Make the PKI of the contracts, if the plan has contracts and names none; returns its folder. Blocks.
+
+        Raises:
+            EngineError: it cannot be written.
+        """
+        if not self.loaded.plan.has_contracts:
+            return None
+        if self.loaded.pki_path is not None:
+            return Path(self.loaded.pki_path)
+        from simulator.pki.v2g_pki import PkiError, TestPki  # late: cryptography
+
+        folder = self.options.folder / "pki"
+        try:
+            self.loaded = self.loaded.with_contracts_of(TestPki.create(folder))
+        except PkiError as error:
+            raise EngineError(str(error)) from None
+        return folder
 
     def _plan_began_s(self) -> float | None:
         """Real seconds from the begin of the ramp until the plan began at the first host; None: it has not."""
@@ -140,10 +160,10 @@ class FleetRun:
         ]
 
     @asynccontextmanager
-    async def _running_csms(self) -> AsyncGenerator[BundledCsms]:
+    async def _running_csms(self, pki: Path | None) -> AsyncGenerator[BundledCsms]:
         fleet = self.loaded.plan.fleet
         folder = self.options.folder / "csms"
-        csms = BundledCsms(folder, workers=fleet.csms_workers, heartbeat_s=fleet.csms_heartbeat_s)
+        csms = BundledCsms(folder, workers=fleet.csms_workers, heartbeat_s=fleet.csms_heartbeat_s, pki=pki)
         await csms.start()
         try:
             yield csms

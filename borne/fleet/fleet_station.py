@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
     from simulator.board import SimulatedBoard
-    from simulator.fleet.plan_tables import FleetPlan
+    from simulator.fleet.plan import LoadedPlan
     from simulator.fleet.request_meter import ConnectionObserver
     from simulator.world import World
     from station.charging.evse import Evse
@@ -47,7 +47,7 @@ class FleetStation:
         self,
         runtime: StationRuntime,
         number: int,
-        plan: FleetPlan,
+        loaded: LoadedPlan,
         observer: ConnectionObserver,
         leaving: asyncio.Event,
         *,
@@ -59,7 +59,7 @@ class FleetStation:
         Args:
             runtime: the station, with simulated hardware.
             number: its number in the fleet.
-            plan: the plan of the fleet.
+            loaded: the plan of the fleet.
             observer: the tap of its connection.
             leaving: once it is set, vehicles leave and disturbances end.
             start_s: real time of the event loop at which it is to start.
@@ -69,7 +69,8 @@ class FleetStation:
         self.number = number
         self.observer = observer
         self.start_s = start_s
-        self._plan = plan
+        self._plan = loaded.plan
+        self._contracts = loaded.contracts
         self._leaving = leaving
         self._resumed = resumed
         self._world: World = world_of(runtime.hardware)
@@ -99,7 +100,7 @@ class FleetStation:
             async with asyncio.timeout(None) as limit:
                 async with asyncio.TaskGroup() as group:
                     for evse_id in self._world.boards:
-                        arrivals = schedule.arrivals(self._plan, self.number, evse_id)
+                        arrivals = schedule.arrivals(self._plan, self.number, evse_id, self._contracts)
                         group.create_task(self._drivers(evse_id).play(arrivals, begin_s, end_s))
                     group.create_task(self._play_house_loads(begin_s))
                     group.create_task(self._play_disturbances(begin_s))

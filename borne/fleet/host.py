@@ -121,7 +121,7 @@ class FleetHost:
             FleetStation(
                 runtime,
                 number,
-                self._plan,
+                self._task.loaded,
                 observers[runtime.identity],
                 self._stop_vehicles,
                 start_s=start_s,

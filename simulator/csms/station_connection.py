@@ -123,6 +123,7 @@ class StationConnection:
         "_message_ids",
         "_pending_answer",
         "_request_id",
+        "_signed",
         "_transactions",
         "_websocket",
     )
@@ -136,6 +137,8 @@ class StationConnection:
         self._request_id = ""
         self._transactions: dict[int, str] = {}
         """the running transaction of each EVSE"""
+        self._signed: Payload | None = None
+        """the CertificateSigned that follows the last SignCertificate; None: that was rejected, or there was none"""
         self._follow_ups: asyncio.TaskGroup | None = None
         """requests that follow responses; None before `serve`"""
         self._pending_answer: asyncio.Future[Payload] | None = None
@@ -227,12 +230,15 @@ class StationConnection:
                 pass  # nobody waits for it, or it is not valid: it must not be answered
 
     def _follow_up(self, request: RequestFrame) -> None:
-        """Send what follows the response: a signed certificate, or a profile for the needs of a vehicle."""
+        """Send what follows the response: roots, a signed certificate, or a profile for the needs of a vehicle."""
         action, payload = request.action, request.payload
         if action == "TransactionEvent":
             self._note_transaction(payload)
-        elif action == "SignCertificate" and (signed := self._csms.vehicle_answers.signed(payload)) is not None:
-            self._send_later("CertificateSigned", signed)
+        elif action == "BootNotification":
+            for root in self._csms.vehicle_answers.roots():
+                self._send_later("InstallCertificate", root)
+        elif action == "SignCertificate" and self._signed is not None:
+            self._send_later("CertificateSigned", self._signed)
         elif action == "NotifyEVChargingNeeds":
             transaction_id = self._transactions.get(int(str(payload["evseId"])))
             if transaction_id is not None:
@@ -301,7 +307,8 @@ class StationConnection:
             case "DataTransfer":
                 return {"status": "UnknownVendorId"}
             case "SignCertificate":
-                return {"status": "Accepted" if self._csms.vehicle_answers.signs(payload) else "Rejected"}
+                self._signed = self._csms.vehicle_answers.signed(payload)
+                return {"status": "Rejected" if self._signed is None else "Accepted"}
             case _ if action in VEHICLE_ACTIONS:
                 return self._csms.vehicle_answers.answer(action, payload)
             case _:

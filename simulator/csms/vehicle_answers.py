@@ -36,6 +36,11 @@ class NamedCertificate(Frozen):
 class CertificatePki(Protocol):
     """The PKI as the bundled CSMS uses it."""
 
+    @property
+    def vehicle_roots(self) -> Mapping[str, str]:
+        """The roots that stations need for vehicles, PEM, by InstallCertificateUseEnumType."""
+        ...
+
     def sign(self, request_pem: str, *, v2g: bool) -> str:
         """Sign the request of an SECC (`v2g`) or a station; returns the chain, PEM.
 
@@ -88,9 +93,11 @@ class VehicleAnswers:
             status = "Invalid"
         return {"idTokenInfo": {"status": status}, "certificateStatus": certificate_status}
 
-    def signs(self, payload: Payload) -> bool:
-        """Whether a SignCertificate is accepted."""
-        return self.signed(payload) is not None
+    def roots(self) -> list[Payload]:
+        """The InstallCertificate requests that follow a BootNotification; none without a PKI."""
+        if self._pki is None:
+            return []
+        return [{"certificateType": use, "certificate": pem} for use, pem in self._pki.vehicle_roots.items()]
 
     def signed(self, payload: Payload) -> Payload | None:
         """The CertificateSigned that follows a SignCertificate; None: the request is rejected."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _RETRY_INTERVAL_S: Final = 30.0
 """simulated seconds after which a driver whose card has not been accepted presents it again"""
+_CONTRACT_WAIT_S: Final = 60.0
+"""simulated seconds after which a driver presents a card although the vehicle has a contract: it is not accepted"""
 _CHECK_INTERVAL_S: Final = 5.0
 """simulated seconds between two looks of a driver who waits for something"""
 _DEPARTURE_TIMEOUT_S: Final = 600.0
@@ -96,14 +98,16 @@ class Drivers:
 
     async def _stay(self, arrival: Arrival, leave_s: float) -> None:
         """Present the card whenever the EVSE is not in use, until it is time to leave."""
-        presented_s = self._now_s + self._card_after_s - _RETRY_INTERVAL_S
+        communication = arrival.vehicle.communication
+        wait_s = _CONTRACT_WAIT_S if communication is not None and communication.contract is not None else 0.0
+        presented_s = self._now_s + self._card_after_s + wait_s - _RETRY_INTERVAL_S
         last_used_s = self._now_s
         while not self._leaving.is_set():
             now_s, in_use = self._now_s, self._evse.in_use
             last_used_s = now_s if in_use else last_used_s
             if now_s >= leave_s and (not self._waits_for_full_battery() or now_s - last_used_s > _DEPARTURE_TIMEOUT_S):
                 return
-            if in_use is False and now_s - presented_s >= _RETRY_INTERVAL_S:
+            if in_use is False and not self._has_ended(arrival) and now_s - presented_s >= _RETRY_INTERVAL_S:
                 self._evse.present_card(arrival.uid)
                 presented_s = now_s
             if now_s >= leave_s:
@@ -114,19 +118,28 @@ class Drivers:
                 next_s = min(max(presented_s + _RETRY_INTERVAL_S, now_s + 1.0), leave_s)
             await wait_until(self._evse.clock, next_s, self._leaving)
 
+    def _has_ended(self, arrival: Arrival) -> bool:
+        """Return whether the vehicle has ended its session because its battery is full: no card is needed any more."""
+        vehicle = self._evse.board.vehicle
+        return arrival.vehicle.communication is not None and vehicle is not None and vehicle.soc >= 1.0
+
     def _waits_for_full_battery(self) -> bool:
         """Return whether the driver waits for a full battery, and it is not full."""
         vehicle = self._evse.board.vehicle
         return self._leave == "charged" and vehicle is not None and vehicle.soc < 1.0
 
     async def _depart(self, arrival: Arrival) -> None:
-        """Unplug the vehicle; if the cable is locked, present the card until it is not."""
-        presented_s = -_RETRY_INTERVAL_S
+        """Unplug the vehicle; if the cable is locked, end its session or present the card until it is not."""
+        tried_s = -_RETRY_INTERVAL_S
         while self._evse.board.vehicle is not None:
             if not self._evse.board.locked:
                 self._evse.board.unplug()
                 return
-            if self._evse.in_use is not None and self._now_s - presented_s >= _RETRY_INTERVAL_S:
-                self._evse.present_card(arrival.uid)
-                presented_s = self._now_s
+            if self._evse.in_use is not None and self._now_s - tried_s >= _RETRY_INTERVAL_S:
+                evcc = self._evse.board.secc.evcc if self._evse.board.secc is not None else None
+                if evcc is not None and evcc.in_session:
+                    evcc.stop()
+                else:
+                    self._evse.present_card(arrival.uid)
+                tried_s = self._now_s
             await self._evse.clock.sleep(1.0)

@@ -53,6 +53,13 @@ max_current_a = 32
 battery_wh = 30000
 soc = [0.3, 0.9]
 stay_s = [60, 300]
+#iso15118_share = 0.0           # part of these vehicles that communicate by ISO 15118, at an EVSE with an SECC
+#contract_share = 0.0           # part of those that have a contract (Plug & Charge); the others use cards
+
+# The contracts of vehicles, if some have one.
+[contracts]
+#pki = "pki"                    # folder of `borne pki`; default: a PKI for the bundled CSMS is made with the fleet
+#names = ["valid"]              # each vehicle with a contract has one of these; "revoked", "expired", … are refused
 
 [tokens]
 #count = 1000                   # different cards, whose UIDs follow from the seed

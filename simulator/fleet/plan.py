@@ -8,7 +8,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -18,14 +18,20 @@ from foundation.secret import Secret
 from foundation.table import given_values
 from foundation.table_definition import InvalidTableError
 from simulator.fleet.plan_tables import FleetPlan, credentials_errors
-from station.configuration.errors import explain_errors
+from station.configuration.errors import explain_errors, explain_rules
 from station.configuration.installation_file import Configuration
 from station.core.installation_file.document import (
     ConfigurationDocument,
     ConfigurationError,
+    RuleError,
+    RuleErrors,
     read_installation_file,
 )
 from station.devices.simulated_config import SimulatedReaderConfig
+
+if TYPE_CHECKING:
+    from simulator.pki.v2g_pki import TestPki
+    from station.core.vehicle_link import Contract
 
 Tree = dict[str, object]
 
@@ -52,10 +58,33 @@ class LoadedPlan(Frozen):
     """its file name, for error messages"""
     credentials: tuple[StationCredentials, ...] = ()
     """identity and password of each station; empty: the plan's patterns give them"""
+    contracts: tuple[Contract, ...] = ()
+    """the contracts of vehicles; empty: the plan names none, or the PKI is made with the fleet (`with_contracts_of`)"""
+    pki_path: str | None = None
+    """folder of the PKI that the plan names, on the machine that has read it"""
 
     def __repr__(self) -> str:
         """Without template, which may contain a password: Dask logs the arguments of a failed call."""
         return f"LoadedPlan({self.plan!r}, template_path={self.template_path!r})"
+
+    def with_contracts_of(self, pki: TestPki) -> LoadedPlan:
+        """A copy with the contracts that the plan names, read from a PKI.
+
+        Raises:
+            RuleErrors: it does not have all of them: the keys and the reasons.
+        """
+        from simulator.pki.v2g_pki import PkiError  # late: cryptography
+
+        found: list[Contract] = []
+        broken: list[RuleError] = []
+        for index, name in enumerate(self.plan.contracts.names):
+            try:
+                found.append(pki.contract(name))
+            except PkiError as error:
+                broken.append(RuleError(("contracts", "names", index), str(error)))
+        if broken:
+            raise RuleErrors(broken)
+        return replace(self, contracts=tuple(found))
 
     @property
     def numbers(self) -> range:
@@ -84,9 +113,15 @@ def load_plan(path: Path) -> LoadedPlan:
         raise explain_errors(error.details, document, FleetPlan) from None
     template_path = path.parent / plan.fleet.template
     loaded = LoadedPlan(plan, read_installation_file(template_path).text, str(template_path))
+    if plan.has_contracts and plan.contracts.pki is not None:
+        try:
+            pki = path.parent / plan.contracts.pki
+            loaded = replace(loaded.with_contracts_of(_load_pki(pki)), pki_path=str(pki))
+        except RuleErrors as error:
+            raise explain_rules(error.errors, document) from None
     if plan.fleet.credentials is not None:
         rows = _read_credentials(path.parent / plan.fleet.credentials, plan.fleet.stations)
-        loaded = LoadedPlan(plan, loaded.template, loaded.template_path, rows)
+        loaded = replace(loaded, credentials=rows)
     url = _PLACEHOLDER_URL if plan.fleet.csms == "bundled" else plan.fleet.csms
     for number in (loaded.numbers[0], loaded.numbers[-1]):
         InstallationFiles(loaded).configuration(number, url, Path(os.devnull))
@@ -129,12 +164,35 @@ class InstallationFiles:
         if credentials.password is not None:
             csms["password"] = credentials.password.get_secret_value()
         simulation = _table(tree, "simulation") | {"rate": fleet.rate}
+        if self._loaded.plan.has_communicating_vehicles:
+            tree["evse"] = _with_seccs(tree.get("evse", [{"id": 1}]))
         http = _table(tree, "http") | {"host": "127.0.0.1", "port": 0}
         tree |= {"station": station, "csms": csms, "simulation": simulation, "http": http}
         readers = tree.get("reader", [])
         if is_list(readers) and not any(map(_is_simulated, readers)):
             tree["reader"] = [*readers, given_values(SimulatedReaderConfig(name="fleet"))]
         return tree
+
+
+def _load_pki(folder: Path) -> TestPki:
+    """Read the PKI of a plan.
+
+    Raises:
+        RuleErrors: the folder is none.
+    """
+    from simulator.pki.v2g_pki import PkiError, TestPki  # late: cryptography
+
+    try:
+        return TestPki.load(folder)
+    except PkiError as error:
+        raise RuleErrors([RuleError(("contracts", "pki"), str(error))]) from None
+
+
+def _with_seccs(evses: object) -> object:
+    """The EVSEs of a template, each with a simulated SECC unless the template says which ones have one."""
+    if not is_list(evses) or any(is_object(evse) and "secc" in evse for evse in evses):
+        return evses
+    return [{**evse, "secc": {"type": "simulated"}} if is_object(evse) else evse for evse in evses]
 
 
 def _is_simulated(reader: object) -> bool:

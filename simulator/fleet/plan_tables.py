@@ -13,6 +13,7 @@ from foundation.constants import MAXIMUM_CURRENT_A
 from foundation.secret import Secret
 from foundation.table import Table
 from foundation.table_definition import Check, Count, FilePath, Number
+from simulator.pki.contracts import CONTRACTS
 from station.core.identifiers import check_identifier, check_password, check_url
 from station.core.installation_file.document import RuleError, RuleErrors
 
@@ -23,6 +24,7 @@ HOURS_PER_DAY = 24
 _MAX_PATTERN_CHARACTERS = 100
 _WIDTH_FORM = re.compile(r"(0?[0-9]{1,2})?")
 _PLACEHOLDER_ERROR = "must contain no other placeholder than {n}, such as {n:05}"
+_CONTRACT_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _UID_FORM = re.compile(r"(?:[0-9A-F]{2}){4}|(?:[0-9A-F]{2}){7}|(?:[0-9A-F]{2}){10}", re.IGNORECASE)
 
 
@@ -84,6 +86,11 @@ def _check_hours(values: Sequence[float]) -> None:
         raise ValueError(f"must have {HOURS_PER_DAY} entries (has {len(values)})")
     if not any(values):
         raise ValueError("must not all be 0")
+
+
+def _check_not_empty(values: Sequence[object]) -> None:
+    if not values:
+        raise ValueError("must have 1 or more entries")
 
 
 def _check_range(values: Sequence[float]) -> None:
@@ -198,11 +205,29 @@ class VehicleTable(Table):
     """state of charge at arrival: smallest and largest"""
     stay_s: tuple[PositiveSeconds, PositiveSeconds] = (1800.0, 28_800.0)
     """simulated time from plugging in until it leaves: shortest and longest"""
+    iso15118_share: Share = 0.0
+    """part of these vehicles that communicate by ISO 15118, at an EVSE with an SECC"""
+    contract_share: Share = 0.0
+    """part of those that communicate which have a contract (Plug & Charge); the others are authorized by card"""
 
     @classmethod
     def field_checks(cls) -> Mapping[str, Check]:
         """The ranges: their smallest value comes first."""
         return {"soc": _check_range, "stay_s": _check_range}
+
+
+class ContractsTable(Table):
+    """[contracts]: the contracts of vehicles (Plug & Charge)."""
+
+    pki: FilePath | None = None
+    """folder of `borne pki`, relative to the plan; absent: a PKI for the bundled CSMS is made with the fleet"""
+    names: tuple[Annotated[str, Meta(pattern=_CONTRACT_NAME)], ...] = ("valid",)
+    """the contracts of the PKI of which each vehicle with a contract has one"""
+
+    @classmethod
+    def field_checks(cls) -> Mapping[str, Check]:
+        """The names: there is one at least."""
+        return {"names": _check_not_empty}
 
 
 class TokensTable(Table):
@@ -290,10 +315,21 @@ class FleetPlan(Table, kw_only=True):
     arrivals: ArrivalsTable = ArrivalsTable()
     vehicle: tuple[VehicleTable, ...] = (VehicleTable(),)
     """the mix of vehicles; one kind with the defaults when left out"""
+    contracts: ContractsTable = ContractsTable()
     tokens: TokensTable = TokensTable()
     houses: HousesTable | None = None
     disturbance: tuple[DisturbanceTable, ...] = ()
     thresholds: ThresholdsTable = ThresholdsTable()
+
+    @property
+    def has_communicating_vehicles(self) -> bool:
+        """Whether some vehicles communicate by ISO 15118."""
+        return any(vehicle.iso15118_share > 0.0 for vehicle in self.vehicle)
+
+    @property
+    def has_contracts(self) -> bool:
+        """Whether some vehicles have a contract."""
+        return any(vehicle.iso15118_share > 0.0 and vehicle.contract_share > 0.0 for vehicle in self.vehicle)
 
     def check_rules(self) -> None:
         """Check the rules between the tables.
@@ -310,5 +346,18 @@ class FleetPlan(Table, kw_only=True):
                 broken.append(RuleError(("disturbance", index, "type"), 'needs fleet.csms = "bundled"'))
         if not self.vehicle:
             broken.append(RuleError(("vehicle",), "must have 1 or more entries"))
+        for index, vehicle in enumerate(self.vehicle):
+            if vehicle.contract_share > 0.0 and vehicle.iso15118_share == 0.0:
+                broken.append(RuleError(("vehicle", index, "contract_share"), "needs iso15118_share above 0"))
+        broken += self._contract_errors()
         if broken:
             raise RuleErrors(broken)
+
+    def _contract_errors(self) -> Iterator[RuleError]:
+        if not self.has_contracts or self.contracts.pki is not None:
+            return
+        if self.fleet.csms != "bundled":
+            yield RuleError(("contracts", "pki"), "is missing: the CSMS must know the roots of the contracts")
+        for index, name in enumerate(self.contracts.names):
+            if name not in CONTRACTS:
+                yield RuleError(("contracts", "names", index), f"without a pki must be one of {', '.join(CONTRACTS)}")

@@ -6,17 +6,22 @@ number of hosts, or on what other stations do. Times are simulated seconds since
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from random import Random
 from typing import Final, Literal
 
 from foundation.frozen import Frozen
 from metering.reading import Phases
-from simulator.fleet.plan_tables import HOURS_PER_DAY, ArrivalsTable, FleetPlan
+from simulator.communication_model import CommunicationModel
+from simulator.fleet.plan_tables import HOURS_PER_DAY, ArrivalsTable, FleetPlan, VehicleTable
 from simulator.vehicle import VehicleModel
+from station.core.vehicle_link import Contract
 
 _DAY_S: Final = 86_400.0
 _HOUR_S: Final = 3_600.0
+_EVCCID_BYTES: Final = 5
+"""random bytes of the address of a communication controller, after one that says that nobody has assigned it"""
 _UID_BYTES: Final = 6
 """random bytes of a UID of seven, whose first one names a manufacturer"""
 
@@ -48,8 +53,10 @@ class StationDisturbance(Frozen):
     lasts_s: float
 
 
-def arrivals(plan: FleetPlan, number: int, evse_id: int) -> Iterator[Arrival]:
+def arrivals(plan: FleetPlan, number: int, evse_id: int, contracts: Sequence[Contract] = ()) -> Iterator[Arrival]:
     """The vehicles that come to an EVSE of station `number` within the duration, in order of time.
+
+    `contracts`: those of which a vehicle with a contract has one; none: all are authorized by card.
 
     The gaps between the end of a stay and the next arrival are those of a Poisson process with the plan's frequency in
     each hour of the day.
@@ -57,14 +64,20 @@ def arrivals(plan: FleetPlan, number: int, evse_id: int) -> Iterator[Arrival]:
     random = _random_for(plan, number, f"evse {evse_id}")
     kinds, shares = plan.vehicle, [vehicle.share for vehicle in plan.vehicle]
     free_s = 0.0
-    while True:
+    for index in count():
         at_s = _next_arrival_s(plan.arrivals, free_s, plan.fleet.duration_s, random)
         if at_s is None:
             return
         kind = random.choices(kinds, shares)[0]
         stay_s, soc = random.uniform(*kind.stay_s), random.uniform(*kind.soc)
         vehicle = VehicleModel(
-            max_current_a=kind.max_current_a, phases=kind.phases, battery_wh=kind.battery_wh, soc=soc
+            max_current_a=kind.max_current_a,
+            phases=kind.phases,
+            battery_wh=kind.battery_wh,
+            soc=soc,
+            communication=_draw_communication(
+                kind, stay_s, contracts, _random_for(plan, number, f"communication {evse_id} {index}")
+            ),
         )
         yield Arrival(at_s, stay_s, vehicle, _draw_card_uid(plan, random))
         free_s = at_s + stay_s
@@ -121,6 +134,20 @@ def _next_arrival_s(table: ArrivalsTable, after_s: float, until_s: float, random
         if random.random() * highest < hours[hour]:
             return at_s
     return None
+
+
+def _draw_communication(
+    kind: VehicleTable, stay_s: float, contracts: Sequence[Contract], random: Random
+) -> CommunicationModel | None:
+    """How a vehicle of a kind communicates; None: it does not."""
+    if random.random() >= kind.iso15118_share:
+        return None
+    has_contract = random.random() < kind.contract_share
+    return CommunicationModel(
+        evccid=f"02{random.randbytes(_EVCCID_BYTES).hex().upper()}",
+        contract=random.choice(contracts) if has_contract and contracts else None,
+        departs_in_s=int(stay_s),
+    )
 
 
 def _draw_card_uid(plan: FleetPlan, random: Random) -> str:

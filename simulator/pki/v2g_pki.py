@@ -19,6 +19,7 @@ from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from foundation.json_values import is_list
 from simulator.pki.authority import CLIENT_AUTH, SERVER_AUTH, Authority, Issued, Validity, subject_name
+from simulator.pki.contracts import CONTRACTS
 from simulator.pki.ocsp import OcspResponder
 from station.core.vehicle_link import Contract
 from station.storage import private_files
@@ -33,15 +34,6 @@ _DAYS: Final = 3_650.0
 _REVOKED: Final = "revoked.json"
 _AUTHORITIES: Final = ("v2g-root", "cpo-sub-ca-1", "cpo-sub-ca-2", "mo-root", "mo-sub-ca-1", "mo-sub-ca-2", "csms-root")
 """the authorities, by the name of their file"""
-CONTRACTS: Final = {
-    "valid": "FRBRNC00000001X",
-    "second": "FRBRNC00000002X",
-    "expired": "FRBRNC00000003X",
-    "not-yet-valid": "FRBRNC00000004X",
-    "revoked": "FRBRNC00000005X",
-    "wrong-chain": "FRBRNC00000006X",
-}
-"""the contracts that a new PKI has, and their eMAIDs"""
 
 
 class PkiError(ExpectedError):
@@ -114,11 +106,22 @@ class TestPki:
                 name: _authority((folder / "keys" / f"{name}.pem").read_text(encoding="utf-8"), url)
                 for name in _AUTHORITIES
             }
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
+            file = Path(str(error.filename)).name
+            raise PkiError(f"{folder}: is not a PKI of `borne pki`: {file}: {error.strerror}") from error
+        except (ValueError, KeyError) as error:
             raise PkiError(f"{folder}: is not a PKI of `borne pki`: {error}") from error
         return cls(folder, authorities)
 
     # V2G certificates
+
+    @property
+    def vehicle_roots(self) -> dict[str, str]:
+        """The roots that stations need for vehicles, PEM, by InstallCertificateUseEnumType."""
+        return {
+            "V2GRootCertificate": self.authorities["v2g-root"].pem,
+            "MORootCertificate": self.authorities["mo-root"].pem,
+        }
 
     def sign(self, request_pem: str, *, v2g: bool) -> str:
         """Sign the request of an SECC (`v2g`) or a station; returns the chain, PEM.

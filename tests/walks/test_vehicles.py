@@ -646,3 +646,16 @@ async def test_an_evse_without_an_secc_offers_no_state_of_charge(tmp_path: Path)
         }
         answer = await walk.csms.call("SetVariables", {"setVariableData": [item]})
         assert answer["setVariableResult"][0]["attributeStatus"] == "Rejected"
+
+
+async def test_a_full_battery_ends_the_session_and_the_charge(tmp_path: Path, pki: TestPki) -> None:
+    async with walking(tmp_path, **SECC) as walk:
+        await walk.accepted()
+        await install_roots(walk, pki)
+        model = CommunicationModel(contract=pki.contract("valid"), departs_in_s=120)
+        await walk.plug(battery_wh=2_000, soc=0.61, communication=model)
+        await charging(walk)
+        await walk.until(lambda: walk.evse.state.transaction is None, within_s=1_800.0)
+        assert not walk.board.locked
+        ended = next(event for event in walk.csms.received("TransactionEvent") if event["eventType"] == "Ended")
+        assert ended["transactionInfo"]["stoppedReason"] == "StoppedByEV"

@@ -145,6 +145,21 @@ async def test_every_bill_equals_its_meter_and_the_same_seed_gives_the_same_ener
     assert [station.arrivals for station in reports[1].station_reports] == planned
 
 
+async def test_vehicles_with_contracts_charge_without_a_card(tmp_path: Path) -> None:
+    more = """
+        iso15118_share = 1.0
+        contract_share = 1.0
+        [contracts]
+        names = ["valid", "revoked"]
+    """
+    report = await fleet(tmp_path, plan(tmp_path, hosts=1, more=more, duration_s=120)).run()
+    assert report.passed, (report.failed, report.thresholds)
+    requests = {(each.direction, each.action): each.requests for each in report.actions}
+    assert requests["to CSMS", "NotifyEVChargingNeeds"] == report.started > 0
+    assert requests["to CSMS", "Authorize"] > report.started, "no vehicle had a revoked contract"
+    assert requests["from CSMS", "InstallCertificate"] == 2 * STATIONS
+
+
 async def test_a_fleet_that_is_stopped_ends_its_transactions_and_says_so(tmp_path: Path) -> None:
     run = fleet(tmp_path, plan(tmp_path, hosts=2, more="", rate=20))
     act_once_when(run, lambda sample: sample.energy_wh > 50.0, run.stop)

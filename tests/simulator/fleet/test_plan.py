@@ -17,11 +17,13 @@ from foundation.table_definition import keys_of
 from simulator.fleet.example import PLAN_EXAMPLE, TEMPLATE_EXAMPLE
 from simulator.fleet.plan import InstallationFiles, StationCredentials, load_plan
 from simulator.fleet.plan_tables import FleetPlan
+from simulator.pki.v2g_pki import TestPki
 from station.configuration.schema_keys import entry, key_types, tables
 from station.core.installation_file.document import ConfigurationError
 from tests.simulator.fleet.plans import TEMPLATE, write_plan
 
 FLEET = '[fleet]\nstations = 3\ntemplate = "station.toml"\n'
+CONTRACTS = "[[vehicle]]\niso15118_share = 1.0\ncontract_share = 0.5\n"
 THOUSAND = Path(__file__).parents[3] / "deploy/fleet/thousand.toml"
 URL = "ws://127.0.0.1:9000/ocpp"
 
@@ -53,6 +55,29 @@ def plan_errors(path: Path) -> list[str]:
         (
             f'{FLEET}identity = "{{{{n}}}}"\n',
             ["plan.toml:4: fleet.identity: must contain {n}: every station needs its own"],
+        ),
+        (
+            f"{FLEET}[[vehicle]]\ncontract_share = 0.5\n",
+            ["plan.toml:5: vehicle[0].contract_share: needs iso15118_share above 0"],
+        ),
+        (
+            f'{FLEET}csms = "ws://x"\n{CONTRACTS}',
+            ["plan.toml:1: contracts.pki: is missing: the CSMS must know the roots of the contracts"],
+        ),
+        (
+            f'{FLEET}{CONTRACTS}[contracts]\nnames = ["valid", "stolen"]\n',
+            [
+                "plan.toml:8: contracts.names[1]: without a pki must be one of valid, second, expired, not-yet-valid,"
+                " revoked, wrong-chain"
+            ],
+        ),
+        (f"{FLEET}[contracts]\nnames = []\n", ["plan.toml:5: contracts.names: must have 1 or more entries"]),
+        (
+            f'{FLEET}{CONTRACTS}[contracts]\npki = "nothing"\n',
+            [
+                "plan.toml:8: contracts.pki: nothing: is not a PKI of `borne pki`: options.json: No such file or"
+                " directory"
+            ],
         ),
         (f"{FLEET}[[vehicle]]\nsoc = [0.5, 1.5]\n", ["plan.toml:5: vehicle[0].soc[1]: must be at most 1 (is 1.5)"]),
         (
@@ -260,3 +285,30 @@ def test_commented_keys_of_the_example_show_the_defaults() -> None:
 
 def default_of(table: type[Table], key: str) -> object:
     return next(field.default for field in fields(table) if field.name == key)
+
+
+@pytest.mark.parametrize(
+    ("evses", "with_secc"),
+    [
+        ("", [True]),
+        ("[[evse]]\nid = 1\n[[evse]]\nid = 2\n", [True, True]),
+        ('[[evse]]\nid = 1\n[[evse]]\nid = 2\nsecc = {type = "simulated"}\n', [False, True]),
+    ],
+)
+def test_vehicles_that_communicate_find_an_secc(tmp_path: Path, evses: str, with_secc: list[bool]) -> None:
+    template = f'[station]\nidentity = "{{identity}}"\n{evses}'
+    loaded = load_plan(write_plan(tmp_path, f"{FLEET}[[vehicle]]\niso15118_share = 0.5\n", template))
+    configuration = InstallationFiles(loaded).configuration(1, URL, tmp_path)
+    assert [evse.secc is not None for evse in configuration.evse] == with_secc
+
+
+def test_the_contracts_of_a_plan_are_those_of_its_pki(tmp_path: Path) -> None:
+    pki = TestPki.create(tmp_path / "pki")
+    contracts = '[contracts]\npki = "pki"\nnames = ["second", "revoked"]\n'
+    loaded = load_plan(write_plan(tmp_path, FLEET + CONTRACTS + contracts))
+    assert loaded.contracts == (pki.contract("second"), pki.contract("revoked"))
+    assert loaded.pki_path == str(tmp_path / "pki")
+    assert pickle.loads(pickle.dumps(loaded)) == loaded
+    missing = '[contracts]\npki = "pki"\nnames = ["nobody"]\n'
+    (sentence,) = plan_errors(write_plan(tmp_path, FLEET + CONTRACTS + missing))
+    assert sentence.startswith("plan.toml:9: contracts.names[0]: contracts/nobody.pem: ")

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from simulator.fleet.schedule import arrivals, house_loads, station_disturbances, storms_s
+from station.core.vehicle_link import Contract
 from tests.simulator.fleet.plans import plan
 
 DAY_S = 86_400
@@ -104,3 +106,37 @@ def test_houses_change_their_loads() -> None:
     assert all(2 <= a <= 8 for loads in found for load in loads for a in load.currents_a)
     assert sum(len(loads) for loads in found) / sum(map(bool, found)) == pytest.approx(61, rel=0.1)
     assert list(house_loads(plan(), 1)) == []
+
+
+CONTRACTS = [Contract("FRBRNC00000001X", "chain 1"), Contract("FRBRNC00000002X", "chain 2")]
+
+
+def test_a_share_of_the_vehicles_communicates_and_a_share_of_those_has_a_contract() -> None:
+    kinds = [{**KINDS[0], "iso15118_share": 0.5, "contract_share": 0.25}]
+    talking = plan({"duration_s": DAY_S}, arrivals={"per_day": 200}, vehicle=kinds)
+    visits = [visit for number in range(30) for visit in arrivals(talking, number, 1, CONTRACTS)]
+    models = [visit.vehicle.communication for visit in visits if visit.vehicle.communication is not None]
+    contracts = [model.contract for model in models if model.contract is not None]
+    assert len(models) == pytest.approx(0.5 * len(visits), rel=0.1)
+    assert len(contracts) == pytest.approx(0.25 * len(models), rel=0.2)
+    assert set(contracts) == set(CONTRACTS)
+    assert len({model.evccid for model in models}) == len(models)
+    assert all(
+        visit.vehicle.communication.departs_in_s == int(visit.stay_s) for visit in visits if visit.vehicle.communication
+    )
+
+
+def test_the_share_that_communicates_changes_nothing_else() -> None:
+    silent = plan({"duration_s": DAY_S}, arrivals={"per_day": 200}, vehicle=KINDS)
+    kinds = [{**kind, "iso15118_share": 1.0} for kind in KINDS]
+    talking = plan({"duration_s": DAY_S}, arrivals={"per_day": 200}, vehicle=kinds)
+    without = [replace(each, vehicle=replace(each.vehicle, communication=None)) for each in arrivals(talking, 7, 1)]
+    assert without == list(arrivals(silent, 7, 1))
+
+
+def test_without_contracts_vehicles_are_authorized_by_card() -> None:
+    kinds = [{**KINDS[0], "iso15118_share": 1.0, "contract_share": 1.0}]
+    visits = list(arrivals(plan({"duration_s": DAY_S}, arrivals={"per_day": 50}, vehicle=kinds), 1, 1))
+    assert visits
+    models = [visit.vehicle.communication for visit in visits]
+    assert all(model is not None and model.contract is None for model in models)
