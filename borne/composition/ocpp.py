@@ -148,6 +148,7 @@ class OcppComposition:
             )
             for number, evse in self._assembled.charging.assemblies.items():
                 subscriptions.callback(parts.subscribe_samples(number, evse.sampler))
+            subscriptions.callback(parts.subscribe_secc_certificates())
             self._assembled.charging.station.set_csms(parts.authorization)
             if parts.vehicles is not None:
                 self._assembled.vehicle.csms.present = parts.vehicles

@@ -154,6 +154,13 @@ class StackParts:
             sampler.idle_sample, lambda value: self._meter_values.report(evse_id, value)
         )
 
+    def subscribe_secc_certificates(self) -> Unsubscribe:
+        """Request the status of each chain of an SECC that is installed, until the returned function is called."""
+        secc, statuses = self._vehicle.secc, self._certificate_statuses
+        if secc is None or statuses is None:
+            return lambda: None
+        return self._core.auxiliary.subscribe(secc.certificates.changed, statuses.request_for)
+
     def _make_boot(self) -> Registration:
         core, firmware, station = self._core, self._maintenance.firmware, self._core.configuration.station
         version = firmware.version or station.firmware_version
@@ -253,8 +260,6 @@ class StackParts:
         auxiliary.subscribe(link.switched, lambda _: detection.forget_reported())
         auxiliary.subscribe(link.up, self._availability.prepare_reports)
         auxiliary.subscribe(link.up, lambda _: self._certificate_signing.check_expiry())
-        if self._vehicle.secc is not None and (statuses := self._certificate_statuses) is not None:
-            auxiliary.subscribe(self._vehicle.secc.certificates.changed, lambda _: statuses.check_now())
         auxiliary.subscribe(link.up, lambda _: detection.report_current())
         auxiliary.subscribe(link.lost, lambda _: tariff_and_cost.link_lost())
         auxiliary.subscribe(link.lost, lambda _: detection.mark_offline())

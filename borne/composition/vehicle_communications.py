@@ -10,8 +10,8 @@ from station.core.setting_groups import SettingGroups
 from station.security.certificates.certificate_status import CertificateStatusCache
 from station.security.certificates.secc_certificates import SeccCertificates
 from station.vehicle.contract_authorization import ContractAuthorization
-from station.vehicle.credentials import SeccCredentialsSource
 from station.vehicle.recognition import VehicleRecognition
+from station.vehicle.secc_credentials import SeccCredentialsSource
 from station.vehicle.secc_renewal import SeccCertificateRenewal
 from station.vehicle.vehicle_communication import VehicleCommunication, VehicleServices
 from station.vehicle.vehicle_notices import VehicleNotices
@@ -53,6 +53,8 @@ async def create_communications(
     statuses = CertificateStatusCache(core.facts("certificate-status"), clock)
     await statuses.load()
     credentials = SeccCredentialsSource(certificates, statuses)
+    core.auxiliary.subscribe(statuses.changed, credentials.changed.publish)
+    await credentials.refresh()  # a station without a CSMS has its certificates too
     services = VehicleServices(
         ContractAuthorization(starter, core.certificates, core.contract_records, clock),
         VehicleRecognition(starter, enabled=core.configuration.autocharge.enabled),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
     from station.security.certificates.certificate_status import CertificateStatusCache
     from station.security.certificates.secc_certificates import SeccCertificates
-    from station.vehicle.credentials import SeccCredentialsSource
+    from station.vehicle.secc_credentials import SeccCredentialsSource
     from station.vehicle.secc_renewal import SeccCertificateRenewal
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
+    from station.security.certificates.secc_certificates import SignedChainResult
     from station.security.security_settings import SecuritySettings
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class CertificateRequester:
         self._changed = ChangeSignal()
         """notified when the CSMS triggers a request, sends a certificate, or is connected again"""
         self._triggered = False
+        self._requesting = False
         self._certificate_sent = False
         self._own_requests_stopped = False
         """the station sends no requests of its own any more (A02.FR.19, A02.FR.20)"""
@@ -96,6 +98,11 @@ class CertificateRequester:
         self._certificate_sent = True
         self._own_requests_stopped = not valid  # A02.FR.20
         self._changed.notify()
+
+    @property
+    def awaits_certificate(self) -> bool:
+        """Whether a request is under way that the CSMS has not answered with a certificate."""
+        return self._requesting and not self._certificate_sent
 
     def check_expiry(self) -> None:
         """Wake `run` to check the expiry of the certificate now instead of at the next hourly check.
@@ -110,9 +117,9 @@ class CertificateRequester:
             count_before = self._changed.count
             if self._triggered:
                 self._triggered = self._own_requests_stopped = False
-                await self._obtain(requested=True)
+                await self._request(requested=True)
             elif await self._renewal_due():
-                await self._obtain(requested=False)
+                await self._request(requested=False)
             else:
                 await self._changed.wait_for(count_before, self._clock, _EXPIRY_CHECK_S)
 
@@ -138,13 +145,20 @@ class CertificateRequester:
             _log.error("the expiry of %s cannot be read: %s", self._certificate.name, error)
             return False
 
+    async def _request(self, *, requested: bool) -> None:
+        self._requesting = True
+        try:
+            await self._obtain(requested=requested)
+        finally:
+            self._requesting = False
+
     async def _obtain(self, *, requested: bool) -> None:
         """Send a request, and repeat it as long as it is accepted but no certificate is sent (A02.FR.17)."""
         self._certificate_sent = False
         self._next_own_request_s = self._clock.monotonic() + _DAY_S
         try:
             csr = await self._certificate.new_signing_request()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _log.error("no key pair for %s could be created: %s", self._certificate.name, error)
             return
         wait_s = float(self._settings.cert_signing_wait_minimum_s)
@@ -190,10 +204,18 @@ class CertificateRequester:
 
 
 class SignedCertificates(Protocol):
-    """Stores signed certificates: those of the station or those of its SECCs."""
+    """Stores the signed certificate of the station."""
 
     async def install_signed(self, pem: str, /) -> CertificateRefusal | None:
         """Check and store a signed certificate; None: installed."""
+        ...
+
+
+class SignedChains(Protocol):
+    """Stores the signed chains of the SECCs."""
+
+    async def install_signed(self, pem: str, /) -> SignedChainResult:
+        """Check and store a signed chain, for the EVSE whose request it answers."""
         ...
 
 
@@ -214,7 +236,7 @@ class CertificateSigning:
         station_certificates: SignedCertificates,
         use_new_certificate: Callable[[], Awaitable[None]],
         seccs: Mapping[int, tuple[CertificateRequester, SeccSigning]],
-        secc_certificates: SignedCertificates | None,
+        secc_certificates: SignedChains | None,
     ) -> None:
         """`seccs`: the requester of each EVSE that has an SECC; `secc_certificates`: None: there are none."""
         self.station = station
@@ -251,29 +273,17 @@ class CertificateSigning:
         """
         kind = request.get("certificateType", _STATION_CERTIFICATE)
         if kind == _V2G_CERTIFICATE and self._secc_certificates is not None:
-            requesters = [requester for requester, _ in self._seccs.values()]
-            return await self._install(self._secc_certificates, request["certificateChain"], requesters, None)
+            result = await self._secc_certificates.install_signed(request["certificateChain"])
+            requesters = [
+                requester
+                for evse_id, (requester, _) in self._seccs.items()
+                if evse_id == result.evse_id or (result.evse_id is None and requester.awaits_certificate)
+            ]
+            return _note_installed(result.refusal, requesters, None)
         if kind != _STATION_CERTIFICATE:
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}})
-        return await self._install(
-            self._station_certificates, request["certificateChain"], [self.station], self._use_new_certificate
-        )
-
-    async def _install(
-        self,
-        certificates: SignedCertificates,
-        chain: str,
-        requesters: Sequence[CertificateRequester],
-        follow_up: FollowUp | None,
-    ) -> HandlerResult[m.CertificateSignedResponse]:
-        refusal = await certificates.install_signed(chain)
-        if refusal is not None and refusal.reason is not CertificateRefusalReason.INVALID:
-            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
-        for requester in requesters:
-            requester.note_signed(valid=refusal is None)
-        if refusal is not None:  # A02.FR.07
-            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
-        return HandlerResult({"status": "Accepted"}, follow_up)
+        refusal = await self._station_certificates.install_signed(request["certificateChain"])
+        return _note_installed(refusal, [self.station], self._use_new_certificate)
 
     def trigger_v2g(self, evses: Sequence[Evse]) -> TriggerResult:
         """Return the answer to a trigger of SignV2GCertificate for these EVSEs, and the follow-up (A02.FR.02).
@@ -291,3 +301,18 @@ class CertificateSigning:
                     await follow_up()
 
         return "Accepted", request_certificates
+
+
+def _note_installed(
+    refusal: CertificateRefusal | None, requesters: Sequence[CertificateRequester], follow_up: FollowUp | None
+) -> HandlerResult[m.CertificateSignedResponse]:
+    """Tell the requesters of a certificate what became of it, and answer CertificateSigned.
+
+    An invalid one ends their own requests (A02.FR.07, A02.FR.20); one that was not asked for changes nothing.
+    """
+    if refusal is None or refusal.reason is CertificateRefusalReason.INVALID:
+        for requester in requesters:
+            requester.note_signed(valid=refusal is None)
+    if refusal is not None:
+        return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
+    return HandlerResult({"status": "Accepted"}, follow_up)

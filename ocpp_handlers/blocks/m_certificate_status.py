@@ -14,11 +14,13 @@ from station.security.certificates.certificate_checks import InvalidCertificateE
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from foundation.clock import Clock
     from ocpp_handlers.connection.link import Link
     from station.security.certificates.certificate_status import CertificateStatusCache
     from station.security.certificates.secc_certificates import StatusQuery
-    from station.vehicle.credentials import SeccCredentialsSource
+    from station.vehicle.secc_credentials import SeccCredentialsSource
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +42,13 @@ class CertificateStatusRequests:
         self._clock = clock
         self._changed = ChangeSignal()
         self._next_attempt_s: dict[str, float] = {}
-        """after a failed attempt: when the next one is due, by serial number"""
+        """after a failed attempt: when the next one is due, by `StatusQuery.key`"""
+        self._installed: set[int] = set()
+        """EVSEs whose chain was installed since their statuses were requested"""
 
-    def check_now(self) -> None:
-        """Request what is due now: a certificate was installed (M06.FR.07)."""
-        self._next_attempt_s.clear()
+    def request_for(self, evse_id: int) -> None:
+        """Request the status of leaf and sub-authorities of an EVSE now: its chain was installed (M06.FR.07)."""
+        self._installed.add(evse_id)
         self._changed.notify()
 
     async def run(self) -> None:
@@ -55,15 +59,20 @@ class CertificateStatusRequests:
         """
         while True:
             count_before = self._changed.count
-            for query in await self._credentials.refresh():
+            await self._credentials.refresh()
+            queries = self._credentials.queries
+            await self._forget_others(queries)
+            for query in queries:
                 await self._request_if_due(query)
+            self._installed.clear()
             await self._changed.wait_for(count_before, self._clock, _CHECK_S)
 
     async def _request_if_due(self, query: StatusQuery) -> None:
-        serial_number, now_s = query.request.serial_number, self._clock.monotonic()
-        if not self._cache.is_due(query) or now_s < self._next_attempt_s.get(serial_number, 0.0):
+        serial_number, key, now_s = query.request.serial_number, query.key, self._clock.monotonic()
+        due = self._cache.is_due(query) and now_s >= self._next_attempt_s.get(key, 0.0)
+        if not due and query.evse_id not in self._installed:
             return
-        self._next_attempt_s[serial_number] = now_s + _RETRY_S
+        self._next_attempt_s[key] = now_s + _RETRY_S
         try:
             response = await self._link.call(
                 actions.GET_CERTIFICATE_STATUS, {"ocspRequestData": ocsp_request_to_wire(query.request)}
@@ -73,10 +82,21 @@ class CertificateStatusRequests:
                 return
             await self._cache.store(query, response["ocspResult"])
         except LinkLostError:
-            self._next_attempt_s.pop(serial_number, None)
+            self._next_attempt_s.pop(key, None)
             raise
-        except (NoAnswerError, InvalidCertificateError, StorageError) as error:
+        except (NoAnswerError, InvalidCertificateError) as error:
             _log.warning("EVSE %d: no OCSP status of certificate %s: %s", query.evse_id, serial_number, error)
             return
-        self._next_attempt_s.pop(serial_number, None)
-        await self._credentials.refresh()
+        except StorageError as error:
+            _log.warning(
+                "EVSE %d: the OCSP status of certificate %s is not stored: %s", query.evse_id, serial_number, error
+            )
+        self._next_attempt_s.pop(key, None)
+
+    async def _forget_others(self, queries: Sequence[StatusQuery]) -> None:
+        kept = {query.key for query in queries}
+        self._next_attempt_s = {key: at_s for key, at_s in self._next_attempt_s.items() if key in kept}
+        try:
+            await self._cache.keep_only(queries)
+        except StorageError as error:
+            _log.warning("the OCSP status of a replaced certificate is not deleted: %s", error)

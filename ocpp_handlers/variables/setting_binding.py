@@ -10,6 +10,7 @@ from ocpp_handlers.variables.variable import DataType, Mutability, Variable, Var
 from ocpp_handlers.wire.edition import V201, Edition
 from station.core.setting_kinds import (
     Choice,
+    Country,
     Currency,
     Decimal,
     Integer,
@@ -41,6 +42,7 @@ _DATA_TYPES: Mapping[type, DataType] = {
     TxPoints: DataType.MEMBER_LIST,
     TimeSources: DataType.SEQUENCE_LIST,
     Text: DataType.STRING,
+    Country: DataType.STRING,
     Currency: DataType.STRING,
     TimeZone: DataType.STRING,
     TimeOffset: DataType.STRING,

@@ -153,6 +153,18 @@ class Text(Setting[str]):
         return text
 
 
+class Country(Setting[str]):
+    """A setting that is a country, such as FR (ISO 3166-1 alpha-2), or empty."""
+
+    bounds = (None, 2)
+
+    def parse(self, text: str) -> str:
+        """Return the text if it has the form of a country code: two capital letters."""
+        if text and not (len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()):
+            raise ValueError("must be two capital letters (ISO 3166-1)")
+        return text
+
+
 class Currency(Setting[str]):
     """A setting that is a currency, such as EUR (ISO 4217)."""
 

@@ -326,7 +326,9 @@ class SeccCredentials(Frozen, tag_field="order", tag="credentials"):
     """The certificate with which the SECC proves its identity to vehicles; sent when it changes."""
 
     file: str
-    """PEM file with private key and chain, readable by the SECC's process only; empty: there is none"""
+    """PEM file with private key and chain, readable by the user of the station only; empty: there is none"""
+    fingerprint: str = ""
+    """SHA-256 of the certificate, lower-case hexadecimal: changes whenever the file does"""
     statuses: tuple[CertificateStatus, ...] = ()
     """the cached status of leaf and sub-authorities (M06)"""
 

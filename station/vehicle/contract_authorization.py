@@ -58,7 +58,7 @@ class ContractAuthorization:
     def __init__(
         self, starter: ChargeStarter, certificates: CertificateStore, records: ContractRecords, clock: Clock
     ) -> None:
-        """`certificates`: holds the MO and V2G roots; `records`: get the contracts that are accepted."""
+        """`certificates`: holds the MO and V2G roots; `records`: get the contracts that were decided on."""
         self._starter = starter
         self._records = records
         self._certificates = certificates
@@ -81,20 +81,21 @@ class ContractAuthorization:
             chain=check.chain if forwards else None,  # C07.FR.06
             valid_offline=not forwards and settings.contract_validation_offline,  # C07.FR.07, C07.FR.08
         )
-        token = IdToken(contract.emaid, "eMAID")
+        token = IdToken(check.emaid, "eMAID")
         request = StartRequest(StartSource.CONTRACT, token, evse_id, contract=certificate)
         decision = await self._starter.start(request)
+        if decision.refusal is None or decision.token is not None:  # something is known of its customer
+            await self._record(check)
         if decision.refusal is None:
-            await self._record(check, contract)
             _log.info("EVSE %d: charging is authorized by the contract %s", evse_id, token.loggable)
             return None
         _log.warning("EVSE %d: the contract %s was refused: %s", evse_id, token.loggable, decision.reason)
         return _rejection(decision)
 
-    async def _record(self, check: ContractCheck, contract: Contract) -> None:
+    async def _record(self, check: ContractCheck) -> None:
         """Record the contract, for requests about its customer; a full disk ends no charge."""
         try:
-            await self._records.add(check.identities, contract.emaid)
+            await self._records.add(check.identities, check.emaid)
         except StorageError as error:
             _log.warning("a contract certificate is not recorded: %s", error)
 

@@ -61,8 +61,8 @@ if TYPE_CHECKING:
     from station.charging.authorization.authorization_settings import AuthorizationSettings
     from station.charging.evse import Evse
     from station.core.vehicle_link import Contract, VehicleEvent
-    from station.vehicle.credentials import SeccCredentialsSource
     from station.vehicle.recognition import VehicleRecognition
+    from station.vehicle.secc_credentials import SeccCredentialsSource
     from station.vehicle.vehicle_schedules import VehicleSchedules
 
 _log = logging.getLogger(__name__)

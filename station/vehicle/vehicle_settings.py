@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from station.core.setting_kinds import Switch, Text
+from station.core.setting_kinds import Country, Switch, Text
 from station.core.setting_values import SettingGroup
 
 UNKNOWN_EVSE_ID: Final = "ZZ00000"
@@ -23,7 +23,7 @@ class VehicleSettings(SettingGroup):
     """whether vehicles may request contract certificates (M01, M02)"""
     contract_validation_offline = Switch(False)
     """whether contract certificates are accepted while the CSMS cannot be asked (C07.FR.07, C07.FR.08)"""
-    country_name = Text("", maximum=2)
+    country_name = Country("")
     """C in the certificate of the SECC (ISO 3166-1)"""
     organization_name = Text("", maximum=64)
     """O in the certificate of the SECC"""

@@ -25,7 +25,7 @@ HashAlgorithm = Literal["SHA256", "SHA384", "SHA512"]
 """HashAlgorithmEnumType"""
 HASH_ALGORITHMS: Final[tuple[HashAlgorithm, ...]] = ("SHA256", "SHA384", "SHA512")
 
-_CLOCKS_DIFFER = timedelta(minutes=5)
+_CLOCK_TOLERANCE = timedelta(minutes=5)
 """tolerance for notBefore, in case the station's clock is slow"""
 _LONGEST_SERIAL_BYTES = 20
 """RFC 5280 §4.1.2.2; CertificateHashDataType has room for 40 hexadecimal digits"""
@@ -54,6 +54,11 @@ class CertificateHash(Frozen):
     issuer_key_hash: str
     serial_number: str
     """without leading zeroes"""
+
+    @property
+    def key(self) -> str:
+        """Identifies the certificate: authorities number theirs independently of each other."""
+        return f"{self.issuer_key_hash}-{self.serial_number}"
 
 
 def fingerprint(certificate: Certificate) -> str:
@@ -146,7 +151,7 @@ def require_valid_at(certificate: Certificate, moment: datetime) -> None:
     """
     if moment > certificate.not_valid_after_utc:
         raise InvalidCertificateError("has expired")
-    if moment + _CLOCKS_DIFFER < certificate.not_valid_before_utc:
+    if moment + _CLOCK_TOLERANCE < certificate.not_valid_before_utc:
         raise InvalidCertificateError("is not valid yet")
 
 

@@ -25,6 +25,7 @@ from station.security.certificates.certificate_checks import (
     require_valid_at,
     responder_url,
 )
+from station.security.certificates.contract_records import comparable_emaid
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -55,6 +56,8 @@ class ContractCheck(Frozen):
     """The result of the validation of a contract certificate, and what a CSMS needs to validate it."""
 
     status: ContractStatus
+    emaid: str = ""
+    """as the certificate has it: a vehicle may write it with other separators; empty: the certificate is not one"""
     info: str = ""
     """why it is not valid, as the end of a sentence about it; empty: it is"""
     hashes: tuple[OcspRequest, ...] = ()
@@ -71,9 +74,9 @@ def check_contract(contract: Contract, roots: Sequence[Certificate], now: dateti
     Raises nothing: what is wrong is in the result.
     """
     try:
-        chain = _parse_chain(contract)
+        chain, emaid = _parse_chain(contract)
     except InvalidCertificateError as error:
-        return ContractCheck(ContractStatus.INVALID, str(error))
+        return ContractCheck(ContractStatus.INVALID, info=str(error))
     known = [*chain[1:], *roots]
     status, info = _validity(chain, now)
     hashes = tuple(
@@ -92,18 +95,18 @@ def check_contract(contract: Contract, roots: Sequence[Certificate], now: dateti
     if status is ContractStatus.VALID and not _leads_to_root(chain, roots, now):
         status, info = ContractStatus.UNKNOWN_ROOT, "does not lead to an installed root certificate"
         if len(forwarded) > _MAX_FORWARDED:
-            return ContractCheck(ContractStatus.INVALID, f"has more than {_MAX_FORWARDED} characters", hashes)
+            return ContractCheck(ContractStatus.INVALID, emaid, f"has more than {_MAX_FORWARDED} characters", hashes)
     leaf_issuer = find_issuer(chain[0], known)
     identities = (
         tuple(hash_of(chain[0], leaf_issuer, algorithm) for algorithm in HASH_ALGORITHMS)
         if leaf_issuer is not None and leaf_issuer != chain[0]
         else ()
     )
-    return ContractCheck(status, info, hashes[:_MAX_HASHES], identities, forwarded)
+    return ContractCheck(status, emaid, info, hashes[:_MAX_HASHES], identities, forwarded)
 
 
-def _parse_chain(contract: Contract) -> list[Certificate]:
-    """The certificates of a contract in order; the signatures among them, key sizes and the eMAID are valid.
+def _parse_chain(contract: Contract) -> tuple[list[Certificate], str]:
+    """The certificates of a contract in order, and its eMAID; signatures among them and key sizes are valid.
 
     Raises:
         InvalidCertificateError: they are not.
@@ -118,14 +121,9 @@ def _parse_chain(contract: Contract) -> list[Certificate]:
             raise InvalidCertificateError("is not a chain: each certificate must be signed by the next")
         require_authority(issuer, below, anchor=issuer.subject == issuer.issuer)
     _, common_name = organization_and_common_name(chain[0].subject)
-    if common_name is None or _plain(common_name) != _plain(contract.emaid):
+    if common_name is None or comparable_emaid(common_name) != comparable_emaid(contract.emaid):
         raise InvalidCertificateError("is for another eMAID than the vehicle has presented")
-    return chain
-
-
-def _plain(emaid: str) -> str:
-    """An eMAID without the separators that it may be written with, in one case."""
-    return emaid.replace("-", "").replace("*", "").casefold()
+    return chain, common_name
 
 
 def _validity(chain: Sequence[Certificate], now: datetime) -> tuple[ContractStatus, str]:

@@ -1,4 +1,4 @@
-"""Records of the contract certificates that vehicles have presented: hash data and eMAID, to find a customer (N09).
+"""Records of the contract certificates of vehicles that were decided on: hash data and eMAID, to find a customer (N09).
 
 The certificate itself is not kept.
 """
@@ -24,16 +24,16 @@ _MOST: Final = 500
 
 
 class ContractRecord(Frozen):
-    """A contract certificate that was accepted."""
+    """A contract certificate that was accepted or refused."""
 
     emaid: str
     hashes: tuple[tuple[str, str, str], ...]
     """hash algorithm, hash of the issuer's name, hash of the issuer's key; one for each algorithm"""
-    seen_at: datetime
+    accepted_at: datetime
 
 
 class ContractRecords:
-    """Records of accepted contract certificates on disk, by serial number."""
+    """Records of contract certificates on disk, by `CertificateHash.key`."""
 
     def __init__(self, facts: FactStore, clock: Clock) -> None:
         self._facts = facts
@@ -49,11 +49,12 @@ class ContractRecords:
             return
         hashes = tuple((each.algorithm, each.issuer_name_hash, each.issuer_key_hash) for each in identities)
         record = ContractRecord(emaid, hashes, self._clock.now())
-        records = await self._load()
-        records.pop(identities[0].serial_number, None)
-        for serial_number in sorted(records, key=lambda number: records[number].seen_at)[: len(records) + 1 - _MOST]:
-            await self._facts.remove(serial_number)
-        await self._facts.save(identities[0].serial_number, msgspec.json.encode(record).decode())
+        records, key = await self._load(), identities[0].key
+        records.pop(key, None)
+        oldest_first = sorted(records, key=lambda key: records[key].accepted_at)
+        for oldest in oldest_first[: max(0, len(records) + 1 - _MOST)]:
+            await self._facts.remove(oldest)
+        await self._facts.save(key, msgspec.json.encode(record).decode())
 
     async def emaid_of(self, named: CertificateHash) -> str | None:
         """The eMAID of a certificate; None: it is not recorded.
@@ -61,18 +62,19 @@ class ContractRecords:
         Raises:
             StorageError: the records cannot be read.
         """
-        record = (await self._load()).get(named.serial_number)
         wanted = (named.algorithm, named.issuer_name_hash, named.issuer_key_hash)
-        return record.emaid if record is not None and wanted in record.hashes else None
+        for key, record in (await self._load()).items():
+            if _serial_number(key) == named.serial_number and wanted in record.hashes:
+                return record.emaid
+        return None
 
     async def serial_numbers_of(self, emaid: str) -> list[str]:
-        """The serial numbers of the certificates of an eMAID, hexadecimal; upper and lower case are equal.
+        """The serial numbers of the certificates of an eMAID, hexadecimal; separators and case make no difference.
 
         Raises:
             StorageError: the records cannot be read.
         """
-        records = await self._load()
-        return [number for number, record in records.items() if record.emaid.casefold() == emaid.casefold()]
+        return [_serial_number(key) for key in await self._keys_of(emaid)]
 
     async def forget(self, emaid: str) -> None:
         """Delete the records of an eMAID.
@@ -80,13 +82,26 @@ class ContractRecords:
         Raises:
             StorageError: not all are deleted.
         """
-        for serial_number in await self.serial_numbers_of(emaid):
-            await self._facts.remove(serial_number)
+        for key in await self._keys_of(emaid):
+            await self._facts.remove(key)
+
+    async def _keys_of(self, emaid: str) -> list[str]:
+        wanted = comparable_emaid(emaid)
+        return [key for key, record in (await self._load()).items() if comparable_emaid(record.emaid) == wanted]
 
     async def _load(self) -> dict[str, ContractRecord]:
         found: dict[str, ContractRecord] = {}
-        for serial_number, text in (await self._facts.load()).items():
-            record = self._facts.read(serial_number, lambda text: msgspec.json.decode(text, type=ContractRecord), text)
+        for key, text in (await self._facts.load()).items():
+            record = self._facts.read(key, lambda text: msgspec.json.decode(text, type=ContractRecord), text)
             if record is not None:
-                found[serial_number] = record
+                found[key] = record
         return found
+
+
+def _serial_number(key: str) -> str:
+    return key.rpartition("-")[2]
+
+
+def comparable_emaid(emaid: str) -> str:
+    """An eMAID without the separators that it may be written with, in one case."""
+    return emaid.replace("-", "").replace("*", "").casefold()

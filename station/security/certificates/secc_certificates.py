@@ -18,6 +18,7 @@ from station.security.certificates.certificate_checks import (
     CertificateHash,
     InvalidCertificateError,
     find_issuer,
+    fingerprint,
     hash_of,
     organization_and_common_name,
     parse,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from cryptography.x509 import Certificate
+    from cryptography.x509 import Certificate, CertificateSigningRequest
 
     from foundation.clock import Clock
     from station.security.certificates.certificate_store import CertificateStore
@@ -77,6 +78,20 @@ class StatusQuery(Frozen):
     certificate_pem: str
     issuer_pem: str
 
+    @property
+    def key(self) -> str:
+        """Identifies the certificate, as `CertificateHash.key`."""
+        return f"{self.request.issuer_key_hash}-{self.request.serial_number}"
+
+
+class SignedChainResult(Frozen):
+    """What became of a chain that the CSMS has sent."""
+
+    evse_id: int | None
+    """the EVSE whose request it answers; None: none"""
+    refusal: CertificateRefusal | None
+    """None: it is installed"""
+
 
 class SeccCertificates:
     """The V2G certificate chains of a station's EVSEs, with their keys and pending requests."""
@@ -97,8 +112,8 @@ class SeccCertificates:
         self._clock = clock
         self._events = security_events
         self._lock = asyncio.Lock()
-        self.changed: Event[None] = Event()
-        """published after a chain was installed or deleted"""
+        self.changed: Event[int] = Event()
+        """published with the EVSE after a chain was installed or deleted"""
 
     @property
     def evse_ids(self) -> tuple[int, ...]:
@@ -123,29 +138,49 @@ class SeccCertificates:
         """
         return await self._in_thread(lambda: self._files[evse_id].new_signing_request(subject))
 
-    async def install_signed(self, pem: str) -> CertificateRefusal | None:
-        """Check and store a signed chain (A02.FR.06), for the EVSE whose pending key it is; None: installed.
+    async def install_signed(self, pem: str) -> SignedChainResult:
+        """Check and store a signed chain (A02.FR.06), for the EVSE whose pending key it is.
 
-        A rejected one is a security event (A02.FR.07).
+        An invalid one is a security event (A02.FR.07), but a repeated answer to one request is not.
         """
         if len(pem) > self._settings.max_certificate_chain_size:  # A02.FR.16
-            return CertificateRefusal(
-                CertificateRefusalReason.TOO_LARGE,
-                f"has more than {self._settings.max_certificate_chain_size} characters",
-            )
+            reason = f"has more than {self._settings.max_certificate_chain_size} characters"
+            return SignedChainResult(None, CertificateRefusal(CertificateRefusalReason.TOO_LARGE, reason))
         roots = self._roots.trusted_roots(CertificateUse.V2G_ROOT)
+        evse_id = None
         try:
-            await self._in_thread(lambda: self._install_signed(pem, roots, self._clock.now()))
+            evse_id = await self._in_thread(lambda: self._requesting_evse(pem))
+            if evse_id is None:
+                reason = "the station already has a certificate for this key"
+                return SignedChainResult(None, CertificateRefusal(CertificateRefusalReason.UNASKED, reason))
+            await self._in_thread(lambda: self._install_signed(evse_id, pem, roots, self._clock.now()))
         except InvalidCertificateError as error:
             await self._events.report(SecurityEventType.INVALID_CHARGING_STATION_CERTIFICATE, str(error))
-            return CertificateRefusal(CertificateRefusalReason.INVALID, str(error))
+            return SignedChainResult(evse_id, CertificateRefusal(CertificateRefusalReason.INVALID, str(error)))
         except OSError as error:
-            return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
-        self.changed.publish(None)
-        return None
+            return SignedChainResult(evse_id, CertificateRefusal(CertificateRefusalReason.STORAGE, str(error)))
+        self.changed.publish(evse_id)
+        return SignedChainResult(evse_id, None)
+
+    async def fingerprints(self) -> dict[int, str]:
+        """The SHA-256 of the certificate of each EVSE that has one, lower-case hexadecimal.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+
+        def read() -> dict[int, str]:
+            chains = {evse_id: files.chain() for evse_id, files in self._files.items()}
+            return {evse_id: fingerprint(chain[0]) for evse_id, chain in chains.items() if chain}
+
+        return await self._in_thread(read)
 
     async def chains(self) -> list[SeccChain]:
-        """The installed chains with their hashes; without those whose root is not installed any more."""
+        """The installed chains with their hashes; without certificates whose issuer is not known.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
         roots = self._roots.trusted_roots(CertificateUse.V2G_ROOT)
 
         def describe() -> list[SeccChain]:
@@ -162,6 +197,9 @@ class SeccCertificates:
         """What identifies the certificates whose status is to be requested: leaf and sub-authorities (M06.FR.07).
 
         A certificate that names no responder is left out.
+
+        Raises:
+            OSError: a file cannot be read.
         """
         roots = self._roots.trusted_roots(CertificateUse.V2G_ROOT)
 
@@ -184,7 +222,11 @@ class SeccCertificates:
         return await self._in_thread(collect)
 
     async def expires_at(self, evse_id: int) -> datetime | None:
-        """When the certificate of an EVSE expires; None: there is none."""
+        """When the certificate of an EVSE expires; None: there is none.
+
+        Raises:
+            OSError: it cannot be read.
+        """
 
         def expiry() -> datetime | None:
             chain = self._files[evse_id].chain()
@@ -200,29 +242,41 @@ class SeccCertificates:
         """
         roots = self._roots.trusted_roots(CertificateUse.V2G_ROOT)
 
-        def delete() -> bool:
-            deleted = False
-            for files in self._files.values():
+        def delete() -> list[int]:
+            deleted: list[int] = []
+            for evse_id, files in self._files.items():
                 if any(hash_of(each, issuer, named.algorithm) == named for each, issuer in files.with_issuers(roots)):
                     private_files.remove(files.current)
-                    deleted = True
+                    deleted.append(evse_id)
             return deleted
 
-        if deleted := await self._in_thread(delete):
-            self.changed.publish(None)
-        return deleted
+        deleted = await self._in_thread(delete)
+        for evse_id in deleted:
+            self.changed.publish(evse_id)
+        return bool(deleted)
 
-    def _install_signed(self, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
+    def _requesting_evse(self, pem: str) -> int | None:
+        """The EVSE whose pending request a chain answers; None: it repeats the answer that is in use.
+
+        Raises:
+            InvalidCertificateError: it is no certificate, or for no key of this station.
+        """
         chain = parse(pem)
         if not chain:
             raise InvalidCertificateError("contains no certificate")
         for evse_id, files in self._files.items():
-            if files.requested_key_of(chain[0]):
-                require_chain(chain, roots, moment)
-                files.install(chain)
-                _log.info("EVSE %d: V2G certificate installed: %s", evse_id, chain[0].subject.rfc4514_string())
-                return
+            if files.is_requested(chain[0]):
+                return evse_id
+        if any(files.has_key_of(chain[0]) for files in self._files.values()):
+            return None
         raise InvalidCertificateError("does not match the key of a request")
+
+    def _install_signed(self, evse_id: int, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
+        chain, files = parse(pem), self._files[evse_id]
+        files.require_requested_name(chain[0])
+        require_chain(chain, roots, moment)
+        files.install(chain)
+        _log.info("EVSE %d: V2G certificate installed: %s", evse_id, chain[0].subject.rfc4514_string())
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking work on the certificates in a thread, one call at a time."""
@@ -265,24 +319,39 @@ class _SeccFiles:
         private_files.write(self._pending, key_pairs.private_pem(key) + request)
         return request
 
-    def requested_key_of(self, leaf: Certificate) -> bool:
-        """Whether a certificate is for the key of the pending request.
+    def has_key_of(self, leaf: Certificate) -> bool:
+        """Return whether a certificate is for the key in use."""
+        chain = self.chain()
+        return bool(chain) and chain[0].public_key() == leaf.public_key()
+
+    def is_requested(self, leaf: Certificate) -> bool:
+        """Return whether a certificate is for the key of the pending request."""
+        request = self._pending_request()
+        return request is not None and leaf.public_key() == request.public_key()
+
+    def require_requested_name(self, leaf: Certificate) -> None:
+        """Check that a certificate has the common name of the pending request.
 
         Raises:
-            InvalidCertificateError: it is, and its subject is another one than requested.
+            InvalidCertificateError: it has another one.
         """
+        request = self._pending_request()
+        requested_name = organization_and_common_name(request.subject)[1] if request is not None else None
+        if organization_and_common_name(leaf.subject)[1] != requested_name:
+            raise InvalidCertificateError("is not for this SECC: its common name differs from the one of the request")
+
+    def _pending_request(self) -> CertificateSigningRequest | None:
+        """The pending request; None: there is none, or it cannot be read."""
         from station.security.certificates import key_pairs  # late: cryptography
 
         pending = private_files.read(self._pending)
         if pending is None:
-            return False
-        request = key_pairs.load_request(pending[pending.index(_REQUEST) :])
-        if leaf.public_key() != request.public_key():
-            return False
-        _, requested_name = organization_and_common_name(request.subject)
-        if organization_and_common_name(leaf.subject)[1] != requested_name:
-            raise InvalidCertificateError("is not for this SECC: its common name differs from the one of the request")
-        return True
+            return None
+        try:
+            return key_pairs.load_request(pending[pending.index(_REQUEST) :])
+        except ValueError:
+            _log.error("the pending request %s cannot be read; another one is needed", self._pending)
+            return None
 
     def install(self, chain: Sequence[Certificate]) -> None:
         """Use a chain with the key of the pending request from now on (A02.FR.15: the newest one)."""

@@ -15,6 +15,7 @@ from station.charging.transaction_settings import TransactionSettings
 from station.core.clock_settings import ClockSettings
 from station.core.setting_kinds import (
     Choice,
+    Country,
     Currency,
     Decimal,
     Integer,
@@ -87,6 +88,8 @@ def invalid_texts(setting: Setting[object]) -> list[str]:
         return ["", setting.choices[0] + "x", setting.choices[0] + ",", ",".join(setting.choices), "x" * 5000]
     if isinstance(setting, Text):
         return ["x" * (setting.maximum + 1), "x" * 5000, "a\0b", "a\nb"]
+    if isinstance(setting, Country):
+        return ["F", "fr", "FRA", "F1", "É", "x" * 5000]
     if isinstance(setting, Currency):
         return ["", "EU", "eur", "EURO", "€", "E1R", "x" * 5000]
     if isinstance(setting, TimeZone):
@@ -145,6 +148,8 @@ def another_value(setting: Setting[object]) -> str:
         return "false" if setting.default else "true"
     if isinstance(setting, Decimal):
         return "0.5"
+    if isinstance(setting, Country):
+        return "FR"
     if isinstance(setting, Currency):
         return "CHF"
     if isinstance(setting, TimeZone):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from simulator.clock import VirtualClock
 from simulator.pki.v2g_pki import TestPki
@@ -34,19 +35,24 @@ async def test_a_response_is_kept_on_disk_and_renewed_before_it_ends(tmp_path: P
     async with open_database(tmp_path / "borne.sqlite", clock) as database:
         cache = CertificateStatusCache(FactStore(database, "certificate-status"), clock)
         assert cache.is_due(query)
-        assert cache.statuses([query], 1) == ()
+        assert cache.statuses([query]) == ()
         response = response_of(pki, query, clock.now)
         await cache.store(query, response)
         assert not cache.is_due(query)
         loaded = CertificateStatusCache(FactStore(database, "certificate-status"), clock)
         await loaded.load()
-        (status,) = loaded.statuses([query], 1)
+        (status,) = loaded.statuses([query])
         assert (status.serial_number, status.response) == (query.request.serial_number, response)
-        assert loaded.statuses([query], 2) == (), "it belongs to EVSE 1"
+        other = replace(query, request=replace(query.request, issuer_key_hash="00"))
+        assert loaded.statuses([other]) == (), "another authority uses the same serial number"
+        await loaded.keep_only([query])
+        assert not loaded.is_due(query)
+        await loaded.keep_only([other])
+        assert loaded.is_due(query), "its certificate was replaced"
         await clock.advance(timedelta(days=7).total_seconds())
-        assert loaded.is_due(query), "M06.FR.10: at least once a week"
+        assert cache.is_due(query), "M06.FR.10: at least once a week"
         await clock.advance(timedelta(days=60).total_seconds())
-        assert loaded.statuses([query], 1) == (), "it is not given to vehicles after its nextUpdate"
+        assert cache.statuses([query]) == (), "it is not given to vehicles after its nextUpdate"
 
 
 async def test_a_stale_early_forged_foreign_or_unreadable_response_is_refused(
@@ -70,4 +76,4 @@ async def test_a_stale_early_forged_foreign_or_unreadable_response_is_refused(
             with pytest.raises(InvalidCertificateError, match=reason.strip()):
                 await cache.store(query, response)
         assert cache.is_due(query)
-        assert cache.statuses([query], 1) == ()
+        assert cache.statuses([query]) == ()
