@@ -121,6 +121,8 @@ class SimulatedEvcc:
         self.received.append(order)
         if self._expects is not None and isinstance(order, self._expects):
             self._expect(None)
+        if VehicleFault.SILENT in self.model.faults:
+            return
         match order:
             case AuthorizationOrder():
                 self._note_authorization(order)
@@ -217,8 +219,6 @@ class SimulatedEvcc:
             self._report(AuthorizationRequested(self.model.contract))
 
     def _note_authorization(self, order: AuthorizationOrder) -> None:
-        if VehicleFault.SILENT in self.model.faults:
-            return
         if order.progress is AuthorizationProgress.REJECTED:
             if self.model.contract_only or self.model.contract is None:
                 self._after("end", self.model.message_s, self.stop)

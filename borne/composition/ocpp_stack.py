@@ -260,6 +260,8 @@ class StackParts:
         auxiliary.subscribe(link.switched, lambda _: detection.forget_reported())
         auxiliary.subscribe(link.up, self._availability.prepare_reports)
         auxiliary.subscribe(link.up, lambda _: self._certificate_signing.check_expiry())
+        auxiliary.subscribe(link.up, lambda _: self._vehicle.vehicles.refresh())
+        auxiliary.subscribe(link.lost, lambda _: self._vehicle.vehicles.refresh())
         auxiliary.subscribe(link.up, lambda _: detection.report_current())
         auxiliary.subscribe(link.lost, lambda _: tariff_and_cost.link_lost())
         auxiliary.subscribe(link.lost, lambda _: detection.mark_offline())

@@ -17,7 +17,7 @@ from station.core.model import (
     MessageContent,
     TransactionEvent,
 )
-from station.core.sampling import MeterValue, SampledValue, SignedValue
+from station.core.sampling import Measurand, MeterValue, SampledValue, SignedValue
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -179,7 +179,7 @@ def _sample_to_wire(sample: SampledValue) -> m.SampledValueType:
         "value": sample.value,
         "context": sample.context.value,
         "measurand": sample.measurand.value,
-        "location": "Outlet",
+        "location": "EV" if sample.measurand is Measurand.SOC else "Outlet",
     }
     if sample.unit:
         wire["unitOfMeasure"] = {"unit": sample.unit}

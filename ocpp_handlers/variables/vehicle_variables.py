@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ocpp_handlers.variables.setting_binding import SettingBinding
-from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.variables.variable import (
+    AttributeType,
+    Component,
+    DataType,
+    Mutability,
+    Variable,
+    create_variable,
+    read_only_variable,
+)
+from ocpp_handlers.wire import timestamps
+from station.charging.vehicle_details import VehicleDetails
 from station.core.setting_groups import SettingGroups
 from station.core.vehicle_link import EnergyTransferMode
 from station.vehicle.vehicle_settings import VehicleSettings
 
 if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
-    from station.charging.vehicle_details import VehicleDetails
+    from station.core.vehicle_link import ChargingNeeds
     from station.vehicle.vehicle_communication import VehicleCommunication
     from station.vehicle.vehicles import Vehicles
 
@@ -28,6 +39,12 @@ _SWITCHES: Final = (
     ("PnCEnabled", VehicleSettings.pnc_enabled),
     ("RequestMeteringReceipt", VehicleSettings.request_metering_receipt),
     ("V2GCertificateInstallationEnabled", VehicleSettings.v2g_certificate_installation_enabled),
+)
+_REQUESTED: Final[Sequence[tuple[str, AttributeType, str, Callable[[ChargingNeeds], float]]]] = (
+    ("ACCurrent", AttributeType.MIN_SET, "A", lambda needs: needs.min_current_a),
+    ("ACCurrent", AttributeType.MAX_SET, "A", lambda needs: needs.max_current_a),
+    ("ACVoltage", AttributeType.MAX_SET, "V", lambda needs: needs.max_voltage_v),
+    ("EnergyImport", AttributeType.TARGET, "Wh", lambda needs: needs.energy_wh),
 )
 _TEXTS: Final = (
     ("CountryName", VehicleSettings.country_name),
@@ -73,7 +90,7 @@ def _vehicle_variables(place: Component, communication: VehicleCommunication) ->
         lambda: str(communication.details.current.evccid is not None).lower(),
         changes=communication.details.changed,
     )
-    yield _detail_variable(place, "VehicleID", communication, lambda details: details.evccid or "")
+    yield _detail_variable(place, "VehicleID", communication, _vehicle_id)
     yield _detail_variable(place, "ProtocolAgreed", communication, lambda details: details.protocol or "")
     for priority in range(1, _MAX_PRIORITIES + 1):
         yield _detail_variable(
@@ -83,6 +100,49 @@ def _vehicle_variables(place: Component, communication: VehicleCommunication) ->
             lambda details, priority=priority: _at(details.supported_protocols, priority),
             instance=str(priority),
         )
+    yield from _request_variables(place, communication)
+
+
+def _request_variables(place: Component, communication: VehicleCommunication) -> Iterator[Variable]:
+    """Yield what the vehicle has requested last, and its state of charge (appendix 3.2.13)."""
+    details = communication.details
+
+    def number(name: str, attribute: AttributeType, unit: str, read: Callable[[], float | None]) -> Variable:
+        def text() -> str:
+            return "" if (value := read()) is None else f"{value:g}"
+
+        return create_variable(
+            place,
+            name,
+            DataType.DECIMAL,
+            Mutability.READ_ONLY,
+            text,
+            unit=unit,
+            attribute=attribute,
+            changes=details.changed,
+        )
+
+    for name, attribute, unit, requested in _REQUESTED:
+        yield number(name, attribute, unit, lambda requested=requested: _requested(details.current, requested))
+    yield number("StateOfCharge", AttributeType.ACTUAL, "%", lambda: _percent(details.current.soc))
+    yield _detail_variable(place, "DepartureTime", communication, _departure, data_type=DataType.DATE_TIME)
+
+
+def _vehicle_id(details: VehicleDetails) -> str:
+    """The EVCCID as hexadecimal digits, without the separators that an SECC may write it with."""
+    return re.sub("[^0-9A-Z]", "", (details.evccid or "").upper())
+
+
+def _departure(details: VehicleDetails) -> str:
+    return timestamps.encode(details.departs_at) if details.departs_at is not None else ""
+
+
+def _requested(details: VehicleDetails, value: Callable[[ChargingNeeds], float]) -> float | None:
+    return value(details.needs) if details.needs is not None else None
+
+
+def _percent(soc: float | None) -> float | None:
+    return soc * 100.0 if soc is not None else None
 
 
 def _detail_variable(

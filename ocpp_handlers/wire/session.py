@@ -263,7 +263,8 @@ class OcppSession:
         """
         if requested:
             await self._gate.decided()  # F06.FR.10, B07.FR.04: requested before the boot, sent after it
-        async with self._call_lock:
+        await self._call_lock.acquire()
+        try:
             if self._ended:
                 raise LinkLostError("the connection to the CSMS ended")
             if not self._gate.may_send(action.name, requested=requested):
@@ -271,6 +272,8 @@ class OcppSession:
             message_id = str(uuid.uuid4())
             text = self._outgoing.call(message_id, action.name, request)
             answer = await self._send_call(message_id, action.name, text)
+        finally:
+            self._release_call_lock()
         if isinstance(answer, CallError):
             raise CallRefusedError(answer.code, answer.description, answer.details)
         payload = self._schemas.remove_unknown_fields(action.name, answer.payload)
@@ -288,11 +291,29 @@ class OcppSession:
             with self._clock.outside_wait(_RESPONSE_WAIT_REAL_S):
                 async with self._clock.timeout(self._timeout_s):
                     await self._send_text(text)
-                    return await answer
+                    return await asyncio.shield(answer)  # if the caller is cancelled, the next CALL waits for it
         except TimeoutError:
+            answer.cancel()
             raise CallTimeoutError(f"no response to {action} within {self._timeout_s:g} s") from None
-        finally:
+        except Exception:
+            answer.cancel()
+            raise
+
+    def _release_call_lock(self) -> None:
+        """Let the next CALL be sent: now, or once one that nobody waits for any more is answered or has timed out."""
+        if self._pending_call is None or self._pending_call[1].done():
             self._pending_call = None
+            self._call_lock.release()
+            return
+        answer = self._pending_call[1]
+        timer = self._clock.call_later(self._timeout_s, answer.cancel)
+
+        def end(_: object) -> None:
+            timer.cancel()
+            self._pending_call = None
+            self._call_lock.release()
+
+        answer.add_done_callback(end)
 
     async def _handle_frame(self, received: frame.Frame) -> None:
         match received:

@@ -44,6 +44,8 @@ _BY_EVSE: Final = frozenset(
     {
         StartRefusal.NO_EVSE,
         StartRefusal.IN_USE,
+        StartRefusal.IN_USE_BY_GROUP,
+        StartRefusal.VEHICLE_SERVED,
         StartRefusal.HELD,
         StartRefusal.EVSE_CHANGED,
         StartRefusal.NOT_PERMITTED,
@@ -120,5 +122,5 @@ def _rejection(decision: StartDecision) -> RejectionReason:
 
 
 def refuses_contract(reason: RejectionReason) -> bool:
-    """Return whether a rejection is one of the contract itself, and not of the EVSE."""
-    return reason is not RejectionReason.EVSE
+    """Return whether a rejection is one of the contract itself: not of the EVSE, nor for want of an answer."""
+    return reason not in {RejectionReason.EVSE, RejectionReason.NOT_ALLOWED}

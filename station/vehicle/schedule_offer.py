@@ -58,14 +58,24 @@ def power_periods(levels: Iterable[CompositePeriod], unit: RateUnit, needs: Char
 
 
 def is_within(profile: Sequence[PowerPeriod], offered: ScheduleTuple) -> bool:
-    """Return whether the plan of a vehicle stays within the schedule that it has chosen (K15.FR.09, K16.FR.04)."""
-    profile = sorted(profile, key=lambda period: period.start_s)  # a vehicle may send them in any order
+    """Return whether the plan of a vehicle stays within the schedule that it has chosen (K15.FR.09, K16.FR.04).
+
+    `profile`: its periods in order.
+    """
     starts = sorted({period.start_s for period in (*profile, *offered.periods)})
     return all(
         power_at(profile, start_s) <= power_at(offered.periods, start_s) + _TOLERANCE_W
         for start_s in starts
         if start_s < offered.duration_s
     )
+
+
+def in_order(profile: Sequence[PowerPeriod]) -> tuple[PowerPeriod, ...]:
+    """The plan of a vehicle, which may send its periods in any order, from its begin on."""
+    periods = sorted({period.start_s: period for period in profile}.values(), key=lambda period: period.start_s)
+    if periods and periods[0].start_s > 0:
+        periods.insert(0, PowerPeriod(0, 0.0))
+    return tuple(periods)
 
 
 def power_at(periods: Sequence[PowerPeriod], at_s: float) -> float:
@@ -77,11 +87,13 @@ def power_at(periods: Sequence[PowerPeriod], at_s: float) -> float:
 def has_changed(offered: OfferedSchedules, present: OfferedSchedules) -> bool:
     """Return whether present schedules differ from those that the vehicle has, from the begin of the present ones on.
 
-    The end of the schedules is not compared: time alone moves it.
+    The end of the schedules is not compared: time alone moves it. Schedules that have ended have changed.
     """
+    passed_s = (present.begin - offered.begin) / timedelta(seconds=1)
+    if any(passed_s >= each.duration_s for each in offered.tuples):
+        return True
     if [each.id for each in offered.tuples] != [each.id for each in present.tuples]:
         return True
-    passed_s = (present.begin - offered.begin) / timedelta(seconds=1)
     for old, new in zip(offered.tuples, present.tuples, strict=True):
         until_s = min(old.duration_s - passed_s, float(new.duration_s))
         starts = {0.0, *(float(period.start_s) for period in new.periods)}
@@ -97,15 +109,13 @@ def has_changed(offered: OfferedSchedules, present: OfferedSchedules) -> bool:
 def vehicle_schedule(
     profile: Sequence[PowerPeriod], chosen: ScheduleTuple, schedule_id: int, unit: RateUnit, phases: int
 ) -> Schedule:
-    """The plan of a vehicle as a charging schedule (NotifyEVChargingSchedule), within the schedule that it has chosen.
+    """The plan of a vehicle as a charging schedule (NotifyEVChargingSchedule), as the vehicle has sent it (K15.FR.10).
 
-    Without a plan it is the chosen schedule (K15.FR.19). Limits are rounded down: to 0.1 A or whole watts.
+    Without a plan it is the chosen schedule (K15.FR.19). `profile`: its periods in order. Limits are rounded down: to
+    0.1 A or whole watts.
     """
     periods = tuple(
-        SchedulePeriod(
-            period.start_s, _limit(min(period.power_w, power_at(chosen.periods, period.start_s)), unit, phases)
-        )
-        for period in profile or chosen.periods
+        SchedulePeriod(period.start_s, _limit(period.power_w, unit, phases)) for period in profile or chosen.periods
     )
     return Schedule(schedule_id, unit, periods, duration_s=chosen.duration_s)
 

@@ -74,11 +74,17 @@ _SIGNALS: Final = {
 }
 _PROFILE_WAIT_S: Final = 35.0
 """the vehicle waits 40 s for its schedules (ISO 15118-2, sequence performance time): meanwhile the CSMS may send one"""
+_NEGOTIATION_S: Final = 60.0
+"""after this time a negotiation that has not come to its end is given up"""
+_MOST_DOUBLINGS: Final = 6
+"""of the wait after an order that the vehicle ignores: an hour"""
+_SCHEDULE_CHECK_S: Final = 60.0
+"""interval at which the schedules are compared with the composite schedule, which the other EVSEs change too"""
 _EVENTS_PER_WINDOW: Final = 200
 _WINDOW_S: Final = 10.0
 """an SECC that reports more than this is broken: a session of ISO 15118-2 has some four messages a second"""
 
-_Level: TypeAlias = ServiceOffer | SeccCredentials | CurrentLimit | ContactorOrder | AuthorizationOrder | MeterOrder
+_StateOrder: TypeAlias = ServiceOffer | SeccCredentials | CurrentLimit | ContactorOrder | AuthorizationOrder
 
 
 class VehicleServices(Frozen):
@@ -119,10 +125,17 @@ class VehicleCommunication:
         """the last order of each kind that expresses a state"""
         self._authorization: AuthorizationOrder | None = None
         """the answer to the authorization that the vehicle waits for; None: it waits for none"""
-        self._renegotiating = False
-        """whether the station has asked for the negotiation that comes (K16.FR.09)"""
-        self._negotiating = False
-        """whether the vehicle is about to get new schedules: a change meanwhile needs no negotiation of its own"""
+        self._schedules_changed = ChangeSignal()
+        """notified when the schedules have to be compared with the composite schedule"""
+        self._ordered_until_s = 0.0
+        """until then, a negotiation of the vehicle is the one that the station has ordered (K16.FR.09)"""
+        self._next_order_s = 0.0
+        """no negotiation is ordered before: the vehicle has not answered the last order yet, or ignores them"""
+        self._ignored_orders = 0
+        self._negotiating_until_s = 0.0
+        """until then, the vehicle is about to get new schedules: a change meanwhile needs no negotiation of its own"""
+        self._authorized = False
+        """whether the EVSE is authorized, as last looked at"""
         self._needs_notified = False
         """whether the CSMS knows the needs of this session, as far as it could be reached"""
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -155,6 +168,7 @@ class VehicleCommunication:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_orders(), name=f"evse-{self.evse.id}-vehicle-orders")
                 group.create_task(self._follow_evse(), name=f"evse-{self.evse.id}-vehicle-state")
+                group.create_task(self._follow_schedules(), name=f"evse-{self.evse.id}-vehicle-schedules")
                 await self._receive(group)
         except* VehicleLinkError as errors:
             problem = f"EVSE {self.evse.id}: {errors.exceptions[0]}"
@@ -173,7 +187,7 @@ class VehicleCommunication:
         evse, auxiliary = self.evse, self._services.auxiliary
         return [
             auxiliary.subscribe(evse.meter.reading_taken, self._note_reading),
-            auxiliary.subscribe(self._schedules.profiles_changed, lambda _: self._negotiate_if_changed()),
+            auxiliary.subscribe(self._schedules.profiles_changed, lambda _: self._note_profiles()),
             auxiliary.subscribe(self._credentials.changed, lambda _: self._changed.notify()),
             auxiliary.subscribe(self.settings.any_changed, lambda _: self._changed.notify()),
         ]
@@ -213,14 +227,15 @@ class VehicleCommunication:
             case CertificateRequested():
                 self._replace_task("certificate", self._request_certificate(event), group)
             case ChargingNeeds():
-                self._negotiating = True
+                self._negotiating_until_s = self._now_s + _NEGOTIATION_S
                 self._replace_task("needs", self._negotiate(event), group)
             case ScheduleSelected():
                 self._note_selection(event, group)
             case PowerDelivery():
                 self._note_delivery(event.progress)
             case StateOfCharge():
-                self.details.update(soc=event.soc)
+                if event.soc is not None:
+                    self.details.update(soc=event.soc)
             case SessionStopped():
                 _log.info("EVSE %d: the vehicle has ended its session: %s", self.evse.id, event.end)
                 self._forget_session()
@@ -242,20 +257,24 @@ class VehicleCommunication:
         self._tasks.clear()
         self._answers.clear()
         self._authorization = None
-        self._renegotiating = self._negotiating = self._needs_notified = False
+        self._ordered_until_s = self._next_order_s = self._negotiating_until_s = 0.0
+        self._ignored_orders = 0
+        self._needs_notified = False
         self._schedules.forget()
-        for kind in (CurrentLimit, ContactorOrder, AuthorizationOrder, MeterOrder):
+        for kind in (CurrentLimit, ContactorOrder, AuthorizationOrder):
             self._sent.pop(kind, None)
         self.details.set(UNKNOWN_VEHICLE)
 
     def _note_delivery(self, progress: ChargeProgress) -> None:
         match progress:
             case ChargeProgress.START:
+                self._negotiating_until_s = 0.0
                 self.evse.apply_vehicle_signal(VehicleSignal.DELIVERY_STARTED)
+                self._schedules_changed.notify()  # a profile may have come after the offer
             case ChargeProgress.STOP:
                 self.evse.apply_vehicle_signal(VehicleSignal.DELIVERY_STOPPED)
             case ChargeProgress.RENEGOTIATE:
-                self._negotiating = True  # its needs follow, and the charge goes on meanwhile
+                self._negotiating_until_s = self._now_s + _NEGOTIATION_S  # its needs follow, and the charge goes on
 
     # Authorization
 
@@ -302,47 +321,67 @@ class VehicleCommunication:
         clock, departs_in_s = self._services.clock, needs.departs_in_s
         departs_at = clock.now() + timedelta(seconds=departs_in_s) if departs_in_s is not None else None
         self.details.update(needs=needs, departs_at=departs_at)
-        renegotiating, self._renegotiating = self._renegotiating, False
-        if not renegotiating:  # K16.FR.09
-            await self._notify_needs(needs)
+        ordered, self._ordered_until_s = self._now_s < self._ordered_until_s, 0.0
+        self._next_order_s, self._ignored_orders = 0.0, 0
+        if not ordered:  # K16.FR.09
+            try:
+                async with clock.timeout(_PROFILE_WAIT_S):
+                    await self._notify_needs(needs)
+            except TimeoutError:
+                _log.info("EVSE %d: the CSMS has sent no schedule in time", self.evse.id)
         self._needs_notified = True
-        self._negotiating = False
-        offered = self._schedules.offer(needs)
+        offered = await self._schedules.offer(needs)
+        self._negotiating_until_s = 0.0
         self._answer(ScheduleOffer(offered.tuples, min(allowed_a(self.evse.state), self.evse.pilot.permitted_a)))
 
     async def _notify_needs(self, needs: ChargingNeeds) -> None:
-        notices, before = self._services.notices, self._schedules.transaction_profiles()
-        if not notices.online:  # K15.FR.15
+        """Notify the CSMS of the needs, and wait for its profile if it accepts them; offline nothing (K15.FR.15)."""
+        notices = self._services.notices
+        if not notices.online:
             return
-        clock = self._services.clock
-        deadline_s = clock.monotonic() + _PROFILE_WAIT_S
         await notices.deliver_events()
         self._needs_notified = True
+        count_before = self._schedules_changed.count
         status = await notices.notify_needs(self.evse.id, needs, self.details.current.departs_at)
         if status is not NeedsStatus.ACCEPTED:
             return
-        while self._schedules.transaction_profiles() == before:
-            left_s, count_before = deadline_s - clock.monotonic(), self._changed.count
-            if left_s <= 0.0:
-                _log.info("EVSE %d: the CSMS has sent no schedule in time", self.evse.id)
-                return
-            await self._changed.wait_for(count_before, clock, left_s)
+        while self._schedules_changed.count == count_before or not self._schedules.transaction_profiles():
+            await self._schedules_changed.wait(self._schedules_changed.count)
 
     def _note_selection(self, selected: ScheduleSelected, group: asyncio.TaskGroup) -> None:
-        schedule = self._schedules.select(selected)
-        if schedule is not None:
-            notice = self._services.notices.notify_schedule(self.evse.id, schedule)
+        if (found := self._schedules.select(selected)) is not None:
+            notice = self._services.notices.notify_schedule(self.evse.id, *found)
             self._replace_task("schedule", notice, group)
 
-    def _negotiate_if_changed(self) -> None:
-        """Order a new negotiation if the schedules have changed (K16.FR.02); `CurrentLimit` does not wait for it."""
-        self._changed.notify()
+    async def _follow_schedules(self) -> None:
+        """Order a new negotiation whenever the schedules have changed (K16.FR.02); `CurrentLimit` does not wait for it.
+
+        A change of the profiles is noticed at once, one by the load management within a minute.
+        """
+        while True:
+            count_before = self._schedules_changed.count
+            if not self._negotiates and await self._schedules.changed_since_offer() and not self._negotiates:
+                _log.info("EVSE %d: the schedule has changed; the vehicle negotiates anew", self.evse.id)
+                self._ordered_until_s = self._now_s + _NEGOTIATION_S
+                self._next_order_s = self._now_s + _NEGOTIATION_S * 2.0 ** min(self._ignored_orders, _MOST_DOUBLINGS)
+                self._ignored_orders += 1
+                self._answer(Renegotiate())
+            await self._schedules_changed.wait_for(count_before, self._services.clock, _SCHEDULE_CHECK_S)
+
+    @property
+    def _negotiates(self) -> bool:
+        """Whether a negotiation is under way, or none is possible as no energy is delivered."""
         delivering = self.evse.state.vehicle.delivery is Delivery.STARTED
-        under_way = self._renegotiating or self._negotiating
-        if delivering and not under_way and self._schedules.changed_since_offer():
-            _log.info("EVSE %d: the schedule has changed; the vehicle negotiates anew", self.evse.id)
-            self._renegotiating = True
-            self._answer(Renegotiate())
+        return not delivering or self._now_s < max(self._next_order_s, self._negotiating_until_s)
+
+    def _note_profiles(self) -> None:
+        """Compare the schedules at once, also for a vehicle that has ignored an order."""
+        self._next_order_s = 0.0
+        self._schedules_changed.notify()
+
+    @property
+    def _now_s(self) -> float:
+        return self._services.clock.monotonic()
 
     # Orders
 
@@ -354,35 +393,51 @@ class VehicleCommunication:
         count = self.evse.changed.count
         while True:
             count = await self.evse.changed.wait(count)
+            self._stop_if_deauthorized()
             if self.details.current.communicates and self.evse.state.vehicle.communication is Communication.NONE:
                 self._forget_session()  # it has been unplugged
             self._changed.notify()
 
+    def _stop_if_deauthorized(self) -> None:
+        """Order the end of the session once its charge was stopped by card, CSMS or fault, and not by the vehicle."""
+        was_authorized, self._authorized = self._authorized, self.evse.state.authorization is not None
+        in_session = self.evse.state.vehicle.communication is Communication.SESSION
+        if was_authorized and not self._authorized and in_session:
+            self._authorization = None
+            self._answer(StopCharging())
+
     async def _send_orders(self) -> None:
         while True:
             count_before = self._changed.count
-            if self.linked:
-                for order in self._levels():
-                    if self._sent.get(type(order)) != order:
-                        self._sent[type(order)] = order
-                        await self._link.send(order)
-                while self._answers:
-                    await self._link.send(self._answers.popleft())
+            while self.linked and (order := self._next_order()) is not None:
+                await self._link.send(order)
             await self._changed.wait(count_before)
 
-    def _levels(self) -> list[_Level]:
+    def _next_order(self) -> VehicleOrder | None:
+        """The order to send now, by the present state; None: the SECC has all."""
+        for order in self._state_orders():
+            if self._sent.get(type(order)) != order:
+                self._sent[type(order)] = order
+                return order
+        return self._answers.popleft() if self._answers else None
+
+    def _state_orders(self) -> list[_StateOrder]:
         """The orders that express the present state."""
-        levels: list[_Level] = [self._credentials.of(self.evse.id), self._service_offer()]
+        orders: list[_StateOrder] = [self._credentials.of(self.evse.id), self._service_offer()]
         if self.evse.state.vehicle.communication is not Communication.SESSION:
-            return levels
+            return orders
         if self._authorization is not None:
             if self.evse.state.authorization is not None:
                 self._authorization = AuthorizationOrder(AuthorizationProgress.ACCEPTED)
-            levels.append(self._authorization)
+            orders.append(self._authorization)
         if self.evse.state.vehicle.delivery is not Delivery.NONE:
-            levels.append(CurrentLimit(self._offered_a))
-        levels.append(ContactorOrder(self.evse.state.observation.contactor_closed))
-        return levels
+            orders.append(CurrentLimit(self._offered_a))
+        orders.append(ContactorOrder(self.evse.state.observation.contactor_closed))
+        return orders
+
+    def refresh(self) -> None:
+        """Send the orders that differ from the last ones: the CSMS has come or gone."""
+        self._changed.notify()
 
     @property
     def _offered_a(self) -> float:
@@ -390,14 +445,14 @@ class VehicleCommunication:
         return min(self.evse.offered_a, self.evse.pilot.permitted_a)
 
     def _service_offer(self) -> ServiceOffer:
-        offline = not self._services.notices.online
-        contract = self.settings.pnc_enabled and (not offline or self.settings.contract_validation_offline)
+        settings, online = self.settings, self._services.notices.online
+        contract = settings.pnc_enabled and (online or settings.contract_validation_offline)
         return ServiceOffer(
-            self.settings.iso15118_evse_id or UNKNOWN_EVSE_ID,
+            settings.iso15118_evse_id or UNKNOWN_EVSE_ID,
             (PaymentOption.CONTRACT, PaymentOption.EIM) if contract else (PaymentOption.EIM,),
             supported_modes(self.evse.layout.phases),
             free=not self._services.authorization.auth_enabled,
-            certificate_installation=contract and self.settings.contract_certificate_installation_enabled,
+            certificate_installation=contract and online and settings.contract_certificate_installation_enabled,
         )
 
     def _note_reading(self, reading: Reading) -> None:

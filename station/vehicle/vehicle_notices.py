@@ -1,8 +1,7 @@
-"""Tells the CSMS what a vehicle needs and how it charges; passes on its requests for certificates (K15–K17, M01)."""
+"""Notifies the CSMS of needs and schedules of a vehicle, and passes on its requests for certificates (K15–K17, M01)."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 from typing import TYPE_CHECKING, Final
@@ -24,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 _CERTIFICATE_WAIT_S: Final = 4.5
 """the vehicle waits 5 s for its certificate (M01, remark)"""
+_MAX_EXI_CHARACTERS: Final = 5_600
+"""Get15118EVCertificateRequest.exiRequest (its schema)"""
 _DELIVERY_WAIT_S: Final = 5.0
 """longest wait for the delivery of the events of a transaction"""
 
@@ -38,7 +39,7 @@ def is_base64(text: str) -> bool:
 
 
 class VehicleNotices:
-    """Tells the CSMS of vehicles; a CSMS that does not answer is logged, and what it should have said is absent."""
+    """Sends the CSMS what it must know of vehicles; a CSMS that does not answer is logged, and holds up nothing."""
 
     def __init__(self, csms: Callable[[], VehicleCsms], outbox: Outbox, clock: Clock) -> None:
         """`csms` returns the CSMS of the present OCPP stack, which is built again after a failure."""
@@ -63,38 +64,29 @@ class VehicleNotices:
             _log.warning("EVSE %d: the CSMS has not answered to the needs of the vehicle: %s", evse_id, error)
             return None
 
-    async def notify_schedule(self, evse_id: int, schedule: Schedule) -> None:
-        """Notify the CSMS of the schedule by which a vehicle charges from now on, if it is online (K15.FR.10)."""
+    async def notify_schedule(self, evse_id: int, begin: datetime, schedule: Schedule) -> None:
+        """Notify the CSMS of the schedule by which a vehicle charges, if it is online (K15.FR.10).
+
+        `begin`: from when its periods count.
+        """
         if not self.online:
             return
         try:
-            if not await self._csms().notify_schedule(evse_id, self._clock.now(), schedule):
+            if not await self._csms().notify_schedule(evse_id, begin, schedule):
                 _log.info("EVSE %d: the CSMS has rejected the schedule of the vehicle", evse_id)
         except NoAnswerError as error:
             _log.warning("EVSE %d: the CSMS does not know the schedule of the vehicle: %s", evse_id, error)
 
     async def request_certificate(self, evse_id: int, request: CertificateRequested) -> CertificateResponse:
         """Pass a request for a contract certificate on to the CSMS, unchanged; refuse it without an answer in time."""
-        if not is_base64(request.exi_request):
-            _log.warning("EVSE %d: the vehicle requests a certificate by a message that is not base64", evse_id)
+        if len(request.exi_request) > _MAX_EXI_CHARACTERS or not is_base64(request.exi_request):
+            _log.warning("EVSE %d: the vehicle requests a certificate by a message that cannot be passed on", evse_id)
             return CertificateResponse(accepted=False)
-        asked = asyncio.ensure_future(self._csms().request_certificate(request))
         try:
-            if await self._is_done(asked, _CERTIFICATE_WAIT_S):
-                return asked.result()
+            async with self._clock.timeout(_CERTIFICATE_WAIT_S):
+                return await self._csms().request_certificate(request)
+        except TimeoutError:
             _log.warning("EVSE %d: the CSMS has not sent the certificate of the vehicle in time", evse_id)
         except NoAnswerError as error:
             _log.warning("EVSE %d: the CSMS has sent no certificate for the vehicle: %s", evse_id, error)
-        finally:
-            asked.cancel()
         return CertificateResponse(accepted=False)
-
-    async def _is_done(self, asked: asyncio.Future[CertificateResponse], within_s: float) -> bool:
-        """Wait, by the clock of the station, until something is done; False: it is not in time."""
-        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(within_s, lambda: late.done() or late.set_result(None))
-        try:
-            await asyncio.wait({asked, late}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-        return asked.done()

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
 from energy.charging_profile import Purpose, RateUnit
 from energy.composite_schedule import CompositePeriod
 from energy.profile_store import ProfileRefusal
+from station.charging.evse_state import allowed_a
 from station.core.vehicle_link import MAX_SCHEDULES, ScheduleTuple
-from station.vehicle.schedule_offer import OfferedSchedules, has_changed, is_within, power_periods, vehicle_schedule
+from station.vehicle.schedule_offer import (
+    OfferedSchedules,
+    has_changed,
+    in_order,
+    is_within,
+    power_periods,
+    vehicle_schedule,
+)
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from energy.charging_profile import ChargingProfile, Schedule
     from foundation.clock import Clock
     from foundation.events import Event
@@ -57,16 +68,16 @@ class VehicleSchedules:
         ]
         return tuple(sorted(found, key=lambda profile: -profile.stack_level))
 
-    def offer(self, needs: ChargingNeeds) -> OfferedSchedules:
+    async def offer(self, needs: ChargingNeeds) -> OfferedSchedules:
         """Make the schedules for the needs of the vehicle, and remember them as offered."""
-        self._needs = needs
-        self._offered = self._make(needs)
-        return self._offered
+        offered = await self._make(needs)
+        self._needs, self._offered = needs, offered
+        return offered
 
-    def select(self, selected: ScheduleSelected) -> Schedule | None:
-        """Put the schedule in force that the vehicle has chosen; returns its plan for the CSMS (K15.FR.10, K15.FR.19).
+    def select(self, selected: ScheduleSelected) -> tuple[datetime, Schedule] | None:
+        """Put the schedule in force that the vehicle has chosen (K15.FR.10, K15.FR.19).
 
-        None: it has chosen one that was not offered.
+        Returns its plan for the CSMS, and from when its periods count; None: it has chosen one that was not offered.
         """
         offered = self._offered
         chosen = offered.find(selected.tuple_id) if offered is not None else None
@@ -77,25 +88,31 @@ class VehicleSchedules:
         position = offered.tuples.index(chosen)
         if (transaction_id := self._evse.transaction_id) is not None:
             self._profiles.select_schedule(transaction_id, position)
-        if not is_within(selected.profile, chosen):  # the limit holds whatever the vehicle plans
+        plan = in_order(selected.profile)
+        if not is_within(plan, chosen):  # the limit holds whatever the vehicle plans
             _log.warning("EVSE %d: the vehicle plans to draw more than the schedule that it has chosen", self._evse.id)
         schedule = self._schedule_of_csms()
         unit = schedule.unit if schedule is not None else self._usual_unit()
         schedule_id = schedule.id if schedule is not None else chosen.id
-        return vehicle_schedule(selected.profile, chosen, schedule_id, unit, self._phases(self._needs))
+        return offered.begin, vehicle_schedule(plan, chosen, schedule_id, unit, self._phases(self._needs))
 
-    def changed_since_offer(self) -> bool:
+    async def changed_since_offer(self) -> bool:
         """Return whether the schedules that would be offered now differ from those that were (K16.FR.02)."""
-        if self._offered is None or self._needs is None:
+        offered, needs = self._offered, self._needs
+        if offered is None or needs is None:
             return False
-        return has_changed(self._offered, self._make(self._needs))
+        present = await self._make(needs)
+        return offered is self._offered and has_changed(offered, present)
 
-    def _make(self, needs: ChargingNeeds) -> OfferedSchedules:
+    async def _make(self, needs: ChargingNeeds) -> OfferedSchedules:
+        """Make the schedules; between them others have their turn: each may take some milliseconds."""
         count = max([len(profile.alternatives) for profile in self.transaction_profiles()], default=0) or 1
-        length_s = min(max(needs.departs_in_s or _LONGEST_S, _SHORTEST_S), _LONGEST_S)
+        stay_s = _LONGEST_S if needs.departs_in_s is None else needs.departs_in_s
+        length_s = min(max(stay_s, _SHORTEST_S), _LONGEST_S)
         begin, tuples = self._clock.now().replace(microsecond=0), list[ScheduleTuple]()
         for position in range(min(count, MAX_SCHEDULES)):
             levels, unit = self._levels(length_s, position if count > 1 else None)
+            await asyncio.sleep(0)
             tariff = self._sales_tariff(position)
             tuples.append(ScheduleTuple(position + 1, power_periods(levels, unit, needs), length_s, tariff))
         return OfferedSchedules(begin, tuple(tuples))
@@ -106,7 +123,7 @@ class VehicleSchedules:
         expected = self._schedules.expected(self._evse.id, length_s, unit, alternative=position)
         if isinstance(expected, ProfileRefusal):
             _log.warning("EVSE %d: no composite schedule for the vehicle: %s", self._evse.id, expected.sentence)
-            return [CompositePeriod(0, self._evse.state.offered_a, self._evse.layout.phases)], RateUnit.A
+            return [CompositePeriod(0, allowed_a(self._evse.state), self._evse.layout.phases)], RateUnit.A
         return expected.levels, expected.unit
 
     def _usual_unit(self) -> RateUnit:

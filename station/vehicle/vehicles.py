@@ -18,6 +18,11 @@ class Vehicles:
     def __init__(self, communications: Mapping[int, VehicleCommunication]) -> None:
         self.communications = communications
 
+    def refresh(self) -> None:
+        """Offer vehicles what is possible now: the CSMS has come or gone."""
+        for communication in self.communications.values():
+            communication.refresh()
+
     def profile_refusal(self, evse_id: int) -> ProfileRefusal | None:
         """Why a TxProfile for an EVSE is too early: before the needs of its vehicle (K15.FR.17); None: it is not."""
         communication = self.communications.get(evse_id)

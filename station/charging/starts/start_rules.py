@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import Frozen
 from station.charging.evse_state import Authorization, EvseState, blocking_faults, connector_status, ev_connected
@@ -50,6 +50,10 @@ class EvseChoice(Frozen):
     """None: the charge can start at `evse_id`"""
     expected: bool = False
     """whether the EVSE waits for this token: its vehicle has not been served yet, or it is reserved for the token"""
+
+
+_BY_VEHICLE: Final = frozenset({StartSource.PLUG_IN, StartSource.CONTRACT, StartSource.VEHICLE})
+"""starts that nobody requests: a charge that was stopped does not begin anew before the vehicle is connected again"""
 
 
 def choose_evse(request: StartRequest, evses: Sequence[StartableEvse], *, allowed: Sequence[int] = ()) -> EvseChoice:
@@ -120,7 +124,7 @@ def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] 
         return found
     if request.source is StartSource.CONTRACT and not may_present_contract(state):
         return Obstacle(StartRefusal.TOKEN_REJECTED, f"the contract of the vehicle at {evse_name} was refused")
-    if request.source is StartSource.PLUG_IN and evse.vehicle_served:
+    if request.source in _BY_VEHICLE and evse.vehicle_served:
         return Obstacle(StartRefusal.VEHICLE_SERVED, f"the vehicle at {evse_name} has been served already")
     usable = _in_service(state) if request.source is StartSource.INSTALLER else state.operative
     if not usable or not can_charge(state):  # F01.FR.21–F01.FR.23, F02.FR.23–F02.FR.25

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from station.core.vehicle_link import PowerPeriod, ScheduleTuple
-from station.vehicle.schedule_offer import is_within, power_at
+from station.vehicle.schedule_offer import in_order, is_within, power_at
 
 OFFERED = ScheduleTuple(1, (PowerPeriod(0, 11_000.0), PowerPeriod(600, 4_000.0)), 3_600)
 
@@ -23,8 +23,8 @@ def test_the_power_of_a_schedule_is_that_of_its_last_period_begun(at_s: float, p
 def test_a_plan_above_the_schedule_is_found_in_whatever_order_its_periods_come(turned: bool) -> None:
     within = (PowerPeriod(0, 11_000.0), PowerPeriod(600, 4_000.0))
     above = (PowerPeriod(0, 11_000.0), PowerPeriod(601, 4_000.0))
-    assert is_within(within[::-1] if turned else within, OFFERED)
-    assert not is_within(above[::-1] if turned else above, OFFERED)
+    assert is_within(in_order(within[::-1] if turned else within), OFFERED)
+    assert not is_within(in_order(above[::-1] if turned else above), OFFERED)
 
 
 def test_the_longest_plan_and_schedule_are_compared_in_less_than_20_ms() -> None:
