@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 import random
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +18,7 @@ from station.charging.vehicle_state import Communication
 from station.core.model import ChargingState
 from station.devices.secc.secc_protocol import MAX_LINES, VERSION, HelloAnswer
 from tests.examples import plays_all
+from tests.loop_turns import measured_turns
 from tests.walk import Walk, walking
 
 CHARGING = ChargingState.CHARGING
@@ -213,23 +211,11 @@ async def test_a_thousand_chains_hold_the_loop_for_less_than_20_ms(tmp_path: Pat
     async with external(tmp_path) as (walk, server):
         await walk.plug(communication=CommunicationModel(contract=pki.contract("wrong-chain")))
         await walk.until(lambda: walk.evse.state.vehicle.communication is Communication.SESSION)
-        measured: list[float] = []
-
-        async def measure() -> None:
-            """Take the CPU time of the thread, which a busy machine does not lengthen, of each turn of the loop."""
-            while True:
-                before_s = time.thread_time()
-                await asyncio.sleep(0)
-                measured.append(time.thread_time() - before_s)
-
-        gc.disable()  # a collection of the many objects of a test process is not the station's
-        measuring = asyncio.ensure_future(measure())
-        server.send_raw(line * chains)
-        if chains > 400:
-            await walk.until(lambda: not walk.evse.state.vehicle.linked)
-        await walk.advance(5)
-        measuring.cancel()
-        gc.enable()
-        assert max(measured) < 0.020
+        with measured_turns() as turns:
+            server.send_raw(line * chains)
+            if chains > 400:
+                await walk.until(lambda: not walk.evse.state.vehicle.linked)
+            await walk.advance(5)
+        assert max(turns) < 0.020
         assert walk.evse.state.authorization is None
         assert sum(walk.board.currents_a) == 0.0

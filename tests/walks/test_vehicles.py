@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificates
 from msgspec.structs import replace
 
 from simulator.communication_model import CommunicationModel, VehicleFault
@@ -35,7 +36,9 @@ from station.display.display_message import MAIN_DISPLAY
 from station.display.display_screens import DisplayScreens
 from station.interfaces.access.visitor_view import status_for
 from station.security.access.accounts import Role
+from station.security.certificates.certificate_checks import hash_of
 from tests.csms import NO_ANSWER, Csms
+from tests.loop_turns import measured_turns
 from tests.walk import CARD, Walk, walking
 from tests.walks.house import GRID, House
 from tests.walks.visit import visiting
@@ -659,3 +662,100 @@ async def test_a_full_battery_ends_the_session_and_the_charge(tmp_path: Path, pk
         assert not walk.board.locked
         ended = next(event for event in walk.csms.received("TransactionEvent") if event["eventType"] == "Ended")
         assert ended["transactionInfo"]["stoppedReason"] == "StoppedByEV"
+
+
+@pytest.mark.parametrize("contract", [True, False])
+async def test_a_charge_that_was_stopped_does_not_begin_again_by_itself(
+    tmp_path: Path, pki: TestPki, contract: bool
+) -> None:
+    async with walking(tmp_path, autocharge={"enabled": True}, **SECC) as walk:
+        await walk.accepted()
+        await install_roots(walk, pki)
+        await walk.plug(communication=CommunicationModel(contract=pki.contract("valid") if contract else None))
+        await charging(walk)
+        stop = {"transactionId": walk.evse.transaction_id}
+        assert (await walk.csms.call("RequestStopTransaction", stop))["status"] == "Accepted"
+        await walk.until(lambda: any(isinstance(order, StopCharging) for order in secc_of(walk).orders))
+        await walk.until(lambda: walk.evse.state.transaction is None)
+        evcc_of(walk).wake()
+        secc_of(walk).die()
+        secc_of(walk).revive()
+        await walk.advance(120)
+        assert walk.evse.state.transaction is None
+        assert sum(walk.board.currents_a) == 0
+        await walk.present()
+        await charging(walk)
+
+
+async def test_an_emaid_is_the_one_of_its_certificate_however_the_vehicle_writes_it(
+    tmp_path: Path, pki: TestPki
+) -> None:
+    async with walking(tmp_path, **SECC) as walk:
+        await walk.accepted()
+        await install_roots(walk, pki)
+        await set_iso15118(walk, "ContractValidationOffline", "true")
+        await walk.set_variable("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true")
+        blocked = {"idToken": {"idToken": CONTRACT, "type": "eMAID"}, "idTokenInfo": {"status": "Blocked"}}
+        local_list = {"versionNumber": 1, "updateType": "Full", "localAuthorizationList": [blocked]}
+        assert (await walk.csms.call("SendLocalList", local_list))["status"] == "Accepted"
+        walk.stack.cut_network()
+        await walk.advance(10)
+        contract = replace(pki.contract("valid"), emaid="FR-BRN-C00000001-X")
+        await walk.plug(communication=CommunicationModel(contract=contract, contract_only=True))
+        await walk.advance(60)
+        assert walk.evse.state.authorization is None
+        assert any(isinstance(order, AuthorizationOrder) and order.reason is not None for order in secc_of(walk).orders)
+
+
+async def test_the_data_of_a_refused_contract_is_found_by_its_certificate(tmp_path: Path, pki: TestPki) -> None:
+    csms = Csms()
+    answer_with(csms, "Authorize", {"idTokenInfo": {"status": "Blocked"}, "certificateStatus": "ContractCancelled"})
+    async with walking(tmp_path, csms, **SECC) as walk:
+        await walk.accepted()
+        await install_roots(walk, pki)
+        await walk.set_variable("AuthCacheCtrlr", "Enabled", "true")
+        await plug_with_contract(walk, pki, contract_only=True)
+        await walk.until(lambda: walk.csms.received("Authorize"))
+        await walk.advance(5)
+        leaf, issuer = load_pem_x509_certificates(pki.contract("valid").chain.encode())[:2]
+        named = hash_of(leaf, issuer)
+        certificate = {
+            "hashAlgorithm": "SHA256",
+            "issuerNameHash": named.issuer_name_hash,
+            "issuerKeyHash": named.issuer_key_hash,
+            "serialNumber": named.serial_number,
+        }
+        clear = {"requestId": 1, "report": True, "clear": True, "customerCertificate": certificate}
+        await walk.csms.call("CustomerInformation", clear)
+        await walk.until(lambda: walk.csms.received("NotifyCustomerInformation"))
+        assert "Blocked" in walk.csms.received("NotifyCustomerInformation")[0]["data"]
+        token = {"idToken": CONTRACT, "type": "eMAID"}
+        await walk.csms.call("CustomerInformation", {"requestId": 2, "report": True, "clear": False, "idToken": token})
+        await walk.until(lambda: len(walk.csms.received("NotifyCustomerInformation")) == 2)
+        assert walk.csms.received("NotifyCustomerInformation")[1]["data"] == ""
+
+
+async def test_the_longest_profile_holds_the_event_loop_for_less_than_20_ms(tmp_path: Path) -> None:
+    async with walking(tmp_path, **SECC) as walk:
+        await walk.accepted()
+        await walk.plug(communication=CommunicationModel())
+        await walk.present()
+        await charging(walk)
+        period = [{"startPeriod": 80 * index, "limit": 6.0 + index % 20} for index in range(1000)]
+        schedules = [{"id": number, "chargingRateUnit": "A", "chargingSchedulePeriod": period} for number in (1, 2, 3)]
+        profile = {
+            "id": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxProfile",
+            "chargingProfileKind": "Relative",
+            "transactionId": walk.evse.transaction_id,
+            "chargingSchedule": schedules,
+        }
+        answer = await walk.csms.call("SetChargingProfile", {"evseId": 1, "chargingProfile": profile})
+        assert answer["status"] == "Accepted"
+        offers = len([order for order in secc_of(walk).orders if isinstance(order, ScheduleOffer)])
+        with measured_turns() as turns:
+            await walk.until(
+                lambda: len([order for order in secc_of(walk).orders if isinstance(order, ScheduleOffer)]) > offers
+            )
+        assert max(turns) < 0.020
