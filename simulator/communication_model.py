@@ -8,7 +8,7 @@ from foundation.frozen import Frozen
 from station.core.vehicle_link import ISO_15118_2, CertificateAction, Contract
 
 
-class VehicleFault(StrEnum):
+class CommunicationFault(StrEnum):
     """How the communication of a simulated vehicle misbehaves."""
 
     SILENT = "silent"
@@ -46,7 +46,7 @@ class CommunicationModel(Frozen):
     """whether it sends its plan with its choice"""
     plan_factor: float = 1.0
     """its plan as a part of the schedule that it has chosen; above 1 it plans too much"""
-    max_schedule_tuples: int | None = None
+    max_periods: int | None = None
     renegotiate_after_s: float | None = None
     """seconds of charging after which it negotiates anew"""
     pause_after_s: float | None = None
@@ -58,4 +58,4 @@ class CommunicationModel(Frozen):
     reports_soc: bool = False
     message_s: float = 0.25
     """time between two of its messages"""
-    faults: frozenset[VehicleFault] = frozenset()
+    faults: frozenset[CommunicationFault] = frozenset()

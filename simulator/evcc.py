@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Final
 
 from foundation.constants import NOMINAL_VOLTAGE_V
-from simulator.communication_model import CommunicationModel, VehicleFault
+from simulator.communication_model import CommunicationFault, CommunicationModel
 from station.core.vehicle_link import (
     AuthorizationOrder,
     AuthorizationProgress,
@@ -64,6 +64,7 @@ class SimulatedEvcc:
         self._clock = clock
         self._digital = False
         self._asleep = False
+        self._hangs = False
         self._offer: ServiceOffer | None = None
         self._expects: type[VehicleOrder] | None = None
         """the kind of the order without which it does not go on"""
@@ -86,6 +87,8 @@ class SimulatedEvcc:
             self._reset()
             self._digital = False
             return
+        if self._hangs:
+            return
         begins, self._digital = outputs.pilot_digital and not self._digital, outputs.pilot_digital
         if begins and not self.in_session:
             self._asleep = False
@@ -93,7 +96,7 @@ class SimulatedEvcc:
 
     def note_wish(self) -> None:
         """Begin or end the delivery of energy as the vehicle wishes."""
-        if not self.in_session or self._schedule is None:
+        if not self.in_session or self._schedule is None or self._hangs:
             return
         if self._vehicle.wants_energy and not self._delivering:
             self._start_delivery()
@@ -121,7 +124,7 @@ class SimulatedEvcc:
         self.received.append(order)
         if self._expects is not None and isinstance(order, self._expects):
             self._expect(None)
-        if VehicleFault.SILENT in self.model.faults:
+        if CommunicationFault.SILENT in self.model.faults or self._hangs:
             return
         match order:
             case AuthorizationOrder():
@@ -184,6 +187,11 @@ class SimulatedEvcc:
             self._report(SessionStopped(SessionEnd.ERROR))
             self._reset()
 
+    def hang(self) -> None:
+        """Stop communicating in the middle, without an end of the session, until the pilot goes to state F."""
+        self._hangs = True
+        self._cancel_timers()
+
     # The session
 
     def _begin(self) -> None:
@@ -192,7 +200,7 @@ class SimulatedEvcc:
         if not self._report_event(SessionStarted(self.model.evccid, self.model.protocol, (self.model.protocol,))):
             return
         self.in_session = True
-        if VehicleFault.WRONG_ORDER in self.model.faults:
+        if CommunicationFault.WRONG_ORDER in self.model.faults:
             self._report(PowerDelivery(ChargeProgress.START))
         self._after("next", self.model.message_s, self._choose_payment)
 
@@ -205,7 +213,7 @@ class SimulatedEvcc:
                 return
             self._report(AuthorizationRequested())
         elif self.model.certificate_action is not None:
-            garbage = VehicleFault.GARBAGE in self.model.faults
+            garbage = CommunicationFault.GARBAGE in self.model.faults
             exi_request = "\u2620 no base64 \x00" if garbage else INSTALLATION_REQUEST
             self._report(CertificateRequested(exi_request, self.model.certificate_action))
             self._expect(CertificateResponse)
@@ -225,7 +233,7 @@ class SimulatedEvcc:
             else:  # it waits for a card
                 self._after("next", self.model.message_s, lambda: self._report(AuthorizationRequested()))
         elif order.progress is AuthorizationProgress.ACCEPTED:
-            late_s = _ANSWER_TIMEOUT_S if VehicleFault.LATE in self.model.faults else 0.0
+            late_s = _ANSWER_TIMEOUT_S if CommunicationFault.LATE in self.model.faults else 0.0
             self._after("needs", self.model.message_s + late_s, self._send_needs)
 
     def _send_needs(self) -> None:
@@ -240,7 +248,7 @@ class SimulatedEvcc:
                 vehicle.max_current_a,
                 self.model.min_current_a,
                 departs_in_s=self.model.departs_in_s,
-                max_schedule_tuples=self.model.max_schedule_tuples,
+                max_periods=self.model.max_periods,
             )
         )
         self._expect(ScheduleOffer)
@@ -264,7 +272,7 @@ class SimulatedEvcc:
                 ("planned-renegotiation", self.model.renegotiate_after_s, self.renegotiate),
                 ("planned-pause", self.model.pause_after_s, self.pause),
                 ("planned-end", self.model.stop_after_s, self.stop),
-                ("failure", 10.0 if VehicleFault.FAILS_DURING_CHARGE in self.model.faults else None, self.fail),
+                ("failure", 10.0 if CommunicationFault.FAILS_DURING_CHARGE in self.model.faults else None, self.fail),
             ):
                 if delay_s is not None:
                     self._after(purpose, delay_s, action)
@@ -287,7 +295,7 @@ class SimulatedEvcc:
         """Draw what limit and schedule allow, within one message cycle."""
         if not self._delivering:
             return
-        if VehicleFault.IGNORES_LIMIT in self.model.faults:
+        if CommunicationFault.IGNORES_LIMIT in self.model.faults:
             self._vehicle.set_offer(self._vehicle.max_current_a, reaction_s=self.model.message_s)
             return
         scheduled_a = self._scheduled_a()
@@ -325,10 +333,14 @@ class SimulatedEvcc:
         elif (timer := self._timers.pop("timeout", None)) is not None:
             timer.cancel()
 
-    def _reset(self) -> None:
+    def _cancel_timers(self) -> None:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+
+    def _reset(self) -> None:
+        self._cancel_timers()
+        self._hangs = False
         if self.in_session:
             self.in_session = False
             self._vehicle.set_offer(None, reaction_s=0.0)

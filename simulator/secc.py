@@ -21,7 +21,7 @@ _MOST_WAITING: Final = 1_000
 
 
 class SimulatedSecc:
-    """A `VehicleLink` to simulated vehicles; test benches may let it die and come back, or report anything by it."""
+    """A `VehicleLink` to simulated vehicles; test benches may stop and start it, or report anything by it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -52,14 +52,14 @@ class SimulatedSecc:
         self.reported.publish(event)
         return True
 
-    def die(self) -> None:
+    def stop(self) -> None:
         """Let the SECC end, as a process that is killed: its session and link end."""
         self._alive = False
         if self._events is not None:
             self._events.put_nowait(None)
         self._note_link(alive=False)
 
-    def revive(self) -> None:
+    def start(self) -> None:
         """Start the SECC again."""
         self._alive = True
 
@@ -69,7 +69,7 @@ class SimulatedSecc:
         """Yield None, then each event.
 
         Raises:
-            VehicleLinkError: `die` was called.
+            VehicleLinkError: `stop` was called.
         """
         if not self._alive:
             raise VehicleLinkError("the simulated SECC does not run")
@@ -92,7 +92,7 @@ class SimulatedSecc:
         """Pass an order to the controller of the vehicle.
 
         Raises:
-            VehicleLinkError: `die` was called.
+            VehicleLinkError: `stop` was called.
         """
         if not self._alive:
             raise VehicleLinkError("the simulated SECC does not run")

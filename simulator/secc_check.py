@@ -25,6 +25,7 @@ from station.core.vehicle_link import (
     ScheduleTuple,
     SeccCredentials,
     ServiceOffer,
+    SessionEnd,
     SessionStarted,
     SessionStopped,
     VehicleEvent,
@@ -72,6 +73,8 @@ class VehicleSession:
         self.problems: list[str] = []
         self.ended = False
         self._seen: set[type[VehicleEvent]] = set()
+        self._negotiated = False
+        """whether the vehicle was ordered to negotiate anew"""
         self._delivering = False
 
     def answers_to(self, event: VehicleEvent) -> list[VehicleOrder]:
@@ -101,7 +104,8 @@ class VehicleSession:
             case PowerDelivery():
                 return self._note_delivery(event.progress)
             case SessionStopped():
-                self._require(not self._delivering, "session_stopped: before power_delivery stop")
+                unfinished = self._delivering and event.end is not SessionEnd.ERROR
+                self._require(not unfinished, "session_stopped: before power_delivery stop")
                 self.ended = True
                 return [ContactorOrder(closed=False)]
             case _:
@@ -111,15 +115,19 @@ class VehicleSession:
         self._require(ChargingNeeds in self._seen, "schedule_selected: before charging_needs")
         chosen = selected.tuple_id
         self._require(chosen == _SCHEDULE.id, f"schedule_selected: tuple_id {chosen} is not offered")
-        starts = [period.start_s for period in selected.profile]
-        self._require(starts == sorted(set(starts)), "schedule_selected: the periods of profile are not in order")
+        starts = [period.start_s for period in selected.plan]
+        self._require(len(starts) == len(set(starts)), "schedule_selected: two periods of plan begin at the same time")
 
     def _note_delivery(self, progress: ChargeProgress) -> list[VehicleOrder]:
         match progress:
             case ChargeProgress.START:
                 self._require(ScheduleSelected in self._seen, "power_delivery: start before schedule_selected")
                 self._delivering = True
-                return [ContactorOrder(closed=True), CurrentLimit(_REDUCED_A), Renegotiate()]
+                orders: list[VehicleOrder] = [ContactorOrder(closed=True), CurrentLimit(_REDUCED_A)]
+                if not self._negotiated:  # once: each negotiation ends with another start
+                    self._negotiated = True
+                    orders.append(Renegotiate())
+                return orders
             case ChargeProgress.STOP:
                 self._delivering = False
                 return [ContactorOrder(closed=False)]

@@ -39,15 +39,15 @@ class SeccServer:
 
     def __init__(self, secc: SimulatedSecc, evse_id: int, socket: str) -> None:
         self.faults = SeccFaults()
-        self.deaths = 0
-        """how often it has died by `die_after`"""
+        self.disconnections = 0
+        """how often it has disconnected by `disconnect_after`"""
         self._secc = secc
         self._evse_id = evse_id
         self._socket = socket
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._lines = 0
-        self._dies_at: int | None = None
+        self._disconnects_at: int | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -70,9 +70,9 @@ class SeccServer:
             self._writer.transport.abort()
             self._writer = None
 
-    def die_after(self, lines: int | None) -> None:
+    def disconnect_after(self, lines: int | None) -> None:
         """Lose the connection once so many lines more have been sent and received; None: do not."""
-        self._dies_at = self._lines + lines if lines is not None else None
+        self._disconnects_at = self._lines + lines if lines is not None else None
 
     def send_raw(self, data: bytes) -> None:
         """Send any bytes to the station."""
@@ -115,6 +115,6 @@ class SeccServer:
 
     def _count_line(self) -> None:
         self._lines += 1
-        if self._lines == self._dies_at:
-            self.deaths += 1
+        if self._lines == self._disconnects_at:
+            self.disconnections += 1
             self.disconnect()

@@ -56,8 +56,8 @@ class VehicleBlock:
         if departs_at is not None:
             charging_needs["departureTime"] = timestamps.encode(departs_at)
         request: m.NotifyEVChargingNeedsRequest = {"evseId": evse_id, "chargingNeeds": charging_needs}
-        if needs.max_schedule_tuples is not None:
-            request["maxScheduleTuples"] = needs.max_schedule_tuples
+        if needs.max_periods is not None:
+            request["maxScheduleTuples"] = needs.max_periods
         response = await self._link.call(actions.NOTIFY_EV_CHARGING_NEEDS, request)
         return NeedsStatus(response["status"])
 

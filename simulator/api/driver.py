@@ -12,7 +12,7 @@ from foundation.bounds import ENERGY_WH, RESISTANCE_OHM
 from foundation.clock import Clock
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from simulator.board import SimulatedBoard
-from simulator.communication_model import CommunicationModel, VehicleFault
+from simulator.communication_model import CommunicationFault, CommunicationModel
 from simulator.vehicle import Vehicle, VehicleModel
 from simulator.world import World
 from station.configuration.installation_file import Configuration
@@ -26,6 +26,7 @@ from station.security.access.accounts import Role
 
 router = api_router("simulation")
 
+_SessionChange = Literal["renegotiate", "pause", "wake", "stop", "fail", "hang"]
 _Current = Annotated[float, Field(ge=0, le=200)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
@@ -64,7 +65,7 @@ class SimulatedCommunication(Command):
     """whether it sends its plan with its choice"""
     plan_factor: Annotated[float, Field(ge=0, le=10)] = 1.0
     """its plan as a part of the schedule that it has chosen"""
-    max_schedule_tuples: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_periods: Annotated[int, Field(ge=1, le=1024)] | None = None
     """most periods of a schedule that it can read; null: it does not say"""
     renegotiate_after_s: _Seconds | None = None
     """seconds of charging after which it negotiates anew"""
@@ -76,7 +77,7 @@ class SimulatedCommunication(Command):
     """seconds of charging after which it ends its session"""
     reports_soc: bool = False
     """whether it reports its state of charge"""
-    faults: tuple[VehicleFault, ...] = ()
+    faults: tuple[CommunicationFault, ...] = ()
     """how it misbehaves"""
 
     def to_model(self) -> CommunicationModel:
@@ -94,7 +95,7 @@ class SimulatedCommunication(Command):
             schedule=self.schedule,
             plans=self.plans,
             plan_factor=self.plan_factor,
-            max_schedule_tuples=self.max_schedule_tuples,
+            max_periods=self.max_periods,
             renegotiate_after_s=self.renegotiate_after_s,
             pause_after_s=self.pause_after_s,
             resume_after_s=self.resume_after_s,
@@ -155,7 +156,7 @@ class UnplugOrder(Command):
     """whether only the vehicle is unplugged, and the cable stays in the socket; false: both"""
 
 
-class VehicleOrder(Command):
+class VehicleChange(Command):
     """Body of POST /api/sim/evses/{evse_id}/vehicle: what changes at the plugged-in vehicle; null: unchanged."""
 
     model_config = example(state="suspend")
@@ -169,10 +170,10 @@ class VehicleOrder(Command):
     """whether the control pilot is shorted to earth"""
     max_current_a: _Current | None = None
     """the most that its charger draws from now on, A per phase"""
-    session: Literal["renegotiate", "pause", "wake", "stop", "fail"] | None = None
+    session: _SessionChange | None = None
     """what a vehicle that communicates does with its session (ISO 15118): negotiate a new schedule, sleep, resume,
-    end it, or break it off"""
-    secc: Literal["dies", "revives"] | None = None
+    end it, break it off, or say nothing more"""
+    secc: Literal["stop", "start"] | None = None
     """whether what speaks ISO 15118 for this EVSE ends, or starts again"""
 
 
@@ -278,7 +279,7 @@ async def unplug_vehicle(
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Change how the simulated vehicle behaves",
 )
-async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) -> Accepted:
+async def change_vehicle(board: _PathBoard, body: VehicleChange, settle: Settle) -> Accepted:
     """Suspend or resume charging, limit the current, or simulate a defect; 409 if no vehicle is plugged in.
 
     Fields that are null or left out change nothing.
@@ -340,16 +341,16 @@ def _plug(clock: Clock, board: SimulatedBoard, ev: SimulatedEv, unrated: Unrated
         clock.call_later(ev.auto_unplug_s, leave)
 
 
-def _change_secc(board: SimulatedBoard, change: Literal["dies", "revives"]) -> None:
+def _change_secc(board: SimulatedBoard, change: Literal["stop", "start"]) -> None:
     if board.secc is None:
         raise HTTPException(409, "secc: the EVSE has none in the installation file")
-    if change == "dies":
-        board.secc.die()
+    if change == "stop":
+        board.secc.stop()
     else:
-        board.secc.revive()
+        board.secc.start()
 
 
-def _change_session(board: SimulatedBoard, change: Literal["renegotiate", "pause", "wake", "stop", "fail"]) -> None:
+def _change_session(board: SimulatedBoard, change: _SessionChange) -> None:
     evcc = board.secc.evcc if board.secc is not None else None
     if evcc is None:
         raise HTTPException(409, "session: the vehicle does not communicate")
@@ -359,11 +360,12 @@ def _change_session(board: SimulatedBoard, change: Literal["renegotiate", "pause
         "wake": evcc.wake,
         "stop": evcc.stop,
         "fail": evcc.fail,
+        "hang": evcc.hang,
     }
     actions[change]()
 
 
-def _change(board: SimulatedBoard, vehicle: Vehicle, order: VehicleOrder) -> None:
+def _change(board: SimulatedBoard, vehicle: Vehicle, order: VehicleChange) -> None:
     if order.max_current_a is not None:
         vehicle.limit(order.max_current_a)
     if order.diode_fail is not None:

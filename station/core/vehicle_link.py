@@ -20,6 +20,8 @@ ISO_15118_2: Final = "urn:iso:15118:2:2013:MsgDef,2,0"
 """the protocol of ISO 15118-2, in the form of ConnectedEV.ProtocolAgreed: namespace, major and minor version"""
 MAX_CHAIN_CHARACTERS: Final = 16_384
 """longest certificate chain of a vehicle, as PEM: a leaf and three authorities have some 5,000 characters"""
+_MAX_REQUEST_CHARACTERS: Final = 16_384
+"""of a request for a certificate: what a vehicle sends must not cost the SECC its connection"""
 MAX_EXI_CHARACTERS: Final = 5_600
 """longest EXI message that OCPP can pass on, in base64 (Get15118EVCertificateRequest.exiRequest)"""
 MAX_SCHEDULES: Final = 3
@@ -149,8 +151,8 @@ class AuthorizationRequested(Frozen, tag_field="event", tag="authorization_reque
 class CertificateRequested(Frozen, tag_field="event", tag="certificate_requested"):
     """The vehicle requests a contract certificate; it is answered with `CertificateResponse`."""
 
-    exi_request: Annotated[str, Meta(min_length=1, max_length=MAX_EXI_CHARACTERS)]
-    """CertificateInstallationReq or CertificateUpdateReq as received, in base64"""
+    exi_request: Annotated[str, Meta(min_length=1, max_length=_MAX_REQUEST_CHARACTERS)]
+    """CertificateInstallationReq or CertificateUpdateReq in base64; one of more than 5,600 characters is refused"""
     action: CertificateAction = CertificateAction.INSTALL
     schema_version: Annotated[str, Meta(min_length=1, max_length=50)] = "urn:iso:15118:2:2013:MsgDef"
     """namespace of the schema of the request"""
@@ -171,7 +173,7 @@ class ChargingNeeds(Frozen, tag_field="event", tag="charging_needs"):
     max_voltage_v: Annotated[float, Meta(ge=0.0, le=_MAX_V)] = 400.0
     departs_in_s: _Seconds | None = None
     """seconds until the vehicle leaves; None: it does not say"""
-    max_schedule_tuples: Annotated[int, Meta(ge=1, le=_MAX_PERIODS)] | None = None
+    max_periods: Annotated[int, Meta(ge=1, le=_MAX_PERIODS)] | None = None
     """most periods of a schedule that the vehicle can read; None: it does not say"""
 
 
@@ -187,7 +189,7 @@ class ScheduleSelected(Frozen, tag_field="event", tag="schedule_selected"):
 
     tuple_id: _TupleId
     """`id` of the chosen `ScheduleTuple`"""
-    profile: Annotated[tuple[PowerPeriod, ...], Meta(max_length=_MAX_PERIODS)] = ()
+    plan: Annotated[tuple[PowerPeriod, ...], Meta(max_length=_MAX_PERIODS)] = ()
     """how the vehicle plans to charge; empty: it does not say, and may use the schedule fully"""
 
 

@@ -50,29 +50,29 @@ def power_periods(levels: Iterable[CompositePeriod], unit: RateUnit, needs: Char
         power_w = float(math.floor(power_w + 1e-6))
         if not periods or periods[-1].power_w != power_w:
             periods.append(PowerPeriod(level.start_s, power_w))
-    most = needs.max_schedule_tuples or len(periods)
+    most = needs.max_periods or len(periods)
     if len(periods) > most:
         lowest_w = min(period.power_w for period in periods[most - 1 :])
         periods[most - 1 :] = [PowerPeriod(periods[most - 1].start_s, lowest_w)]
     return tuple(periods)
 
 
-def is_within(profile: Sequence[PowerPeriod], offered: ScheduleTuple) -> bool:
+def is_within(plan: Sequence[PowerPeriod], offered: ScheduleTuple) -> bool:
     """Return whether the plan of a vehicle stays within the schedule that it has chosen (K15.FR.09, K16.FR.04).
 
-    `profile`: its periods in order.
+    `plan`: its periods in order.
     """
-    starts = sorted({period.start_s for period in (*profile, *offered.periods)})
+    starts = sorted({period.start_s for period in (*plan, *offered.periods)})
     return all(
-        power_at(profile, start_s) <= power_at(offered.periods, start_s) + _TOLERANCE_W
+        power_at(plan, start_s) <= power_at(offered.periods, start_s) + _TOLERANCE_W
         for start_s in starts
         if start_s < offered.duration_s
     )
 
 
-def in_order(profile: Sequence[PowerPeriod]) -> tuple[PowerPeriod, ...]:
+def in_order(plan: Sequence[PowerPeriod]) -> tuple[PowerPeriod, ...]:
     """The plan of a vehicle, which may send its periods in any order, from its begin on."""
-    periods = sorted({period.start_s: period for period in profile}.values(), key=lambda period: period.start_s)
+    periods = sorted({period.start_s: period for period in plan}.values(), key=lambda period: period.start_s)
     if periods and periods[0].start_s > 0:
         periods.insert(0, PowerPeriod(0, 0.0))
     return tuple(periods)
@@ -107,15 +107,15 @@ def has_changed(offered: OfferedSchedules, present: OfferedSchedules) -> bool:
 
 
 def vehicle_schedule(
-    profile: Sequence[PowerPeriod], chosen: ScheduleTuple, schedule_id: int, unit: RateUnit, phases: int
+    plan: Sequence[PowerPeriod], chosen: ScheduleTuple, schedule_id: int, unit: RateUnit, phases: int
 ) -> Schedule:
     """The plan of a vehicle as a charging schedule (NotifyEVChargingSchedule), as the vehicle has sent it (K15.FR.10).
 
-    Without a plan it is the chosen schedule (K15.FR.19). `profile`: its periods in order. Limits are rounded down: to
+    Without a plan it is the chosen schedule (K15.FR.19). `plan`: its periods in order. Limits are rounded down: to
     0.1 A or whole watts.
     """
     periods = tuple(
-        SchedulePeriod(period.start_s, _limit(period.power_w, unit, phases)) for period in profile or chosen.periods
+        SchedulePeriod(period.start_s, _limit(period.power_w, unit, phases)) for period in plan or chosen.periods
     )
     return Schedule(schedule_id, unit, periods, duration_s=chosen.duration_s)
 

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from station.core.csms import NeedsStatus, NoAnswerError
-from station.core.vehicle_link import CertificateResponse
+from station.core.vehicle_link import MAX_EXI_CHARACTERS, CertificateResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,6 @@ _log = logging.getLogger(__name__)
 
 _CERTIFICATE_WAIT_S: Final = 4.5
 """the vehicle waits 5 s for its certificate (M01, remark)"""
-_MAX_EXI_CHARACTERS: Final = 5_600
-"""Get15118EVCertificateRequest.exiRequest (its schema)"""
 _DELIVERY_WAIT_S: Final = 5.0
 """longest wait for the delivery of the events of a transaction"""
 
@@ -79,7 +77,7 @@ class VehicleNotices:
 
     async def request_certificate(self, evse_id: int, request: CertificateRequested) -> CertificateResponse:
         """Pass a request for a contract certificate on to the CSMS, unchanged; refuse it without an answer in time."""
-        if len(request.exi_request) > _MAX_EXI_CHARACTERS or not is_base64(request.exi_request):
+        if len(request.exi_request) > MAX_EXI_CHARACTERS or not is_base64(request.exi_request):
             _log.warning("EVSE %d: the vehicle requests a certificate by a message that cannot be passed on", evse_id)
             return CertificateResponse(accepted=False)
         try:

@@ -88,7 +88,7 @@ class VehicleSchedules:
         position = offered.tuples.index(chosen)
         if (transaction_id := self._evse.transaction_id) is not None:
             self._profiles.select_schedule(transaction_id, position)
-        plan = in_order(selected.profile)
+        plan = in_order(selected.plan)
         if not is_within(plan, chosen):  # the limit holds whatever the vehicle plans
             _log.warning("EVSE %d: the vehicle plans to draw more than the schedule that it has chosen", self._evse.id)
         schedule = self._schedule_of_csms()

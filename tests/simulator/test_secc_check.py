@@ -99,8 +99,8 @@ async def test_without_a_vehicle_the_check_fails_in_time(tmp_path: Path) -> None
         ([STARTED, AUTHORIZATION, SELECTED], "schedule_selected: before charging_needs"),
         ([STARTED, AUTHORIZATION, NEEDS, ScheduleSelected(2)], "schedule_selected: tuple_id 2 is not offered"),
         (
-            [STARTED, AUTHORIZATION, NEEDS, ScheduleSelected(1, (PowerPeriod(9, 1.0), PowerPeriod(3, 1.0)))],
-            "schedule_selected: the periods of profile are not in order",
+            [STARTED, AUTHORIZATION, NEEDS, ScheduleSelected(1, (PowerPeriod(0, 1.0), PowerPeriod(0, 2.0)))],
+            "schedule_selected: two periods of plan begin at the same time",
         ),
         ([STARTED, AUTHORIZATION, NEEDS, START], "power_delivery: start before schedule_selected"),
         (

@@ -184,7 +184,7 @@ async def test_deaths_at_any_line_lose_and_double_no_transaction(tmp_path: Path,
             assert answer == {"status": "Accepted"}
         for _ in range(50):
             await linked(walk)
-            server.die_after(chance.randrange(1, LINES_OF_A_CHARGE))
+            server.disconnect_after(chance.randrange(1, LINES_OF_A_CHARGE))
             model: dict[str, Any] = {"contract": pki.contract("valid")} if chance.random() < 0.5 else {}
             await walk.plug(communication=CommunicationModel(**model))
             await walk.advance(chance.choice((0.0, 1.0, 5.0, 30.0)))
@@ -192,7 +192,7 @@ async def test_deaths_at_any_line_lose_and_double_no_transaction(tmp_path: Path,
             if walk.evse.state.authorization is None:
                 await walk.present()
             if chance.random() < 0.3:
-                server.die_after(None)
+                server.disconnect_after(None)
             await charging(walk)
             await leave(walk)
         await walk.until(lambda: [kind for kind, _ in events_of(walk)].count("Ended") == 50, within_s=120)
@@ -200,7 +200,7 @@ async def test_deaths_at_any_line_lose_and_double_no_transaction(tmp_path: Path,
         ended = [transaction for kind, transaction in events_of(walk) if kind == "Ended"]
         assert len(set(began)) == 50
         assert began == ended
-        assert server.deaths >= 25, "most charges have seen a death"
+        assert server.disconnections >= 25, "most charges have seen a death"
 
 
 @pytest.mark.parametrize("chains", [1_000, 150])

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from ocpp_handlers.wire import timestamps
-from simulator.communication_model import CommunicationModel, VehicleFault
+from simulator.communication_model import CommunicationFault, CommunicationModel
 from simulator.secc import SimulatedSecc
 from simulator.vehicle import VehicleModel
 from station.core.vehicle_link import (
@@ -41,7 +41,7 @@ def orders(secc: SimulatedSecc, kind: type[OrderT]) -> list[OrderT]:
 
 async def authorized_session(walk: Walk) -> SimulatedSecc:
     """A session that is authorized by card; the vehicle says nothing more by itself."""
-    await walk.plug(communication=CommunicationModel(faults=frozenset({VehicleFault.SILENT})))
+    await walk.plug(communication=CommunicationModel(faults=frozenset({CommunicationFault.SILENT})))
     await walk.advance(2)
     await walk.present()
     await walk.advance(2)

@@ -11,7 +11,7 @@ import pytest
 from cryptography.x509 import load_pem_x509_certificates
 from msgspec.structs import replace
 
-from simulator.communication_model import CommunicationModel, VehicleFault
+from simulator.communication_model import CommunicationFault, CommunicationModel
 from simulator.evcc import SimulatedEvcc
 from simulator.pki.v2g_pki import TestPki
 from simulator.secc import SimulatedSecc
@@ -229,7 +229,7 @@ async def test_a_lost_link_ends_no_charge_and_comes_back_for_the_next_vehicle(tm
         await walk.present()
         await charging(walk)
         before_wh = walk.board.counted_wh
-        secc_of(walk).die()
+        secc_of(walk).stop()
         await walk.settle()
         assert communication(walk) is Communication.BASIC
         assert not walk.board.outputs.pilot_digital
@@ -238,7 +238,7 @@ async def test_a_lost_link_ends_no_charge_and_comes_back_for_the_next_vehicle(tm
         assert walk.board.counted_wh > before_wh
         assert [event["eventType"] for event in walk.events()].count("Started") == 1
         assert walk.evse.state.transaction is not None
-        secc_of(walk).revive()
+        secc_of(walk).start()
         await walk.advance(70)
         assert communication(walk) is Communication.BASIC  # until it is unplugged
         await walk.present()
@@ -253,7 +253,7 @@ async def test_a_lost_link_ends_no_charge_and_comes_back_for_the_next_vehicle(tm
 async def test_a_session_that_breaks_off_during_a_charge_leaves_it_going(tmp_path: Path) -> None:
     async with walking(tmp_path, **SECC) as walk:
         await walk.accepted()
-        faults = frozenset({VehicleFault.FAILS_DURING_CHARGE})
+        faults = frozenset({CommunicationFault.FAILS_DURING_CHARGE})
         await walk.plug(communication=CommunicationModel(faults=faults))
         await walk.present()
         await charging(walk)
@@ -265,7 +265,7 @@ async def test_a_session_that_breaks_off_during_a_charge_leaves_it_going(tmp_pat
 async def test_a_silent_vehicle_gets_no_energy_and_may_be_charged_by_a_card_after_a_new_plug(tmp_path: Path) -> None:
     async with walking(tmp_path, **SECC) as walk:
         await walk.accepted()
-        await walk.plug(communication=CommunicationModel(faults=frozenset({VehicleFault.SILENT})))
+        await walk.plug(communication=CommunicationModel(faults=frozenset({CommunicationFault.SILENT})))
         await walk.present()
         await walk.advance(30)
         assert sum(walk.board.currents_a) == 0.0
@@ -281,7 +281,7 @@ async def test_a_silent_vehicle_gets_no_energy_and_may_be_charged_by_a_card_afte
 async def test_a_vehicle_that_wants_energy_before_it_is_authorized_gets_none(tmp_path: Path) -> None:
     async with walking(tmp_path, **SECC) as walk:
         await walk.accepted()
-        await walk.plug(communication=CommunicationModel(faults=frozenset({VehicleFault.WRONG_ORDER})))
+        await walk.plug(communication=CommunicationModel(faults=frozenset({CommunicationFault.WRONG_ORDER})))
         await walk.advance(30)
         assert not walk.board.outputs.contactor
         assert sum(walk.board.currents_a) == 0.0
@@ -347,7 +347,7 @@ async def test_the_limit_reaches_the_vehicle_within_one_message(tmp_path: Path) 
 async def test_a_vehicle_that_ignores_its_limit_is_stopped(tmp_path: Path) -> None:
     async with walking(tmp_path, **SECC) as walk:
         await walk.accepted()
-        await walk.plug(communication=CommunicationModel(faults=frozenset({VehicleFault.IGNORES_LIMIT})))
+        await walk.plug(communication=CommunicationModel(faults=frozenset({CommunicationFault.IGNORES_LIMIT})))
         await walk.present()
         await charging(walk)
         profile = {
@@ -366,7 +366,7 @@ async def test_a_profile_before_the_needs_is_refused(tmp_path: Path) -> None:
     """K15.FR.17."""
     async with walking(tmp_path, **SECC) as walk:
         await walk.accepted()
-        await walk.plug(communication=CommunicationModel(faults=frozenset({VehicleFault.LATE})))
+        await walk.plug(communication=CommunicationModel(faults=frozenset({CommunicationFault.LATE})))
         await walk.present()
         await walk.until(lambda: walk.evse.transaction_id is not None)
         await walk.advance(3)
@@ -435,7 +435,7 @@ async def test_a_schedule_has_no_more_periods_than_the_vehicle_reads_and_never_m
     answer_with(csms, "NotifyEVChargingNeeds", {"status": "Accepted"})
     async with walking(tmp_path, csms, **SECC) as walk:
         await walk.accepted()
-        await walk.plug(communication=CommunicationModel(max_schedule_tuples=2, departs_in_s=7_200))
+        await walk.plug(communication=CommunicationModel(max_periods=2, departs_in_s=7_200))
         await walk.present()
         await walk.until(lambda: walk.csms.received("NotifyEVChargingNeeds"))
         periods = [{"startPeriod": 600 * n, "limit": limit} for n, limit in enumerate((10.0, 16.0, 8.0, 32.0))]
@@ -479,7 +479,7 @@ async def test_a_certificate_request_that_is_not_base64_is_not_passed_on(tmp_pat
             contract=pki.contract("valid"),
             contract_only=True,
             certificate_action=CertificateAction.INSTALL,
-            faults=frozenset({VehicleFault.GARBAGE}),
+            faults=frozenset({CommunicationFault.GARBAGE}),
         )
         await walk.plug(communication=model)
         await walk.until(lambda: CertificateResponse(accepted=False) in secc_of(walk).orders)
@@ -678,8 +678,8 @@ async def test_a_charge_that_was_stopped_does_not_begin_again_by_itself(
         await walk.until(lambda: any(isinstance(order, StopCharging) for order in secc_of(walk).orders))
         await walk.until(lambda: walk.evse.state.transaction is None)
         evcc_of(walk).wake()
-        secc_of(walk).die()
-        secc_of(walk).revive()
+        secc_of(walk).stop()
+        secc_of(walk).start()
         await walk.advance(120)
         assert walk.evse.state.transaction is None
         assert sum(walk.board.currents_a) == 0
