@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from energy.limit import Limit, LimitSource
 from energy.tariff import (
+    ChargePlan,
     OffPeakHours,
     PriceSignal,
     TariffMode,
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse import Evse
     from station.core.clock_settings import ClockSettings
+    from station.core.vehicle_link import ChargingNeeds
     from station.load.charge_plans import ChargePlans
 
 TARIFF_KNOWN_FOR_S = 900.0
 """maximum age of the prices that the grid meter reported"""
+_LONGEST_PLAN = timedelta(days=1)
+"""a plan has a time of day: a later departure of a vehicle is none yet"""
 _ASSUMED_POWER_W = 16.0 * NOMINAL_VOLTAGE_V
 """one phase of 16 A: the assumed charging power until the vehicle has drawn, to start early enough"""
 
@@ -64,6 +68,8 @@ class TariffSteering:
         """the first register reading of the present charge at each EVSE"""
         self._peak_power_w: dict[int, float] = {}
         """the highest power of the vehicle at each EVSE"""
+        self._needs: dict[int, tuple[ChargingNeeds, float]] = {}
+        """what the vehicle at each EVSE has requested last, and what it had charged by then, Wh"""
         for evse in evses:
             evse.state_changed.subscribe(partial(self._update_charge, evse))
             evse.meter.reading_taken.subscribe(partial(self._update_charge, evse))
@@ -111,7 +117,7 @@ class TariffSteering:
         # Before the first reading nothing can have been charged.
         charged_wh = register_wh - self._start_register_wh.get(evse.id, register_wh) if register_wh is not None else 0.0
         decision = decide_by_tariff(
-            plan,
+            self._with_needs(plan, evse, charged_wh, now),
             self._tariff if self._tariff_known else None,
             self._local_now,
             self._off_peak_hours,
@@ -120,12 +126,27 @@ class TariffSteering:
         )
         return None if decision.allowed else Limit(0.0, LimitSource.TARIFF, now, decision.next_change)
 
+    def _with_needs(self, plan: ChargePlan, evse: Evse, charged_wh: float, now: datetime) -> ChargePlan:
+        """The plan for the vehicle: if it has no energy, with the energy and departure that the vehicle requests."""
+        details = evse.vehicle_details.current
+        if plan.energy_wh > 0.0 or details.needs is None or details.departs_at is None:
+            return plan
+        if details.departs_at - now >= _LONGEST_PLAN:
+            return plan
+        requested, charged_before_wh = self._needs.get(evse.id, (None, 0.0))
+        if requested is not details.needs:
+            charged_before_wh = charged_wh
+            self._needs[evse.id] = (details.needs, charged_wh)
+        departure = local_time(details.departs_at, self._clock_settings).time()
+        return ChargePlan(plan.mode, departure, charged_before_wh + details.needs.energy_wh)
+
     def _update_charge(self, evse: Evse, _: object) -> None:
         """Note what the charge of an EVSE has used; forget it, and `ignore_tariff`, when the vehicle may not charge."""
         if not is_vehicle_authorized(evse):
             self._overridden.discard(evse.id)
             self._start_register_wh.pop(evse.id, None)
             self._peak_power_w.pop(evse.id, None)
+            self._needs.pop(evse.id, None)
         elif (latest := evse.meter.latest) is not None:
             if latest.energy_import_wh is not None:
                 self._start_register_wh.setdefault(evse.id, latest.energy_import_wh)

@@ -15,6 +15,7 @@ from energy.tariff import ChargePlan, PriceSignal, TariffMode
 from metering.reading import UNKNOWN_PHASES
 from station.charging.evse_state import Authorization
 from station.core.clock_settings import ClockSettings
+from station.core.vehicle_link import ChargingNeeds, EnergyTransferMode
 from station.load.charge_plan_settings import ChargePlanSettings
 from station.load.charge_plans import ChargePlans
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
@@ -49,6 +50,36 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
         await fixture.clock.advance(46 * 60)
         steering.process_sample(GridSample(fixture.clock.now(), tariff=MeterTariff(off_peak=False)))
         assert limit_at(fixture, steering) is None
+
+
+async def test_a_plan_without_energy_takes_what_the_vehicle_requests(tmp_path: Path) -> None:
+    async with evse_fixture(tmp_path) as fixture:
+        plans = ChargePlans([1], ChargePlanSettings(), FactStore(fixture.database, "charge-plan"))
+        await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
+        steering = TariffSteering([fixture.evse], plans, ClockSettings(), fixture.clock, has_meter=True)
+        steering.process_sample(GridSample(fixture.clock.now(), tariff=MeterTariff(off_peak=False)))
+        fixture.evse.meter.latest = fakes.reading(9_000_000.0)
+        without = limit_at(fixture, steering)
+        assert without is not None
+        assert without.next_change is None, "no cheap hours are known"
+        needs = ChargingNeeds(EnergyTransferMode.AC_SINGLE_PHASE, 3680.0, 32.0, 6.0)
+        departs_at = fakes.NOON + timedelta(hours=2)
+        fixture.evse.vehicle_details.update(needs=needs, departs_at=departs_at)
+        waits = limit_at(fixture, steering)
+        assert waits is not None
+        assert waits.next_change == fakes.NOON + timedelta(minutes=45), "an hour before, and a quarter in reserve"
+        await fixture.clock.advance(46 * 60)
+        steering.process_sample(GridSample(fixture.clock.now(), tariff=MeterTariff(off_peak=False)))
+        assert limit_at(fixture, steering) is None
+        fixture.evse.meter.latest = fakes.reading(9_001_840.0)  # half of it: the rest would be ready in time
+        assert limit_at(fixture, steering) is not None
+        fixture.evse.vehicle_details.update(needs=replace(needs, energy_wh=3_700.0))
+        assert limit_at(fixture, steering) is None, "it requests more: what it had charged counts no more"
+        await plans.change(None, ChargePlan(TariffMode.OFF_PEAK, departs_at.time(), 100.0))
+        assert limit_at(fixture, steering) is not None, "the owner's plan comes first"
+        await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
+        fixture.evse.vehicle_details.update(departs_at=departs_at + timedelta(days=2))
+        assert limit_at(fixture, steering) is not None, "it leaves on another day"
 
 
 async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
