@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 from foundation.frozen import Frozen
 from foundation.json_values import is_list, is_object
 from simulator.clock_progress import clock_progress
+from station.core.vehicle_link import Contract
 
 _DEFAULT_TIMEOUT_S: Final = 30.0
 _PROGRESS_TIMEOUT_S: Final = 5.0
@@ -63,11 +64,21 @@ ACTIONS: Final = (
     SimAction("POST", "evses/1/plug", '{"ev": {"phases": 1}}', "plug in a vehicle"),
     SimAction(
         "POST",
+        "evses/1/plug",
+        '{"ev": {"iso15118": {"energy_wh": 22000, "departs_in_s": 32400}}}',
+        "plug in a vehicle that communicates (ISO 15118); with --contract FILE it has a contract",
+    ),
+    SimAction(
+        "POST",
         "evses/1/unplug",
         '{"ev_side": true}',
         "unplug the vehicle; ev_side: only at the vehicle, the cable stays in the socket",
     ),
     SimAction("POST", "evses/1/vehicle", '{"state": "suspend"}', "change the vehicle: charging, suspend, resume, …"),
+    SimAction(
+        "POST", "evses/1/vehicle", '{"session": "renegotiate"}', "let its session renegotiate, pause, wake, stop, …"
+    ),
+    SimAction("POST", "evses/1/vehicle", '{"secc": "stop"}', "stop what speaks ISO 15118 with vehicles, or start it"),
     SimAction("POST", "evses/1/parking-bay", '{"occupied": true}', "set the sensor of the parking bay"),
     SimAction("GET", "evses/1/circuit", "", "show the currents to the vehicle"),
     SimAction("POST", "reader", '{"uid": "04A3B2C1D5E680"}', "present a card to the reader"),
@@ -112,7 +123,7 @@ def listing() -> str:
 def _action_text(action: SimAction) -> str:
     body = f" '{action.body}'" if action.body else ""
     first = next(other for other in ACTIONS if other.name == action.name)
-    method = "" if action is first else f" --method {action.method}"
+    method = "" if action.method == first.method else f" --method {action.method}"
     return f"\n{action.meaning}\n  borne sim {action.name}{body}{method}"
 
 
@@ -128,10 +139,7 @@ def send_action(api: ApiConnection, name: str, body: str | None = None, method: 
     advance_s = None
     path = _STATUS_PATH if name == "status" else name if name.startswith("/") else f"{_SIMULATOR_PREFIX}{name}"
     if body is not None:
-        try:
-            given: object = json.loads(body)
-        except ValueError as error:
-            raise SimulatorRequestError(f"the body is not valid JSON: {error}") from error
+        given = _parsed(body)
         advance_s = _advance_s(given) if path == _CLOCK_PATH else None
     known = next(
         (known_action for known_action in ACTIONS if _without_numbers(known_action.name) == _without_numbers(name)),
@@ -152,6 +160,34 @@ def send_action(api: ApiConnection, name: str, body: str | None = None, method: 
     except HTTPError as error:
         with error:
             raise SimulatorRequestError(_error_sentence(error, path)) from error
+
+
+def with_contract(body: str | None, contract: Contract) -> str:
+    """The body of a plug action whose vehicle has this contract: `ev.iso15118.contract`.
+
+    Raises:
+        SimulatorRequestError: the body is not a JSON object, or `ev` or `ev.iso15118` is none.
+    """
+    tree = _parsed(body or "{}")
+    place = tree
+    for key in ("ev", "iso15118"):
+        place = place.setdefault(key, {}) if is_object(place) else None
+    if not is_object(tree) or not is_object(place):
+        raise SimulatorRequestError("--contract: the body must be an object, such as that of evses/1/plug")
+    place["contract"] = {"emaid": contract.emaid, "chain": contract.chain}
+    return json.dumps(tree)
+
+
+def _parsed(body: str) -> object:
+    """The value of a body.
+
+    Raises:
+        SimulatorRequestError: it is not JSON.
+    """
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise SimulatorRequestError(f"the body is not valid JSON: {error}") from error
 
 
 def _advance_s(body: object) -> float | None:

@@ -13,6 +13,7 @@ from borne.output import refuse, say
 from simulator.csms.bill_store import BillStoreError
 from simulator.csms.csms_process import CsmsProcessOptions, run_csms
 from simulator.csms.vehicle_answers import CertificatePki
+from simulator.pki.contracts import PkiError
 
 _MAX_WORKERS: Final = 64
 _MAX_INTERVAL_S: Final = 86_400
@@ -80,7 +81,7 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def _load_pki(folder: Path) -> CertificatePki:
-    from simulator.pki.v2g_pki import PkiError, TestPki  # late: cryptography
+    from simulator.pki.v2g_pki import TestPki  # late: cryptography
 
     try:
         return TestPki.load(folder)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from borne.arguments import Action, add_host, port_number
 from borne.output import refuse, say
-from simulator.pki.contracts import CONTRACTS
-from simulator.pki.v2g_pki import PkiError, PkiOptions, TestPki
+from simulator.pki.contracts import CONTRACTS, PkiError
+from simulator.pki.v2g_pki import PkiOptions, TestPki
 
 _EMAID: Final = r"[A-Za-z0-9*-]{14,20}"
 _NAME: Final = r"[a-z0-9][a-z0-9-]{0,39}"

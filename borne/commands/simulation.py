@@ -11,7 +11,15 @@ from typing import Final
 
 from borne.arguments import Action, add_host, port_number
 from borne.output import refuse, say
-from simulator.api_client import TOKEN_VARIABLE, ApiConnection, SimulatorRequestError, listing, send_action
+from simulator.api_client import (
+    TOKEN_VARIABLE,
+    ApiConnection,
+    SimulatorRequestError,
+    listing,
+    send_action,
+    with_contract,
+)
+from simulator.pki.contracts import PkiError, read_contract
 from simulator.register import RegisterError
 
 _LONGEST_TIMEOUT_S: Final = 10 * 86_400.0
@@ -44,6 +52,12 @@ def sim(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         type=_parse_timeout,
         help="Longest wait for the response. [default: 30; no limit while the clock is advanced]",
     )
+    parser.add_argument(
+        "--contract",
+        metavar="FILE",
+        type=Path,
+        help="Contract of the vehicle to plug in: a PEM file of `borne pki`.",
+    )
     parser.add_argument("--method", help="HTTP method, for an action that has several, such as DELETE.")
     given = parser.parse_intermixed_args(arguments)
     if given.action is None:
@@ -56,7 +70,10 @@ def sim(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         _show_progress if sys.stderr.isatty() else None,
     )
     try:
-        say(send_action(api, given.action, given.body, given.method))
+        body = given.body if given.contract is None else with_contract(given.body, read_contract(given.contract))
+        say(send_action(api, given.action, body, given.method))
+    except PkiError as error:
+        refuse(f"--contract: {error}")
     except SimulatorRequestError as error:
         refuse(str(error))
     return 0

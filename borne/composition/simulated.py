@@ -13,6 +13,8 @@ from borne.station_runtime import StartError
 from simulator.register import RegisterError
 from simulator.updater import SimulatedUpdater
 from simulator.world import World
+from station.interfaces.page.navigation import AdditionalPlaces, NavigationPlace
+from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -53,17 +55,18 @@ def world_of(site: StationHardware) -> World:
 
 
 class SimulationRoutes:
-    """The additional API routes below /api/sim/, with which test benches operate a simulated world."""
+    """The page and the API routes below /api/sim/, with which test benches operate a simulated world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def add_parts(self, parts: StationParts) -> None:
-        """Add the simulated world to the registry `parts`, where these routes find it."""
+        """Add the simulated world, and its page in the navigation, to the registry `parts`."""
         parts.add(World, self._world)
+        parts.add(AdditionalPlaces, AdditionalPlaces((NavigationPlace("/simulation", "simulation", Role.SERVICE),)))
 
     def routers(self) -> Sequence[APIRouter]:
-        """The routers of the routes below /api/sim/; imports them."""
+        """The routers of the page and of the routes below /api/sim/; imports them."""
         from simulator.api.routes import ROUTERS  # with the API, for its first visitor
 
         return ROUTERS

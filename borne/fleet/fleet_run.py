@@ -20,6 +20,7 @@ from simulator.fleet.fleet_record import FleetRecord, FleetSample
 from simulator.fleet.fleet_report import FleetReport, FleetRunFacts, fleet_report
 from simulator.fleet.plan import LoadedPlan
 from simulator.fleet.reports import HostReport
+from simulator.pki.contracts import PkiError
 
 _SAMPLE_INTERVAL_S: Final = 1.0
 _LEAD_TIME_S: Final = 2.0
@@ -123,7 +124,7 @@ class FleetRun:
             return None
         if self.loaded.pki_path is not None:
             return Path(self.loaded.pki_path)
-        from simulator.pki.v2g_pki import PkiError, TestPki  # late: cryptography
+        from simulator.pki.v2g_pki import TestPki  # late: cryptography
 
         folder = self.options.folder / "pki"
         try:

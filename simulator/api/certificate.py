@@ -22,7 +22,13 @@ _MAX_PEM_CHARACTERS = 20_000
 """enough for a key and a chain of a few certificates"""
 _Pem = Annotated[str, Field(min_length=1, max_length=_MAX_PEM_CHARACTERS)]
 _OWN_CERTIFICATE = "ChargingStationCertificate"
-_CertificateType = Literal["CSMSRootCertificate", "ManufacturerRootCertificate", "ChargingStationCertificate"]
+_CertificateType = Literal[
+    "CSMSRootCertificate",
+    "ManufacturerRootCertificate",
+    "MORootCertificate",
+    "V2GRootCertificate",
+    "ChargingStationCertificate",
+]
 _Certificates = Annotated[CertificateStore, part(CertificateStore)]
 
 

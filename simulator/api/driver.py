@@ -13,6 +13,7 @@ from foundation.clock import Clock
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from simulator.board import SimulatedBoard
 from simulator.communication_model import CommunicationFault, CommunicationModel
+from simulator.pki.contracts import contract_of
 from simulator.vehicle import Vehicle, VehicleModel
 from simulator.world import World
 from station.configuration.installation_file import Configuration
@@ -34,10 +35,18 @@ _Seconds = Annotated[float, Field(ge=0, le=86_400)]
 class SimulatedContract(Command):
     """`contract` in `ev.iso15118`: the contract of a simulated vehicle."""
 
-    emaid: Annotated[str, Field(min_length=1, max_length=36)]
-    """e-mobility account identifier"""
+    emaid: Annotated[str, Field(min_length=1, max_length=36)] | None = None
+    """e-mobility account identifier; null: that of the certificate"""
     chain: Annotated[str, Field(min_length=1, max_length=MAX_CHAIN_CHARACTERS)]
     """PEM of the contract certificate and its sub-authorities, leaf first"""
+
+    def to_contract(self) -> Contract:
+        """The contract of a simulated vehicle.
+
+        Raises:
+            ValueError: `emaid` is null, and the certificate has none.
+        """
+        return Contract(self.emaid, self.chain) if self.emaid is not None else contract_of(self.chain)
 
 
 class SimulatedCommunication(Command):
@@ -81,8 +90,12 @@ class SimulatedCommunication(Command):
     """how it misbehaves"""
 
     def to_model(self) -> CommunicationModel:
-        """The model of a simulated vehicle that communicates so."""
-        contract = Contract(self.contract.emaid, self.contract.chain) if self.contract is not None else None
+        """The model of a simulated vehicle that communicates so.
+
+        Raises:
+            ValueError: the certificate of its contract has no eMAID, and none is given.
+        """
+        contract = self.contract.to_contract() if self.contract is not None else None
         return CommunicationModel(
             evccid=self.evccid,
             protocol=self.protocol,
@@ -238,6 +251,11 @@ async def plug_vehicle(
     board, ev = board_of(world, evse_id, body.connector), body.ev
     if ev.iso15118 is not None and board.secc is None:
         raise HTTPException(409, f"ev.iso15118: EVSE {evse_id} has no secc in the installation file")
+    if ev.iso15118 is not None:
+        try:
+            ev.iso15118.to_model()
+        except ValueError as error:
+            raise HTTPException(422, f"ev.iso15118.contract.chain: {error}") from error
     unrated = configuration.evse[evse_id - 1].cable_without_rating
     if ev.delay_s > 0.0:
         clock.call_later(ev.delay_s, lambda: board.vehicle is None and _plug(clock, board, ev, unrated))

@@ -1,10 +1,11 @@
-"""All routes below /api/sim, with which a test bench controls the simulated hardware."""
+"""All routes below /api/sim, with which a test bench controls the simulated hardware, and the page of it."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from simulator.api import certificate, driver, environment, fault_orders, network, seed
+from simulator.page import simulation_page
 
 ROUTERS: Final = (
     driver.router,
@@ -13,4 +14,5 @@ ROUTERS: Final = (
     seed.router,
     network.router,
     certificate.router,
+    simulation_page.router,
 )

@@ -18,6 +18,7 @@ from foundation.secret import Secret
 from foundation.table import given_values
 from foundation.table_definition import InvalidTableError
 from simulator.fleet.plan_tables import FleetPlan, credentials_errors
+from simulator.pki.contracts import PkiError
 from station.configuration.errors import explain_errors, explain_rules
 from station.configuration.installation_file import Configuration
 from station.core.installation_file.document import (
@@ -73,8 +74,6 @@ class LoadedPlan(Frozen):
         Raises:
             RuleErrors: it does not have all of them: the keys and the reasons.
         """
-        from simulator.pki.v2g_pki import PkiError  # late: cryptography
-
         found: list[Contract] = []
         broken: list[RuleError] = []
         for index, name in enumerate(self.plan.contracts.names):
@@ -180,7 +179,7 @@ def _load_pki(folder: Path) -> TestPki:
     Raises:
         RuleErrors: the folder is none.
     """
-    from simulator.pki.v2g_pki import PkiError, TestPki  # late: cryptography
+    from simulator.pki.v2g_pki import TestPki  # late: cryptography
 
     try:
         return TestPki.load(folder)

@@ -15,11 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.ocsp import OCSPRequestBuilder, OCSPResponseStatus, load_der_ocsp_response
 
 from foundation.clock import SystemClock
-from foundation.expected_error import ExpectedError
 from foundation.frozen import Frozen
 from foundation.json_values import is_list
 from simulator.pki.authority import CLIENT_AUTH, SERVER_AUTH, Authority, Issued, Validity, subject_name
-from simulator.pki.contracts import CONTRACTS
+from simulator.pki.contracts import CONTRACTS, PkiError, read_contract
 from simulator.pki.ocsp import OcspResponder
 from station.core.vehicle_link import Contract
 from station.storage import private_files
@@ -34,10 +33,6 @@ _DAYS: Final = 3_650.0
 _REVOKED: Final = "revoked.json"
 _AUTHORITIES: Final = ("v2g-root", "cpo-sub-ca-1", "cpo-sub-ca-2", "mo-root", "mo-sub-ca-1", "mo-sub-ca-2", "csms-root")
 """the authorities, by the name of their file"""
-
-
-class PkiError(ExpectedError):
-    """The folder of the PKI cannot be read or written; the message says why."""
 
 
 class PkiOptions(Frozen):
@@ -205,13 +200,7 @@ class TestPki:
         Raises:
             PkiError: there is none of this name.
         """
-        try:
-            chain = (self.folder / "contracts" / f"{name}.pem").read_text(encoding="utf-8")
-            common_name = x509.load_pem_x509_certificate(chain.encode()).subject
-        except (OSError, ValueError) as error:
-            raise PkiError(f"contracts/{name}.pem: {error}") from error
-        emaid = common_name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-        return Contract(str(emaid), chain)
+        return read_contract(self.folder / "contracts" / f"{name}.pem")
 
     # Revocation
 

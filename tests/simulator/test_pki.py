@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.ocsp import OCSPCertStatus, OCSPRequestBuilder, OCSPResponseStatus, load_der_ocsp_response
 
-from simulator.pki.contracts import CONTRACTS
-from simulator.pki.v2g_pki import PkiError, TestPki
+from simulator.pki.contracts import CONTRACTS, PkiError
+from simulator.pki.v2g_pki import TestPki
 from station.security.certificates.contract_check import ContractStatus, check_contract
 
 NOW = datetime.now(UTC)

@@ -14,8 +14,11 @@ import pytest
 from starlette.routing import Route
 
 from borne.composition.simulated import world_of
-from simulator.api_client import ACTIONS, ApiConnection, SimulatorRequestError, listing, send_action
+from simulator.api_client import ACTIONS, ApiConnection, SimulatorRequestError, listing, send_action, with_contract
+from simulator.pki.contracts import read_contract
+from simulator.pki.v2g_pki import TestPki
 from station.configuration.installation_file import load_configuration
+from station.core.vehicle_link import Contract
 from station.interfaces.application import build_application
 from station.security.access.accounts import Role
 from tests.command_line import Outcome, invoke
@@ -73,6 +76,37 @@ async def test_it_reads_and_acts_and_finds_the_method_of_any_path(tmp_path: Path
         await sim(walk, "faults", {"code": "ground-fault"}, "DELETE")
         await walk.settle()
         assert not walk.evse.state.observation.faults
+
+
+async def test_it_plugs_in_a_vehicle_with_a_contract_and_leads_its_session(tmp_path: Path) -> None:
+    pki = TestPki.create(tmp_path / "pki")
+    contract = read_contract(tmp_path / "pki" / "contracts" / "valid.pem")
+    async with walking(tmp_path, evse=[{"secc": {"type": "simulated"}}]) as walk:
+        await walk.accepted()
+        for use, pem in pki.vehicle_roots.items():
+            await sim(walk, "certificates", {"type": use, "pem": pem}, "PUT")
+        await sim(walk, "evses/1/plug", with_contract('{"ev": {"iso15118": {"departs_in_s": 3600}}}', contract))
+        await walk.charging()
+        assert walk.evse.state.authorization is not None
+        assert walk.evse.state.authorization.id_token.value == contract.emaid
+        offers = len(walk.csms.received("NotifyEVChargingNeeds"))
+        await sim(walk, "evses/1/vehicle", {"session": "renegotiate"})
+        await walk.until(lambda: len(walk.csms.received("NotifyEVChargingNeeds")) == offers + 1)
+        await sim(walk, "evses/1/vehicle", {"session": "hang"})
+        await sim(walk, "evses/1/vehicle", {"secc": "stop"})
+        await walk.until(lambda: not walk.evse.state.vehicle.linked)
+        await sim(walk, "evses/1/vehicle", {"secc": "start"})
+        await walk.until(lambda: walk.evse.state.vehicle.linked)
+
+
+def test_a_contract_needs_a_vehicle_and_a_file(tmp_path: Path) -> None:
+    with pytest.raises(SimulatorRequestError, match=r"^--contract: the body must be an object"):
+        with_contract("[]", Contract("FRBRNC00000001X", "chain"))
+    with pytest.raises(SimulatorRequestError, match=r"^--contract: the body must be an object"):
+        with_contract('{"ev": 1}', Contract("FRBRNC00000001X", "chain"))
+    missing = invoke(["sim", "evses/1/plug", "--contract", str(tmp_path / "none.pem")])
+    assert missing.exit_code == 2
+    assert missing.stderr.endswith("none.pem: No such file or directory\n")
 
 
 async def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:

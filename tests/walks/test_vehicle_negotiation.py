@@ -30,12 +30,12 @@ from tests.csms import NO_ANSWER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.test_vehicles import SECC, answer_with, secc_of
 
-OrderT = TypeVar("OrderT", bound=VehicleOrder)
+SomeOrder = TypeVar("SomeOrder", bound=VehicleOrder)
 
 NEEDS = ChargingNeeds(EnergyTransferMode.AC_THREE_PHASE, 20_000.0, 32.0, 6.0)
 
 
-def orders(secc: SimulatedSecc, kind: type[OrderT]) -> list[OrderT]:
+def orders(secc: SimulatedSecc, kind: type[SomeOrder]) -> list[SomeOrder]:
     return [order for order in secc.orders if isinstance(order, kind)]
 
 

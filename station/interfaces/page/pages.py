@@ -14,7 +14,6 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from fastapi.staticfiles import StaticFiles
 
 from energy.sources.grid_source_config import GridSourceConfig
-from foundation.frozen import Frozen
 from metering.drivers.models import MODELS
 from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
@@ -26,6 +25,7 @@ from station.interfaces.access.roles import StaticFilesWithRole, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
 from station.interfaces.api.dependencies import part, part_if_running
 from station.interfaces.languages import LANGUAGE_COOKIE, catalogue, language_of
+from station.interfaces.page.navigation import AdditionalPlaces, NavigationPlace
 from station.interfaces.page.source_forms import source_forms
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
@@ -35,26 +35,21 @@ from station.security.access.accounts import ACCOUNTS, Role
 from station.security.access.sign_in_service import SignInService
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastapi import FastAPI
 
     # late: visitors of the API alone need no templates
     from jinja2 import Environment
 
+    from station.interfaces.parts import StationParts
+
 router = APIRouter(include_in_schema=False)
 
 _HERE: Final = Path(__file__).parent
+_TEMPLATES: Final = _HERE / "templates"
 _YEAR_S: Final = 365 * 86_400
 STATIC_FILES: Final = StaticFilesWithRole(Role.VISITOR, "/static", StaticFiles(directory=_HERE / "static"))
-
-
-class NavigationPlace(Frozen):
-    """An entry of the navigation: a page and the least role that may open it."""
-
-    path: str
-    name: str
-    """name of its template, script and text"""
-    role: Role
-    """the least role that can open it"""
 
 
 _CHARGE: Final = NavigationPlace("/", "charge", Role.VISITOR)
@@ -210,7 +205,14 @@ def _display_page(request: Request, evse_id: int | None, screens: DisplayScreens
 
 
 def _page(request: Request, name: str, **more: object) -> HTMLResponse:
-    """Render a page in the visitor's language, with the navigation of their role; `more`: values for its template."""
+    return render_page(request, name, _TEMPLATES, **more)
+
+
+def render_page(request: Request, name: str, folder: Path, **more: object) -> HTMLResponse:
+    """Render a page in the visitor's language, with the navigation of their role.
+
+    `folder`: the folder of its template, which may extend those of the station; `more`: values for the template.
+    """
     visitor, language, parts = visitor_of(request), language_of(request), parts_of(request)
     texts = catalogue(language)
 
@@ -218,7 +220,7 @@ def _page(request: Request, name: str, **more: object) -> HTMLResponse:
         return texts[key].format(**values) if values else texts[key]
 
     html = (
-        _templates()
+        _templates(folder)
         .get_template(f"{name}.html")
         .render(
             t=text,
@@ -227,7 +229,7 @@ def _page(request: Request, name: str, **more: object) -> HTMLResponse:
             page=name,
             root=root_path(request),
             path=routed_path(request),
-            places=[(place.path, place.name) for place in _PLACES if visitor.role >= place.role],
+            places=[(place.path, place.name) for place in _places(parts) if visitor.role >= place.role],
             role=visitor.role.label,
             signed_in=visitor.session is not None,
             identity=parts.get(Configuration).station.identity,
@@ -239,13 +241,19 @@ def _page(request: Request, name: str, **more: object) -> HTMLResponse:
     return HTMLResponse(html, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
 
 
+def _places(parts: StationParts) -> Sequence[NavigationPlace]:
+    """The entries of the navigation of a station, for the highest role."""
+    additional = parts.find(AdditionalPlaces)
+    return _PLACES if additional is None else (*_PLACES, *additional.places)
+
+
 @cache
-def _templates() -> Environment:
+def _templates(folder: Path) -> Environment:
     # late: visitors of the API alone need no templates
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,31 +11,19 @@ import msgspec
 from foundation.events import Event
 from foundation.frozen import Frozen
 from station.core.vehicle_link import CertificateStatus
-from station.security.certificates.certificate_checks import (
-    InvalidCertificateError,
-    is_issued_by,
-    parse_single,
-    require_valid_at,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.x509 import Certificate
-    from cryptography.x509.ocsp import OCSPResponse
-
     from foundation.clock import Clock
     from station.security.certificates.secc_certificates import StatusQuery
     from station.storage.fact_store import FactStore
-
-_log = logging.getLogger(__name__)
 
 _WEEK: Final = timedelta(days=7)
 _REFRESH_AFTER: Final = _WEEK - timedelta(hours=2)
 """M06.FR.10: at least once a week; it is looked at each hour"""
 _REFRESH_BEFORE: Final = timedelta(hours=25)
 """before nextUpdate, after which vehicles do not accept the response: there is time for a second attempt a day later"""
-_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
 
 class CachedStatus(Frozen):
@@ -121,67 +106,6 @@ class CertificateStatusCache:
 
 
 def _check_response(query: StatusQuery, response: str, now: datetime) -> datetime | None:
-    """Return nextUpdate of a response that is valid now; None: it has none.
+    from station.security.certificates.ocsp_response import check_response  # late: cryptography
 
-    Raises:
-        InvalidCertificateError: it is not valid.
-    """
-    # late: cryptography
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponseStatus, load_der_ocsp_response
-
-    certificate, issuer = parse_single(query.certificate_pem), parse_single(query.issuer_pem)
-    try:
-        loaded = load_der_ocsp_response(base64.b64decode(response, validate=True))
-        if loaded.response_status is not OCSPResponseStatus.SUCCESSFUL:
-            raise InvalidCertificateError(f"has no OCSP status: {loaded.response_status.name.lower()}")
-        signers = [issuer, *(each for each in loaded.certificates if _may_sign(each, issuer, now))]
-        if not any(_is_signed_by(loaded, signer) for signer in signers):
-            raise InvalidCertificateError("has an OCSP response that its authority has not signed")
-        found = next((each for each in loaded.responses if each.serial_number == certificate.serial_number), None)
-        if found is None:
-            raise InvalidCertificateError("has an OCSP response for another certificate")
-        until, since, status = found.next_update_utc, found.this_update_utc, found.certificate_status
-    except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
-        raise InvalidCertificateError("has an OCSP response that cannot be read") from error
-    if since > now + _CLOCK_TOLERANCE or (until is not None and until <= now):
-        raise InvalidCertificateError("has an OCSP response that is out of date")
-    if status is not OCSPCertStatus.GOOD:
-        _log.error("EVSE %d: V2G certificate %x is %s", query.evse_id, certificate.serial_number, status.name.lower())
-    return until
-
-
-def _may_sign(certificate: Certificate, issuer: Certificate, now: datetime) -> bool:
-    """Whether a certificate may sign OCSP responses for its issuer now (RFC 6960 §4.2.2.2)."""
-    from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound  # late: cryptography
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    if not is_issued_by(certificate, issuer):
-        return False
-    try:
-        require_valid_at(certificate, now)
-        usage = certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value
-    except (InvalidCertificateError, ExtensionNotFound):
-        return False
-    return ExtendedKeyUsageOID.OCSP_SIGNING in usage
-
-
-def _is_signed_by(response: OCSPResponse, signer: Certificate) -> bool:
-    """Whether an OCSP response is signed with the key of a certificate."""
-    # late: cryptography
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
-    algorithm, key = response.signature_hash_algorithm, signer.public_key()
-    if algorithm is None:
-        return False
-    try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(response.signature, response.tbs_response_bytes, ec.ECDSA(algorithm))
-        elif isinstance(key, rsa.RSAPublicKey):
-            key.verify(response.signature, response.tbs_response_bytes, padding.PKCS1v15(), algorithm)
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True
+    return check_response(query, response, now)

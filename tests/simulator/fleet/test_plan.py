@@ -311,4 +311,4 @@ def test_the_contracts_of_a_plan_are_those_of_its_pki(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(loaded)) == loaded
     missing = '[contracts]\npki = "pki"\nnames = ["nobody"]\n'
     (sentence,) = plan_errors(write_plan(tmp_path, FLEET + CONTRACTS + missing))
-    assert sentence.startswith("plan.toml:9: contracts.names[0]: contracts/nobody.pem: ")
+    assert sentence.startswith("plan.toml:9: contracts.names[0]: pki/contracts/nobody.pem: No such file")
