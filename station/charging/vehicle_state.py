@@ -19,7 +19,7 @@ MATCHING_S: Final = 20.0
 RESTART_S: Final = 4.0
 """duration of state F with which a vehicle is made to start anew (T_step_EF)"""
 _MOST_FAILURES: Final = 2
-"""failed sessions after which a vehicle charges without communication until it is disconnected"""
+"""failed sessions after which the vehicle may try again; after one more it charges without communication"""
 _SHORTEST_TOGGLE_S: Final = 0.1
 _LONGEST_TOGGLE_S: Final = 3.0
 """duration of state C in a B-C-B toggle, with which a vehicle wakes the station; the standard says 0.2 s to 3 s"""
