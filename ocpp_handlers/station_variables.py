@@ -65,6 +65,8 @@ class DeviceModelSources(Frozen):
     """the messages of the CSMS for the displays"""
     screens: DisplayScreens
     """what the displays show"""
+    contracts: bool
+    """whether vehicles may present contracts: an EVSE has an SECC"""
     auxiliary: AuxiliaryCalls
     """calls the device model when the station publishes a change"""
 
@@ -84,7 +86,7 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
             *bound,
             *_constants(),
             *_capabilities(facts),
-            *authorization.authorization_variables(facts.tokens),
+            *authorization.authorization_variables(facts.tokens, contracts=facts.contracts),
             *local_list.local_list_variables(facts.local_list),
             *physical,
             *display_variables(facts.messages, facts.screens, facts.auxiliary),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from foundation.events import Event
@@ -65,7 +65,7 @@ class SimulatedSecc:
 
     # VehicleLink
 
-    async def events(self) -> AsyncIterator[VehicleEvent | None]:
+    async def events(self) -> AsyncGenerator[VehicleEvent | None]:
         """Yield None, then each event.
 
         Raises:
@@ -101,9 +101,6 @@ class SimulatedSecc:
             self._offer = order
         if self.evcc is not None:
             self.evcc.receive(order)
-
-    async def close(self) -> None:
-        """Release the link, which needs nothing here."""
 
     def _note_link(self, *, alive: bool) -> None:
         if self.evcc is not None:

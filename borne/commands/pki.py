@@ -78,6 +78,8 @@ def contract(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     if re.fullmatch(_EMAID, given.emaid) is None:
         refuse("EMAID: must have 14 to 20 letters, digits, hyphens or asterisks")
     try:
+        if (given.folder / "contracts" / f"{given.name}.pem").exists():
+            refuse(f"NAME: there is a contract {given.name} already")
         _load(given.folder).add_contract(given.name, given.emaid)
     except OSError as error:
         refuse(f"{given.folder}: {error}")

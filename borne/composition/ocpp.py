@@ -88,12 +88,13 @@ class OcppComposition:
             profiles_changed=assembled.load.load.profiles.store.changed,
             messages=assembled.display.messages,
             screens=assembled.display.screens,
+            contracts=assembled.vehicle.secc is not None,
             auxiliary=core.auxiliary,
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (
             *self._vehicle_variables(),
-            *certificate_variables(settings.security, core.certificates, core.auxiliary),
+            *certificate_variables(settings.security, core.certificates, self._secc_chains, core.auxiliary),
             *link_variables(self._access, self._password_variable, settings.security, core.auxiliary),
             *resource_limit_variables(),
             *self._live_variables(),
@@ -129,6 +130,11 @@ class OcppComposition:
         yield from housing_variables(load.tamper, load.plate)
         if grid is not None:
             yield from grid_variables(load.load.grid, grid.phases)
+
+    def _secc_chains(self) -> int:
+        """The number of V2G chains that are installed."""
+        secc = self._assembled.vehicle.secc
+        return secc.certificates.count if secc is not None else 0
 
     async def keep_link(self, model: DeviceModel, monitoring: VariableMonitoring) -> None:
         """Create the OCPP stack and run it until cancelled: it connects to the CSMS again and again.

@@ -24,18 +24,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _AUTH, _CACHE = Component("AuthCtrlr"), Component("AuthCacheCtrlr")
-ID_TOKEN_TYPES = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization")
-"""supported types of id tokens; eMAID is missing, as it needs ISO 15118"""
+ID_TOKEN_TYPES = ("Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization")
+"""supported types of id tokens; eMAID only where vehicles may present contracts"""
 
 
-def authorization_variables(tokens: AuthorizationCache) -> Iterator[Variable]:
-    """Yield AdditionalInfoItemsPerMessage, SupportedIdTokenTypes and Storage (bytes of the authorization cache)."""
-    items, types = str(MAX_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
+def authorization_variables(tokens: AuthorizationCache, *, contracts: bool) -> Iterator[Variable]:
+    """Yield AdditionalInfoItemsPerMessage, SupportedIdTokenTypes and Storage (bytes of the authorization cache).
+
+    `contracts`: whether vehicles may present contracts.
+    """
+    supported = tuple(kind for kind in ID_TOKEN_TYPES if contracts or kind != "eMAID")
+    items, types = str(MAX_ADDITIONAL_INFO), ",".join(supported)
     yield read_only_variable(
         _AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True, fixed=True
     )
     yield read_only_variable(
-        _AUTH, "SupportedIdTokenTypes", DataType.MEMBER_LIST, lambda: types, values=ID_TOKEN_TYPES, constant=True
+        _AUTH, "SupportedIdTokenTypes", DataType.MEMBER_LIST, lambda: types, values=supported, constant=True
     )
     yield read_only_variable(
         _CACHE,

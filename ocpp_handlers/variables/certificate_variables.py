@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.variables.setting_binding import SettingBinding
@@ -19,17 +19,21 @@ _COMPONENT = Component("SecurityCtrlr")
 
 
 def certificate_variables(
-    settings: SecuritySettings, certificates: CertificateStore, auxiliary: AuxiliaryCalls
+    settings: SecuritySettings,
+    certificates: CertificateStore,
+    secc_chains: Callable[[], int],
+    auxiliary: AuxiliaryCalls,
 ) -> Iterator[Variable]:
     """Yield CertificateEntries, the expiry, CertSigningWaitMinimum and -RepeatTimes, and those of chain checks.
 
+    `secc_chains` returns how many V2G chains are installed, which count as entries too.
     CertificateDaysLeft is a vendor variable: the days until the station certificate expires, empty without one.
     """
     yield read_only_variable(
         _COMPONENT,
         "CertificateEntries",
         DataType.INTEGER,
-        lambda: str(certificates.count),
+        lambda: str(certificates.count + secc_chains()),
         minimum=0,
         maximum=MAX_CERTIFICATES,
         changes=certificates.expiry_checked,

@@ -248,6 +248,9 @@ class StationConnection:
         if "evse" in payload:
             evse_id = int(str(object_of(payload["evse"])["id"]))
             self._transactions[evse_id] = str(object_of(payload["transactionInfo"])["transactionId"])
+        if payload["eventType"] == "Ended":
+            ended = str(object_of(payload["transactionInfo"])["transactionId"])
+            self._transactions = {evse: running for evse, running in self._transactions.items() if running != ended}
 
     def _send_later(self, action: str, payload: Payload) -> None:
         """Send a request without waiting for its response; a refusal is only logged."""

@@ -6,7 +6,7 @@ from the vehicle is bounded by the types here. Currents are amperes per phase, p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Protocol, TypeAlias
@@ -354,11 +354,11 @@ VehicleOrder: TypeAlias = (
 class VehicleLink(Protocol):
     """The link of one EVSE to whatever speaks ISO 15118 with its vehicle."""
 
-    def events(self) -> AsyncIterator[VehicleEvent | None]:
-        """Connect, yield None once the SECC answers, then what it reports; ends when it has gone.
+    def events(self) -> AsyncGenerator[VehicleEvent | None]:
+        """Connect, yield None once the SECC answers, then what it reports; closing it releases the link.
 
         Raises:
-            VehicleLinkError: the SECC is not reachable, does not answer any more, or breaks its protocol.
+            VehicleLinkError: the SECC is not reachable, has gone, does not answer any more, or breaks its protocol.
         """
         ...
 
@@ -368,8 +368,4 @@ class VehicleLink(Protocol):
         Raises:
             VehicleLinkError: the SECC is not reachable.
         """
-        ...
-
-    async def close(self) -> None:
-        """Release the link; the SECC goes on without the station."""
         ...

@@ -7,6 +7,7 @@ present one is computed and sent if it differs from the last; those that answer 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from datetime import timedelta
@@ -195,16 +196,16 @@ class VehicleCommunication:
     # Events
 
     async def _receive(self, group: asyncio.TaskGroup) -> None:
-        async for event in self._link.events():
-            if event is None:
-                _log.info("EVSE %d: the SECC is ready", self.evse.id)
-                self._problem = ""
-                self.evse.apply_vehicle_signal(VehicleSignal.LINKED)
-                self._changed.notify()
-                continue
-            self._count_event()
-            self._process(event, group)
-        raise VehicleLinkError("the SECC has ended")
+        async with contextlib.aclosing(self._link.events()) as events:
+            async for event in events:
+                if event is None:
+                    _log.info("EVSE %d: the SECC is ready", self.evse.id)
+                    self._problem = ""
+                    self.evse.apply_vehicle_signal(VehicleSignal.LINKED)
+                    self._changed.notify()
+                    continue
+                self._count_event()
+                self._process(event, group)
 
     def _count_event(self) -> None:
         now_s = self._services.clock.monotonic()
@@ -238,7 +239,7 @@ class VehicleCommunication:
                     self.details.update(soc=event.soc)
             case SessionStopped():
                 _log.info("EVSE %d: the vehicle has ended its session: %s", self.evse.id, event.end)
-                self._forget_session()
+                self._forget_session(keeps_details=event.end is SessionEnd.PAUSE)
                 self.evse.apply_vehicle_signal(_SIGNALS[event.end])
 
     def _begin_session(self, event: SessionStarted) -> None:
@@ -251,7 +252,8 @@ class VehicleCommunication:
         self.details.set(VehicleDetails(event.evccid, event.protocol, event.supported_protocols))
         self._changed.notify()
 
-    def _forget_session(self) -> None:
+    def _forget_session(self, *, keeps_details: bool = False) -> None:
+        """Forget the session; a vehicle that pauses still wants what it has said."""
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
@@ -263,7 +265,8 @@ class VehicleCommunication:
         self._schedules.forget()
         for kind in (CurrentLimit, ContactorOrder, AuthorizationOrder):
             self._sent.pop(kind, None)
-        self.details.set(UNKNOWN_VEHICLE)
+        if not keeps_details:
+            self.details.set(UNKNOWN_VEHICLE)
 
     def _note_delivery(self, progress: ChargeProgress) -> None:
         match progress:

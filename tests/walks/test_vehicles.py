@@ -290,11 +290,14 @@ async def test_a_vehicle_that_wants_energy_before_it_is_authorized_gets_none(tmp
 async def test_a_vehicle_pauses_and_resumes_within_one_transaction(tmp_path: Path) -> None:
     async with walking(tmp_path, **SECC) as walk:
         await walk.accepted()
-        model = CommunicationModel(pause_after_s=20.0, resume_after_s=30.0)
+        model = CommunicationModel(pause_after_s=20.0, resume_after_s=30.0, energy_wh=22_000.0)
         await walk.plug(communication=model)
         await walk.present()
         await charging(walk)
         await walk.until(lambda: communication(walk) is Communication.PAUSED)
+        needs = walk.evse.vehicle_details.current.needs
+        assert needs is not None
+        assert needs.energy_wh == 22_000.0, "a vehicle that sleeps still wants it"
         assert not walk.board.outputs.contactor
         assert walk.evse.state.charging_state is ChargingState.SUSPENDED_EV
         await charging(walk)

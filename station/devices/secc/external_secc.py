@@ -194,11 +194,6 @@ class ExternalSecc:
             raise VehicleLinkError("the SECC is not connected")
         await self._connection.send(order)
 
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-
 
 def _count(rate: LineRate) -> None:
     try:
