@@ -393,7 +393,7 @@ class VehicleCommunication:
         self._changed.notify()
 
     async def _follow_evse(self) -> None:
-        count = self.evse.changed.count
+        count, self._authorized = self.evse.changed.count, self.evse.state.authorization is not None
         while True:
             count = await self.evse.changed.wait(count)
             self._stop_if_deauthorized()

@@ -690,6 +690,28 @@ async def test_a_charge_that_was_stopped_does_not_begin_again_by_itself(
         await charging(walk)
 
 
+async def test_a_charge_that_ends_while_the_secc_is_away_stops_no_later_session(tmp_path: Path) -> None:
+    async with walking(tmp_path, **SECC) as walk:
+        await walk.accepted()
+        await walk.plug(communication=CommunicationModel())
+        await walk.present()
+        await charging(walk)
+        secc_of(walk).stop()
+        await walk.until(lambda: not walk.evse.state.vehicle.linked)
+        await walk.present()
+        await walk.until(lambda: walk.evse.state.transaction is None)
+        await walk.unplug()
+        secc_of(walk).start()
+        await walk.until(lambda: walk.evse.state.vehicle.linked)
+        secc_of(walk).orders.clear()
+        await walk.plug(communication=CommunicationModel())
+        await walk.until(lambda: communication(walk) is Communication.SESSION)
+        await walk.present()
+        await charging(walk)
+        assert communication(walk) is Communication.SESSION
+        assert not any(isinstance(order, StopCharging) for order in secc_of(walk).orders)
+
+
 async def test_an_emaid_is_the_one_of_its_certificate_however_the_vehicle_writes_it(
     tmp_path: Path, pki: TestPki
 ) -> None:
