@@ -92,7 +92,7 @@ class SimulatedEvcc:
         begins, self._digital = outputs.pilot_digital and not self._digital, outputs.pilot_digital
         if begins and not self.in_session:
             self._asleep = False
-            self._after("begin", self.model.message_s, self._begin)
+            self._after("begin", self.model.message_s, self.begin_session)
 
     def note_wish(self) -> None:
         """Begin or end the delivery of energy as the vehicle wishes."""
@@ -113,7 +113,7 @@ class SimulatedEvcc:
         """Note that the SECC has started or ended; a session does not survive that."""
         self._reset()
         if alive and self._digital:
-            self._after("begin", self.model.message_s, self._begin)
+            self._after("begin", self.model.message_s, self.begin_session)
 
     def receive(self, order: VehicleOrder) -> None:
         """Follow an order of the station."""
@@ -169,7 +169,7 @@ class SimulatedEvcc:
         """Resume a paused session."""
         if self._asleep:
             self._asleep = False
-            self._begin()
+            self.begin_session()
 
     def stop(self) -> None:
         """End the delivery and the session."""
@@ -194,7 +194,8 @@ class SimulatedEvcc:
 
     # The session
 
-    def _begin(self) -> None:
+    def begin_session(self) -> None:
+        """Start a session, also by itself after one that it has ended."""
         self._expects, self._schedule, self._delivering = None, None, False
         self.received = []
         if not self._report_event(SessionStarted(self.model.evccid, self.model.protocol, (self.model.protocol,))):

@@ -27,7 +27,6 @@ from simulator.clock import VirtualClock
 from simulator.house import HouseReading, SimulatedHouse
 from simulator.reader import SimulatedReader
 from simulator.register import EnergyRegister, used_meter_wh
-from simulator.secc import SimulatedSecc
 from station.core.installation_file.secc_tables import ExternalSeccConfig
 from station.devices.secc.external_link import external_link
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
@@ -37,12 +36,14 @@ if TYPE_CHECKING:
 
     from energy.sources.dry_contact import DryContactConfig
     from energy.sources.grid_source_config import GridSourceConfig
+    from foundation.clock import Clock
     from metering.drivers.registers import MeterModel
     from metering.meter import Meter
     from simulator.house import TariffPeriod
     from simulator.linky import SimulatedLinky
     from simulator.meter_server import MeterServer
     from simulator.p1 import SimulatedP1
+    from simulator.secc import SimulatedSecc
     from station.configuration.installation_file import Configuration
     from station.configuration.simulation_tables import SimulationConfig
     from station.core.hardware.token_reader import TokenReader
@@ -140,7 +141,7 @@ class World:
                     chooses_phase=evse.phase_choice,
                 )
                 if evse.secc is not None:
-                    board.secc = SimulatedSecc(clock)
+                    board.secc = _simulated_secc(clock)
             opened.pop_all()  # `stop` closes them
         current_sources = [self._current_source(board) for board in self.boards.values()]
         phases = configuration.grid.phases if configuration.grid is not None else 3
@@ -357,3 +358,9 @@ def _create_back_plate(config: object) -> SimulatedBackPlate:
     if not isinstance(config, SimulatedBoardConfig):
         raise TypeError("the board is not simulated")
     return SimulatedBackPlate(str(config.selector_a), config.jumpers)
+
+
+def _simulated_secc(clock: Clock) -> SimulatedSecc:
+    from simulator.secc import SimulatedSecc  # late: few EVSEs have one
+
+    return SimulatedSecc(clock)

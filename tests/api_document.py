@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from simulator.api.routes import ROUTERS
 from station.interfaces.application import build_application
+from station.interfaces.page.navigation import NavigationPlace
 from station.interfaces.parts import StationParts
 
 
@@ -21,6 +22,10 @@ class _Simulation:
 
     def routers(self) -> Sequence[APIRouter]:
         return ROUTERS
+
+    def places(self) -> Sequence[NavigationPlace]:
+        """No further pages."""
+        return ()
 
 
 @cache

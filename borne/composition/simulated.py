@@ -13,8 +13,6 @@ from borne.station_runtime import StartError
 from simulator.register import RegisterError
 from simulator.updater import SimulatedUpdater
 from simulator.world import World
-from station.interfaces.page.navigation import AdditionalPlaces, NavigationPlace
-from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
     from station.core.hardware.updater import Updater
     from station.devices.station_hardware import StationHardware
+    from station.interfaces.page.navigation import NavigationPlace
     from station.interfaces.parts import StationParts
 
 
@@ -61,12 +60,17 @@ class SimulationRoutes:
         self._world = world
 
     def add_parts(self, parts: StationParts) -> None:
-        """Add the simulated world, and its page in the navigation, to the registry `parts`."""
+        """Add the simulated world to the registry `parts`, where these routes find it."""
         parts.add(World, self._world)
-        parts.add(AdditionalPlaces, AdditionalPlaces((NavigationPlace("/simulation", "simulation", Role.SERVICE),)))
 
     def routers(self) -> Sequence[APIRouter]:
         """The routers of the page and of the routes below /api/sim/; imports them."""
         from simulator.api.routes import ROUTERS  # with the API, for its first visitor
 
         return ROUTERS
+
+    def places(self) -> Sequence[NavigationPlace]:
+        """The page of simulated hardware."""
+        from simulator.page.simulation_page import PLACE  # with the API, for its first visitor
+
+        return (PLACE,)

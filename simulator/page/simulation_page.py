@@ -12,11 +12,13 @@ from simulator.communication_model import CommunicationFault
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
+from station.interfaces.page.navigation import NavigationPlace
 from station.interfaces.page.pages import render_page
 from station.security.access.accounts import Role
 
 router = APIRouter(include_in_schema=False)
 
+PLACE: Final = NavigationPlace("/simulation", "simulation", Role.SERVICE)
 _HERE: Final = Path(__file__).parent
 _SESSION_ACTIONS: Final = {
     "renegotiate": "Negotiate anew",
@@ -32,12 +34,12 @@ _SESSION_ACTIONS: Final = {
 _Configuration = Annotated[Configuration, part(Configuration)]
 
 
-@router.get("/simulation", dependencies=[require_role(Role.SERVICE)], response_class=HTMLResponse)
+@router.get(PLACE.path, dependencies=[require_role(PLACE.role)], response_class=HTMLResponse)
 async def simulation_page(request: Request, configuration: _Configuration) -> HTMLResponse:
     """The page on which vehicles are plugged in at simulated EVSEs, for role service."""
     evses = [(evse.id, evse.secc is not None) for evse in configuration.evse]
     faults = [fault.value for fault in CommunicationFault]
-    return render_page(request, "simulation", _HERE, evses=evses, faults=faults, session_actions=_SESSION_ACTIONS)
+    return render_page(request, PLACE.name, _HERE, evses=evses, faults=faults, session_actions=_SESSION_ACTIONS)
 
 
 @router.get("/simulation.js", dependencies=[require_role(Role.VISITOR)])

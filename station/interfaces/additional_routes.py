@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from fastapi import APIRouter
 
+    from station.interfaces.page.navigation import NavigationPlace
     from station.interfaces.parts import StationParts
 
 
@@ -24,4 +25,8 @@ class AdditionalRoutes(Protocol):
 
         Called when the API is first used, so that a start does not wait for the web framework.
         """
+        ...
+
+    def places(self) -> Sequence[NavigationPlace]:
+        """The entries of the navigation that lead to their pages; called with `routers`."""
         ...

@@ -140,6 +140,7 @@ def build_application(further: Sequence[AdditionalRoutes]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    api.state.places = tuple(place for routes in further for place in routes.places())
     api.add_exception_handler(HTTPException, _refused)
     api.add_exception_handler(RequestValidationError, _validation_failed)
     api.add_exception_handler(StorageError, _storage_failed)

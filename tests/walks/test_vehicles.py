@@ -712,6 +712,24 @@ async def test_a_charge_that_ends_while_the_secc_is_away_stops_no_later_session(
         assert not any(isinstance(order, StopCharging) for order in secc_of(walk).orders)
 
 
+async def test_a_vehicle_that_has_ended_its_charge_may_begin_another_by_its_contract(
+    tmp_path: Path, pki: TestPki
+) -> None:
+    """Such as for a timer of its own, in the night."""
+    async with walking(tmp_path, **SECC) as walk:
+        await walk.accepted()
+        await install_roots(walk, pki)
+        await plug_with_contract(walk, pki)
+        await charging(walk)
+        evcc_of(walk).stop()
+        await walk.until(lambda: communication(walk) is Communication.ENDED)
+        await walk.advance(600)
+        assert walk.evse.state.authorization is None
+        evcc_of(walk).begin_session()
+        await charging(walk)
+        await walk.until(lambda: [event["eventType"] for event in walk.events()].count("Started") == 2)
+
+
 async def test_an_emaid_is_the_one_of_its_certificate_however_the_vehicle_writes_it(
     tmp_path: Path, pki: TestPki
 ) -> None:

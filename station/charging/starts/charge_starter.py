@@ -156,6 +156,7 @@ class ChargeStarter:
                 *self._claim(evse.id, request.id_token, group_id, group_unknown=group_unknown),
                 observed=evse.observed,
                 vehicle_served=self._served_vehicles.at(evse.id),
+                vehicle_stopped=self._served_vehicles.stopped_at(evse.id),
                 remote_start_pending=not executes and evse.id in self._reservations.starting,
             )
             for evse in self._evses.values()

@@ -29,6 +29,8 @@ class StartableEvse(Frozen):
     ended (E01.FR.14)"""
     vehicle_served: bool = False
     """whether its vehicle has been authorized since it was connected"""
+    vehicle_stopped: bool = False
+    """whether the charge of its vehicle was stopped, and not by the vehicle"""
     remote_start_pending: bool = False
     """whether a remote start is accepted for it and not executed yet"""
 
@@ -52,8 +54,8 @@ class EvseChoice(Frozen):
     """whether the EVSE waits for this token: its vehicle has not been served yet, or it is reserved for the token"""
 
 
-_BY_VEHICLE: Final = frozenset({StartSource.PLUG_IN, StartSource.CONTRACT, StartSource.VEHICLE})
-"""starts that nobody requests: a charge that was stopped does not begin anew before the vehicle is connected again"""
+_BY_VEHICLE: Final = frozenset({StartSource.CONTRACT, StartSource.VEHICLE})
+"""starts that a vehicle requests"""
 
 
 def choose_evse(request: StartRequest, evses: Sequence[StartableEvse], *, allowed: Sequence[int] = ()) -> EvseChoice:
@@ -124,8 +126,10 @@ def obstacle(request: StartRequest, evse: StartableEvse, allowed: Sequence[int] 
         return found
     if request.source is StartSource.CONTRACT and not may_present_contract(state):
         return Obstacle(StartRefusal.TOKEN_REJECTED, f"the contract of the vehicle at {evse_name} was refused")
-    if request.source in _BY_VEHICLE and evse.vehicle_served:
+    if request.source is StartSource.PLUG_IN and evse.vehicle_served:
         return Obstacle(StartRefusal.VEHICLE_SERVED, f"the vehicle at {evse_name} has been served already")
+    if request.source in _BY_VEHICLE and evse.vehicle_stopped:
+        return Obstacle(StartRefusal.VEHICLE_SERVED, f"the charge of the vehicle at {evse_name} was stopped")
     usable = _in_service(state) if request.source is StartSource.INSTALLER else state.operative
     if not usable or not can_charge(state):  # F01.FR.21–F01.FR.23, F02.FR.23–F02.FR.25
         return Obstacle(StartRefusal.NO_EVSE, f"{evse_name} is {connector_status(state)}")

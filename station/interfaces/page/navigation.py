@@ -14,9 +14,3 @@ class NavigationPlace(Frozen):
     """name of its template, script and text"""
     role: Role
     """the least role that can open it"""
-
-
-class AdditionalPlaces(Frozen):
-    """Entries that the composition adds, such as the page of simulated hardware."""
-
-    places: tuple[NavigationPlace, ...]

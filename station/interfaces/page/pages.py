@@ -25,7 +25,7 @@ from station.interfaces.access.roles import StaticFilesWithRole, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
 from station.interfaces.api.dependencies import part, part_if_running
 from station.interfaces.languages import LANGUAGE_COOKIE, catalogue, language_of
-from station.interfaces.page.navigation import AdditionalPlaces, NavigationPlace
+from station.interfaces.page.navigation import NavigationPlace
 from station.interfaces.page.source_forms import source_forms
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     # late: visitors of the API alone need no templates
     from jinja2 import Environment
-
-    from station.interfaces.parts import StationParts
 
 router = APIRouter(include_in_schema=False)
 
@@ -215,6 +213,7 @@ def render_page(request: Request, name: str, folder: Path, **more: object) -> HT
     """
     visitor, language, parts = visitor_of(request), language_of(request), parts_of(request)
     texts = catalogue(language)
+    further: Sequence[NavigationPlace] = request.app.state.places
 
     def text(key: str, **values: object) -> str:
         return texts[key].format(**values) if values else texts[key]
@@ -229,7 +228,7 @@ def render_page(request: Request, name: str, folder: Path, **more: object) -> HT
             page=name,
             root=root_path(request),
             path=routed_path(request),
-            places=[(place.path, place.name) for place in _places(parts) if visitor.role >= place.role],
+            places=[(place.path, place.name) for place in (*_PLACES, *further) if visitor.role >= place.role],
             role=visitor.role.label,
             signed_in=visitor.session is not None,
             identity=parts.get(Configuration).station.identity,
@@ -239,12 +238,6 @@ def render_page(request: Request, name: str, folder: Path, **more: object) -> HT
         )
     )
     return HTMLResponse(html, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
-
-
-def _places(parts: StationParts) -> Sequence[NavigationPlace]:
-    """The entries of the navigation of a station, for the highest role."""
-    additional = parts.find(AdditionalPlaces)
-    return _PLACES if additional is None else (*_PLACES, *additional.places)
 
 
 @cache

@@ -16,6 +16,7 @@ from simulator.api.routes import ROUTERS
 from station.interfaces.api.routing import DeferredResponseRoute, api_router
 from station.interfaces.application import build_application
 from station.interfaces.json_object import Json
+from station.interfaces.page.navigation import NavigationPlace
 from station.interfaces.parts import StationParts
 
 
@@ -76,6 +77,10 @@ class SimulatorRoutes:
     def routers(self) -> Sequence[APIRouter]:
         """All routers of the simulator."""
         return ROUTERS
+
+    def places(self) -> Sequence[NavigationPlace]:
+        """No further pages."""
+        return ()
 
     def add_parts(self, parts: StationParts) -> None:
         """Add no parts."""

@@ -25,10 +25,17 @@ BY_CARD, REMOTE = StartRequest(StartSource.CARD, CARD), StartRequest(StartSource
 
 
 def evse(
-    number: int, state: EvseState = FREE, claim: Claim | None = None, *, vehicle_served: bool = False
+    number: int,
+    state: EvseState = FREE,
+    claim: Claim | None = None,
+    *,
+    vehicle_served: bool = False,
+    vehicle_stopped: bool = False,
 ) -> StartableEvse:
     """An EVSE that is not reserved, unless `claim` says so."""
-    return StartableEvse(number, state, claim or Claim(True), vehicle_served=vehicle_served)
+    return StartableEvse(
+        number, state, claim or Claim(True), vehicle_served=vehicle_served, vehicle_stopped=vehicle_stopped
+    )
 
 
 def reserved_for(token: IdToken) -> Claim:
@@ -115,6 +122,15 @@ def test_a_vehicle_that_was_served_does_not_start_by_itself_again_but_by_all_oth
     assert by_itself.obstacle.reason == "the vehicle at EVSE 1 has been served already"
     for source in set(StartSource) - {StartSource.PLUG_IN}:
         assert choose_evse(StartRequest(source, evse_id=1), [served]).obstacle is None
+
+
+def test_a_vehicle_whose_charge_was_stopped_does_not_ask_for_it_again() -> None:
+    stopped = evse(1, PLUGGED, vehicle_served=True, vehicle_stopped=True)
+    by_itself = {StartSource.PLUG_IN, StartSource.CONTRACT, StartSource.VEHICLE}
+    for source in StartSource:
+        found = choose_evse(StartRequest(source, evse_id=1), [stopped]).obstacle
+        assert (found is not None) is (source in by_itself)
+        assert found is None or found.refusal is StartRefusal.VEHICLE_SERVED
 
 
 def test_an_evse_that_may_be_kept_for_a_group_comes_last() -> None:

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from station.interfaces.access.permissions import DEFAULT_PERMISSION, Permission, Permissions
 from station.interfaces.access.roles import StaticFilesWithRole, permissions_of, require_role
 from station.interfaces.application import build_application
+from station.interfaces.page.navigation import NavigationPlace
 from station.interfaces.parts import StationParts
 from station.security.access.accounts import Role
 
@@ -48,6 +49,9 @@ class _FurtherRoutes:
 
     def routers(self) -> list[APIRouter]:
         return [_router]
+
+    def places(self) -> tuple[NavigationPlace, ...]:
+        return ()
 
 
 def test_further_routes_have_the_first_of_their_permissions_that_fits() -> None:
