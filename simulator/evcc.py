@@ -82,7 +82,7 @@ class SimulatedEvcc:
     # Called by the vehicle and the SECC
 
     def note_pilot(self, outputs: Outputs) -> None:
-        """Start a session when the pilot begins to ask for communication; start anew after state F."""
+        """Begin a session when the duty cycle becomes 5 %; state F ends it, and the next 5 % begins another."""
         if outputs.pilot_fault:
             self._reset()
             self._digital = False

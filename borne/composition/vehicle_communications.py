@@ -54,7 +54,7 @@ async def create_communications(
     await statuses.load()
     credentials = SeccCredentialsSource(certificates, statuses)
     core.auxiliary.subscribe(statuses.changed, credentials.changed.publish)
-    await credentials.refresh()  # a station without a CSMS has its certificates too
+    core.auxiliary.subscribe(certificates.changed, lambda _: credentials.note_installed())
     services = VehicleServices(
         ContractAuthorization(starter, core.certificates, core.contract_records, clock),
         VehicleRecognition(starter, enabled=core.configuration.autocharge.enabled),
@@ -73,8 +73,11 @@ async def create_communications(
         schedules = VehicleSchedules(evse, load.load.schedules, load.load.profiles, clock)
         communications[config.id] = VehicleCommunication(evse, link, schedules, credentials, settings, services)
     tasks = [
-        AuxiliaryTask(f"vehicle at EVSE {evse_id}", communication.run)
-        for evse_id, communication in communications.items()
+        AuxiliaryTask("certificates of SECCs", credentials.run),
+        *(
+            AuxiliaryTask(f"vehicle at EVSE {evse_id}", communication.run)
+            for evse_id, communication in communications.items()
+        ),
     ]
     renewals = {
         evse_id: SeccCertificateRenewal(evse_id, certificates, communication.settings, clock)

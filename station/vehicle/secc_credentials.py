@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
 from station.core.vehicle_link import SeccCredentials
@@ -38,14 +39,26 @@ class SeccCredentialsSource:
         self._chains: Mapping[int, _InstalledChain] = {}
         self.changed: Event[None] = Event()
         """published when the credentials may have changed"""
+        self._installed = ChangeSignal()
 
     @property
     def queries(self) -> tuple[StatusQuery, ...]:
         """What identifies the certificates of all SECCs in requests for their status."""
         return tuple(query for chain in self._chains.values() for query in chain.queries)
 
+    async def run(self) -> None:
+        """Task until cancelled: read the chains at the start, and after each change."""
+        while True:
+            count_before = self._installed.count
+            await self.refresh()
+            await self._installed.wait(count_before)
+
+    def note_installed(self) -> None:
+        """Note that a chain was installed or deleted: `run` reads it."""
+        self._installed.notify()
+
     async def refresh(self) -> None:
-        """Read the installed chains: at the start, and after one was installed or deleted."""
+        """Read the installed chains from the disk."""
         certificates = self._certificates
         try:
             fingerprints, queries = await certificates.fingerprints(), await certificates.status_queries()

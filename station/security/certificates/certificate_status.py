@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from foundation.events import Event
 from foundation.frozen import Frozen
@@ -31,8 +32,8 @@ class CachedStatus(Frozen):
 
     response: str
     """DER in base64, as the CSMS has sent it"""
-    received_at: datetime
-    valid_until: datetime
+    received_at: Annotated[datetime, Meta(tz=True)]
+    valid_until: Annotated[datetime, Meta(tz=True)]
     """its nextUpdate, or a week after it was received"""
 
     @property

@@ -6,9 +6,10 @@ The certificate itself is not kept.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from foundation.frozen import Frozen
 
@@ -29,7 +30,7 @@ class ContractRecord(Frozen):
     emaid: str
     hashes: tuple[tuple[str, str, str], ...]
     """hash algorithm, hash of the issuer's name, hash of the issuer's key; one for each algorithm"""
-    accepted_at: datetime
+    recorded_at: Annotated[datetime, Meta(tz=True)]
 
 
 class ContractRecords:
@@ -51,7 +52,7 @@ class ContractRecords:
         record = ContractRecord(emaid, hashes, self._clock.now())
         records, key = await self._load(), identities[0].key
         records.pop(key, None)
-        oldest_first = sorted(records, key=lambda key: records[key].accepted_at)
+        oldest_first = sorted(records, key=lambda key: records[key].recorded_at)
         for oldest in oldest_first[: max(0, len(records) + 1 - _MOST)]:
             await self._facts.remove(oldest)
         await self._facts.save(key, msgspec.json.encode(record).decode())

@@ -127,3 +127,18 @@ async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_mome
             assert waits is not None
             changes_at.append(waits.next_change)
         assert changes_at == [fakes.NOON + timedelta(days=1)] * 2
+
+
+async def test_a_vehicle_that_wants_more_than_it_could_ever_charge_begins_at_once(tmp_path: Path) -> None:
+    """Its meter has seen half a watt so far: a begin thousands of years ago is no date."""
+    async with evse_fixture(tmp_path) as fixture:
+        plans = ChargePlans([1], ChargePlanSettings(), FactStore(fixture.database, "charge-plan"))
+        await plans.change(None, ChargePlan(TariffMode.OFF_PEAK))
+        steering = TariffSteering([fixture.evse], plans, ClockSettings(), fixture.clock, has_meter=True)
+        steering.process_sample(GridSample(fixture.clock.now(), tariff=MeterTariff(off_peak=False)))
+        assert limit_at(fixture, steering) is not None
+        fixture.evse.meter.latest = replace(fakes.reading(9_000_000.0), power_w=0.5)
+        fixture.evse.state_changed.publish(None)
+        needs = ChargingNeeds(EnergyTransferMode.AC_THREE_PHASE, 10_000_000.0, 32.0, 6.0)
+        fixture.evse.vehicle_details.update(needs=needs, departs_at=fakes.NOON + timedelta(hours=2))
+        assert limit_at(fixture, steering) is None

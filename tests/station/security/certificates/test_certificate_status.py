@@ -77,3 +77,16 @@ async def test_a_stale_early_forged_foreign_or_unreadable_response_is_refused(
                 await cache.store(query, response)
         assert cache.is_due(query)
         assert cache.statuses([query]) == ()
+
+
+async def test_a_stored_response_with_a_time_without_zone_is_requested_again(tmp_path: Path, pki: TestPki) -> None:
+    clock, query = VirtualClock(start=NOW), query_of(pki)
+    async with open_database(tmp_path / "borne.sqlite", clock) as database:
+        facts = FactStore(database, "certificate-status")
+        await facts.save(
+            query.key, '{"response":"x","received_at":"2026-01-01T00:00:00","valid_until":"2027-01-01T00:00:00"}'
+        )
+        cache = CertificateStatusCache(facts, clock)
+        await cache.load()
+        assert cache.is_due(query)
+        assert cache.statuses([query]) == ()
