@@ -10,7 +10,7 @@ from typing import Final
 from borne.arguments import Action
 from borne.output import refuse, say
 from station.configuration.installation_example import installation_example
-from station.core.version import package_version
+from station.core.version import package_build, package_version
 
 
 def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
@@ -33,9 +33,10 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def version(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Run `borne version`: print the version of the package; returns the exit code."""
+    """Run `borne version`: print the version, and what a package was built from; returns the exit code."""
     parser.parse_args(arguments)
-    say(f"borne {package_version()}")
+    build = package_build()
+    say(f"borne {package_version()}" if build is None else f"borne {package_version()} ({build})")
     return 0
 
 

@@ -58,13 +58,14 @@ from station.interfaces.api.routing import DeferredResponseRoute
 from station.interfaces.api.status import OffStatusSource
 from station.interfaces.http.security_headers import SECURITY_HEADERS
 from station.interfaces.json_object import Json
-from station.interfaces.page import pages
+from station.interfaces.page import about, pages
 from station.interfaces.part_keys import STATION_STATUS, TOKEN_RATE
 from station.interfaces.parts import StationParts
 from station.storage.database import StorageError
 
 ROUTERS: Final = (
     pages.router,
+    about.router,
     event_stream.router,
     station.router,
     charge.router,

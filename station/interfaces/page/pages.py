@@ -60,14 +60,14 @@ _PLACES: Final = (_CHARGE, _OWNER, _COMMISSIONING, _INSTALLER)
 @router.get(_CHARGE.path, dependencies=[require_role(_CHARGE.role)], response_class=HTMLResponse)
 async def charge_page(request: Request) -> HTMLResponse:
     """The start page, for drivers: the charge at each EVSE."""
-    return _page(request, _CHARGE.name)
+    return station_page(request, _CHARGE.name)
 
 
 @router.get(_OWNER.path, dependencies=[require_role(_OWNER.role)], response_class=HTMLResponse)
 async def owner_page(request: Request, configuration: Annotated[Configuration, part(Configuration)]) -> HTMLResponse:
     """The page of the owner: activation, history, cards, charging plan, limits, prices and commissioning report."""
     report = await asyncio.to_thread(read_report, configuration)
-    return _page(request, _OWNER.name, has_report=report is not None)
+    return station_page(request, _OWNER.name, has_report=report is not None)
 
 
 @router.get(_COMMISSIONING.path, dependencies=[require_role(_COMMISSIONING.role)], response_class=HTMLResponse)
@@ -79,13 +79,13 @@ async def commissioning_page(
         ((model, meter_model.name) for model, meter_model in MODELS.items()), key=lambda pair: pair[1].casefold()
     )
     sources = source_forms(get_args(GridSourceConfig))
-    return _page(request, _COMMISSIONING.name, evses=len(configuration.evse), models=models, sources=sources)
+    return station_page(request, _COMMISSIONING.name, evses=len(configuration.evse), models=models, sources=sources)
 
 
 @router.get(_INSTALLER.path, dependencies=[require_role(_INSTALLER.role)], response_class=HTMLResponse)
 async def installer_page(request: Request) -> HTMLResponse:
     """The installer's page for diagnosis, after commissioning."""
-    return _page(request, _INSTALLER.name)
+    return station_page(request, _INSTALLER.name)
 
 
 @router.get("/display", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
@@ -106,7 +106,7 @@ async def evse_display_page(
 @router.get("/api/docs", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def documentation_page(request: Request) -> HTMLResponse:
     """The page on which the API is read and tried out; FastAPI's own would load scripts from another host."""
-    return _page(request, "docs")
+    return station_page(request, "docs")
 
 
 @router.api_route("/openapi.json", methods=["GET", "HEAD"], dependencies=[require_role(Role.VISITOR)])
@@ -134,7 +134,7 @@ async def sign_in_page(
     with_code = [account.label for account in ACCOUNTS if access.accounts.accepts_code(account)]
     selected = role if role in with_password else (with_password[-1] if role in with_code and with_password else "")
     required = _required_role(request, role)
-    return _page(
+    return station_page(
         request, "sign-in", able=with_password, awaiting=with_code, wanted=selected, lacking=required, to=_own_path(to)
     )
 
@@ -145,7 +145,7 @@ async def first_password_page(request: Request, role: str = "installer", to: str
     roles = [account.label for account in ACCOUNTS]
     selected = role if role in roles else "installer"
     required = _required_role(request, role)
-    return _page(request, "first-password", able=roles, wanted=selected, lacking=required, to=_own_path(to))
+    return station_page(request, "first-password", able=roles, wanted=selected, lacking=required, to=_own_path(to))
 
 
 @router.get("/starting", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
@@ -153,7 +153,7 @@ async def starting_page(request: Request, to: str = "/") -> Response:
     """The page shown while the station starts, with status 503; once the station runs it leads to the path `to`."""
     if parts_of(request).running:
         return RedirectResponse(root_path(request) + _own_path(to), status_code=303)
-    answer = _page(request, "starting")
+    answer = station_page(request, "starting")
     answer.status_code = 503
     answer.headers.update({"Retry-After": str(RETRY_AFTER_S), "Refresh": str(RETRY_AFTER_S)})
     return answer
@@ -191,7 +191,7 @@ def not_found(request: Request, detail: str = "Not Found") -> Response:
     """Create the response 404: a page, or JSON below /api/ with `detail`."""
     if routed_path(request).startswith("/api/"):
         return JSONResponse({"detail": detail}, 404)
-    page = _page(request, "not-found")
+    page = station_page(request, "not-found")
     page.status_code = 404
     return page
 
@@ -199,10 +199,11 @@ def not_found(request: Request, detail: str = "Not Found") -> Response:
 def _display_page(request: Request, evse_id: int | None, screens: DisplayScreens) -> HTMLResponse:
     if all(display.address.evse_id != evse_id for display in screens.displays):
         raise HTTPException(404, f"EVSE {evse_id} has no display of its own")
-    return _page(request, "display", evse_id=evse_id)
+    return station_page(request, "display", evse_id=evse_id)
 
 
-def _page(request: Request, name: str, **more: object) -> HTMLResponse:
+def station_page(request: Request, name: str, **more: object) -> HTMLResponse:
+    """Render a page of the station, as `render_page` does; `name` is that of its template, without its ending."""
     return render_page(request, name, _TEMPLATES, **more)
 
 

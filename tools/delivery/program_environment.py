@@ -1,0 +1,100 @@
+"""Builds the virtual environment of the program: what the Debian package and the images install below /opt/borne.
+
+It contains the packages of requirements-board.lock, checked against the hashes there, and the program itself, all with
+compiled byte code. Nothing in it depends on the folder or the machine where it was built. It is for the Python of
+Debian 13, on the processors of `PLATFORMS`; building for another processor runs nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Final
+
+from tools.delivery.source_tree import DeliveryError, SourceTree, run
+
+PYTHON: Final = "3.13"
+"""the Python that the environment is for: that of Debian 13"""
+PLATFORMS: Final = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+"""the platform of the wheels, by Debian's name of the processor architecture"""
+_NOT_NEEDED: Final = ("setuptools", "_distutils_hack", "distutils-precedence.pth", "RPLCD_Tests", "lcdtests")
+"""in the lock or in its packages, but used only to build or test"""
+_BUILD_FILE: Final = "build.json"
+
+
+def build_environment(source: SourceTree, target: Path, prefix: str, architecture: str) -> None:
+    """Build the environment in the new folder `target`, for use at the absolute path `prefix`.
+
+    Raises:
+        DeliveryError: a tool is missing, or a file has not the hash of the lock.
+    """
+    python = shutil.which(f"python{PYTHON}", path=f"/usr/bin{os.pathsep}{os.environ.get('PATH', '')}")
+    if python is None:
+        raise DeliveryError(f"python{PYTHON} is needed: byte code is compiled by the version that loads it")
+    packages = target / "lib" / f"python{PYTHON}" / "site-packages"
+    packages.mkdir(parents=True)
+    _install_dependencies(source, packages, PLATFORMS[architecture])
+    _install_program(source, packages)
+    _compile(Path(python), packages, f"{prefix}/lib/python{PYTHON}/site-packages", source)
+    (target / "pyvenv.cfg").write_text(
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {PYTHON}\n", encoding="utf-8"
+    )
+    (target / "bin").mkdir()
+    (target / "bin" / "python3").symlink_to(f"/usr/bin/python{PYTHON}")
+    script = target / "bin" / "borne"
+    script.write_text(f"#!{prefix}/bin/python3 -I\nfrom borne.__main__ import main\n\nmain()\n", encoding="utf-8")
+    script.chmod(0o755)
+
+
+def _install_dependencies(source: SourceTree, packages: Path, platform: str) -> None:
+    lock = source.root / "requirements-board.lock"
+    run(
+        *(Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--target", packages),
+        *("--python-version", PYTHON, "--python-platform", platform, "--only-binary", ":all:"),
+        *("--require-hashes", "--no-deps", "--no-compile-bytecode", "--link-mode", "copy", "-r", lock),
+    )
+    shutil.rmtree(packages / "bin", ignore_errors=True)
+    for name in (".lock", *_NOT_NEEDED):
+        _remove(packages / name)
+    for folder in packages.glob("setuptools-*.dist-info"):
+        _remove(folder)
+    for installed_by in [*packages.glob("*.dist-info/uv_cache.json"), *packages.glob("*.dist-info/REQUESTED")]:
+        installed_by.unlink()
+
+
+def _install_program(source: SourceTree, packages: Path) -> None:
+    """Build the wheel of the program, unpack it, and write commit and date beside its metadata."""
+    with tempfile.TemporaryDirectory() as name:
+        tree, wheels = Path(name) / "source", Path(name) / "wheels"
+        source.export(tree)
+        run(
+            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-build-isolation"),
+            *("--no-deps", "--wheel-dir", wheels, tree),
+            environment={**os.environ, **source.environment()},
+        )
+        (wheel,) = wheels.glob("borne-*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(packages)
+    build = {"commit": source.commit, "modified": source.modified, "date": source.date}
+    (packages / f"borne-{source.version}.dist-info" / _BUILD_FILE).write_text(f"{json.dumps(build)}\n", encoding="utf-8")
+
+
+def _compile(python: Path, packages: Path, prefix: str, source: SourceTree) -> None:
+    """Compile all modules, one after the other and without the time of their files, so that the result is always the same."""
+    run(
+        *(python, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"),
+        *("-s", packages, "-p", prefix, packages),
+        environment={**os.environ, **source.environment()},
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
