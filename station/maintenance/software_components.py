@@ -35,7 +35,9 @@ _SPDX: Final[Mapping[str, str]] = {
     "Python Software Foundation License": "PSF-2.0",
 }
 """SPDX identifiers of the classifiers that mean one licence"""
-_EXPRESSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*-[A-Za-z0-9.+-]+( (OR|AND|WITH) [A-Za-z0-9.+-]+)*|MIT|ISC|0BSD")
+_EXPRESSION: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9.+-]*-[A-Za-z0-9.+-]+( (OR|AND|WITH) [A-Za-z0-9.+-]+)*|MIT|ISC|0BSD"
+)
 UNKNOWN_LICENCE: Final = "LicenseRef-unknown"
 """the licence of a package that declares none"""
 
@@ -119,12 +121,12 @@ def _is_metadata(folder: str) -> bool:
 def _licence(name: str, found: Distribution) -> str:
     """The SPDX licence expression that a package declares, in one of three ways that the metadata have had."""
     metadata = found.metadata
-    if (expression := metadata.get("License-Expression")) is not None:
-        return str(expression)
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
     if name in _DECLARED:
         return _DECLARED[name]
-    if _EXPRESSION.fullmatch(text := metadata.get("License") or ""):
-        return text
-    classifiers = metadata.get_all("Classifier") or []
-    known = [_SPDX[word] for classifier in classifiers if (word := str(classifier).split(" :: ")[-1]) in _SPDX]
+    if "License" in metadata and _EXPRESSION.fullmatch(metadata["License"]):
+        return metadata["License"]
+    classifiers: list[str] = metadata.get_all("Classifier") or []
+    known = [_SPDX[word] for classifier in classifiers if (word := classifier.split(" :: ")[-1]) in _SPDX]
     return known[0] if known else UNKNOWN_LICENCE

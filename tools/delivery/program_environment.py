@@ -2,11 +2,12 @@
 
 It contains the packages of requirements-board.lock, checked against the hashes there, and the program itself, all with
 compiled byte code. Nothing in it depends on the folder or the machine where it was built. It is for the Python of
-Debian 13, on the processors of `PLATFORMS`; building for another processor runs nothing of it.
+Debian 13, on the processors of `MACHINES`; building for another processor runs nothing of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,8 +21,11 @@ from tools.delivery.source_tree import DeliveryError, SourceTree, run
 
 PYTHON: Final = "3.13"
 """the Python that the environment is for: that of Debian 13"""
-PLATFORMS: Final = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
-"""the platform of the wheels, by Debian's name of the processor architecture"""
+MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
+"""the processor in the names of wheels, by Debian's name of the architecture"""
+_GLIBC_MINOR: Final = 28
+"""wheels may need the GNU C library 2.28, as published in 2018, or an earlier one"""
+_LOCK: Final = "requirements-board.lock"
 _NOT_NEEDED: Final = ("setuptools", "_distutils_hack", "distutils-precedence.pth", "RPLCD_Tests", "lcdtests")
 """in the lock or in its packages, but used only to build or test"""
 _BUILD_FILE: Final = "build.json"
@@ -36,9 +40,9 @@ def build_environment(source: SourceTree, target: Path, prefix: str, architectur
     python = shutil.which(f"python{PYTHON}", path=f"/usr/bin{os.pathsep}{os.environ.get('PATH', '')}")
     if python is None:
         raise DeliveryError(f"python{PYTHON} is needed: byte code is compiled by the version that loads it")
-    packages = target / "lib" / f"python{PYTHON}" / "site-packages"
+    packages = packages_of(target)
     packages.mkdir(parents=True)
-    _install_dependencies(source, packages, PLATFORMS[architecture])
+    _install_dependencies(source, packages, architecture)
     _install_program(source, packages)
     _compile(Path(python), packages, f"{prefix}/lib/python{PYTHON}/site-packages", source)
     (target / "pyvenv.cfg").write_text(
@@ -51,12 +55,58 @@ def build_environment(source: SourceTree, target: Path, prefix: str, architectur
     script.chmod(0o755)
 
 
-def _install_dependencies(source: SourceTree, packages: Path, platform: str) -> None:
-    lock = source.root / "requirements-board.lock"
+def packages_of(environment: Path) -> Path:
+    """The folder of an environment that contains the Python packages."""
+    return environment / "lib" / f"python{PYTHON}" / "site-packages"
+
+
+def wheels(source: SourceTree, architecture: str) -> Path:
+    """Download the wheels of the locked packages, and return their folder; those of the same lock are downloaded once.
+
+    Raises:
+        DeliveryError: a package has no wheel for the processor, or one whose hash is not in the lock.
+    """
+    lock = source.root / _LOCK
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    folder = source.root / "build" / "wheels" / f"{architecture}-{digest}"
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        machine = MACHINES[architecture]
+        platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(_GLIBC_MINOR, 4, -1)]
+        platforms += [f"{name}_{machine}" for name in ("manylinux2014", "manylinux2010", "manylinux1")]
+        run(
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes"),
+            *("--no-deps", "--only-binary", ":all:", "--python-version", PYTHON, "--implementation", "cp"),
+            *("--abi", f"cp{PYTHON.replace('.', '')}", "--abi", "abi3", "--abi", "none"),
+            *(word for platform in platforms for word in ("--platform", platform)),
+            *("--dest", name, "-r", lock),
+        )
+        try:
+            Path(name).rename(folder)
+        except OSError:  # another build has been faster
+            return folder
+        Path(name).mkdir()  # for the end of the block, which removes it
+    folder.chmod(0o755)
+    return folder
+
+
+def wheel_hashes(source: SourceTree, architecture: str) -> dict[str, str]:
+    """SHA-256 of the wheel of each locked package, in hexadecimal, by the name of the package."""
+    found = wheels(source, architecture).glob("*.whl")
+    return {
+        file.name.split("-")[0].replace("_", "-").lower(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in found
+    }
+
+
+def _install_dependencies(source: SourceTree, packages: Path, architecture: str) -> None:
     run(
-        *(Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--target", packages),
-        *("--python-version", PYTHON, "--python-platform", platform, "--only-binary", ":all:"),
-        *("--require-hashes", "--no-deps", "--no-compile-bytecode", "--link-mode", "copy", "-r", lock),
+        *(Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--target", packages, "--offline"),
+        *("--python-version", PYTHON, "--python-platform", f"{MACHINES[architecture]}-manylinux_2_{_GLIBC_MINOR}"),
+        *("--no-index", "--find-links", wheels(source, architecture), "--require-hashes", "--no-deps"),
+        *("--no-compile-bytecode", "--link-mode", "copy", "-r", source.root / _LOCK),
     )
     shutil.rmtree(packages / "bin", ignore_errors=True)
     for name in (".lock", *_NOT_NEEDED):
@@ -81,11 +131,13 @@ def _install_program(source: SourceTree, packages: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(packages)
     build = {"commit": source.commit, "modified": source.modified, "date": source.date}
-    (packages / f"borne-{source.version}.dist-info" / _BUILD_FILE).write_text(f"{json.dumps(build)}\n", encoding="utf-8")
+    (packages / f"borne-{source.version}.dist-info" / _BUILD_FILE).write_text(
+        f"{json.dumps(build)}\n", encoding="utf-8"
+    )
 
 
 def _compile(python: Path, packages: Path, prefix: str, source: SourceTree) -> None:
-    """Compile all modules, one after the other and without the time of their files, so that the result is always the same."""
+    """Compile all modules, in order and without the time of their files, so that the result is always the same."""
     run(
         *(python, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"),
         *("-s", packages, "-p", prefix, packages),

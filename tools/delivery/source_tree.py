@@ -54,7 +54,7 @@ class SourceTree:
         }
 
     def export(self, folder: Path) -> None:
-        """Copy the tracked files to a new folder, with the version in pyproject.toml and equal permissions everywhere."""
+        """Copy the tracked files to a new folder, with this version in pyproject.toml and equal permissions."""
         for name in _git(self.root, "ls-files", "-z").split("\0"):
             source = self.root / name
             if not name or not source.is_file():  # tracked, but deleted since
@@ -64,7 +64,9 @@ class SourceTree:
             shutil.copyfile(source, copy)
             copy.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
         project = folder / "pyproject.toml"
-        text = re.sub(r'(?m)^version = ".*"$', f'version = "{self.version}"', project.read_text(encoding="utf-8"), count=1)
+        text = re.sub(
+            r'(?m)^version = ".*"$', f'version = "{self.version}"', project.read_text(encoding="utf-8"), count=1
+        )
         project.write_text(text, encoding="utf-8")
 
 

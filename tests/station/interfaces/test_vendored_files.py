@@ -35,7 +35,11 @@ def test_every_vendored_file_is_listed() -> None:
 def test_every_font_script_and_picture_of_the_program_is_ours_or_listed() -> None:
     """Pictures and scripts outside the folders of vendored files are this project's own work."""
     listed = {path for package in _PACKAGES for path in package.sha256}
-    binary = {str(file.relative_to(_FOLDER)) for file in _FOLDER.rglob("*") if file.suffix in {".ttf", ".woff2", ".png", ".jpg"}}
+    binary = {
+        str(file.relative_to(_FOLDER))
+        for file in _FOLDER.rglob("*")
+        if file.suffix in {".ttf", ".woff2", ".png", ".jpg"}
+    }
     assert binary <= listed
     minified = {str(file.relative_to(_FOLDER)) for file in _FOLDER.rglob("*.min.*")}
     assert minified <= listed
