@@ -17,14 +17,18 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne init`: write the example of an installation file, by default to stdout; returns the exit code."""
     parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="Default: standard output.")
     parser.add_argument("--force", action="store_true", help="Overwrite the file.")
+    parser.add_argument(
+        "--storage", metavar="DIRECTORY", help="Directory of the records."
+    )
     given = parser.parse_intermixed_args(arguments)
     file: Path | None = given.file
+    example = installation_example({"station": {"storage": given.storage}} if given.storage else {})
     if file is None:
-        say(installation_example(), end="")
+        say(example, end="")
         return 0
     try:
         with file.open("w" if given.force else "x", encoding="utf-8") as target:
-            target.write(installation_example())
+            target.write(example)
     except FileExistsError:
         refuse(f"{file}: already exists; use --force to overwrite it")
     except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple, get_args, get_type_hints
 
 from msgspec import NODEFAULT, UNSET
@@ -63,9 +64,12 @@ class _Key(NamedTuple):
         return not schema_keys.tables(self.kind)
 
 
-def installation_example() -> str:
-    """Generate the example that `borne init` writes."""
-    return text_of([*comment_lines(_HEAD), *_ExampleWriter().file()])
+def installation_example(values: Sample = MappingProxyType({})) -> str:
+    """Generate the example that `borne init` writes.
+
+    `values`: the keys of tables, by the name of the table, that are in force with these values.
+    """
+    return text_of([*comment_lines(_HEAD), *_ExampleWriter().file(values)])
 
 
 def sample_values(table: type[Table]) -> Mapping[str, object]:
@@ -81,15 +85,19 @@ class _ExampleWriter:
         self._described: set[type[Table]] = set()
         self._described_keys: set[tuple[type, str]] = set()
 
-    def file(self) -> Iterator[Line]:
+    def file(self, values: Sample) -> Iterator[Line]:
         """All tables of the file, each below its description."""
-        for key in self._keys(InstallationTables, {}):
+        for key in self._keys(InstallationTables, values):
             described = [key.meaning] if key.meaning else []
             if len(key.tables) == 1:
                 described.append(_summary(key.tables[0]))
             yield Line()
             yield from comment_lines("\n".join(_as_sentence(text) for text in described))
-            yield from self._tables(key, key.name, "", in_force=key.default not in _ABSENT or key.required)
+            yield from self._tables(key, key.name, "", in_force=self._in_force(key, values))
+
+    @staticmethod
+    def _in_force(key: _Key, values: Sample) -> bool:
+        return key.name in values or key.default not in _ABSENT or key.required
 
     def _tables(self, key: _Key, path: str, meaning: str, *, in_force: bool) -> Iterator[Line]:
         """The table of a key, or an entry of its list, and the other kinds of table that may take its place."""

@@ -1,4 +1,4 @@
-"""The software that a station consists of, with versions and licences: for the page "About" and the bill of materials."""
+"""The software in a station, with versions and licences: for the page "About" and the bill of materials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foundation.frozen import Frozen
 from station.core.version import package_version
 
 ComponentKind = Literal["program", "library", "script", "font"]
-"""program: this software; library: a Python package; script: JavaScript and styles of the page; font: letters of the documents"""
+"""program: this software; library: a Python package; script: JavaScript and styles of the page; font: of documents"""
 _VENDORED_FILE: Final = Path(__file__).parents[1] / "vendored.toml"
 _LICENCE_FILE: Final = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE)
 _OWN_NAME: Final = "borne"

@@ -113,6 +113,8 @@ def _install_dependencies(source: SourceTree, packages: Path, architecture: str)
         _remove(packages / name)
     for folder in packages.glob("setuptools-*.dist-info"):
         _remove(folder)
+    for file in packages.rglob("*"):
+        file.chmod(0o755 if file.is_dir() else 0o644)  # some wheels mark their data as programs
     for installed_by in [*packages.glob("*.dist-info/uv_cache.json"), *packages.glob("*.dist-info/REQUESTED")]:
         installed_by.unlink()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from borne.cli import COMMANDS, JOURNAL_COMMANDS, main
+from borne.cli import main
+from tools.references.command_parsers import command_words
 
 _HEAD = """\
 # Command line
@@ -21,17 +22,7 @@ _COLUMNS = "100"
 
 def page() -> str:
     """Generate the page."""
-    return "".join([_HEAD, *_sections("borne", COMMANDS)])
-
-
-def _sections(program: str, commands: Iterable[str]) -> Iterator[str]:
-    for name in commands:
-        if name == "journal":
-            yield from _sections("borne journal", JOURNAL_COMMANDS)
-            continue
-        yield _section(f"{program} {name}")
-        if name == "fleet":
-            yield _section(f"{program} {name} init")
+    return "".join([_HEAD, *(_section(" ".join(("borne", *words))) for words in command_words())])
 
 
 def _section(command: str) -> str:

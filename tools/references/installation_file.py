@@ -88,7 +88,7 @@ def page() -> str:
     """Generate the page."""
     parts = [_HEAD]
     for section in sections():
-        parts += [_title(section), f"{_summary(section.model)}\n\n", _keys(section), "\n"]
+        parts += [_title(section), f"{summary_of(section.model)}\n\n", _keys(section), "\n"]
     parts.append(f"## The whole example\n\nAs written by `borne init`:\n\n```toml\n{installation_example()}```\n")
     return "".join(parts)
 
@@ -102,11 +102,9 @@ def _title(section: Section) -> str:
         f" where `{section.choice}`" if section.choice and (_choice(section.model) or len(section.places) == 1) else ""
     )
     also = (
-        f"Also: {', '.join(f'`{_bracketed(other_place)}`' for other_place in other_places)}.\n\n"
-        if other_places
-        else ""
+        f"Also: {', '.join(f'`{place_of(other_place)}`' for other_place in other_places)}.\n\n" if other_places else ""
     )
-    return f"## `{_bracketed(first)}`{where} {{ #{section.model.__name__} }}\n\n{also}"
+    return f"## `{place_of(first)}`{where} {{ #{section.model.__name__} }}\n\n{also}"
 
 
 def _plain(place: str) -> str:
@@ -114,12 +112,17 @@ def _plain(place: str) -> str:
     return place.replace("[]", "")
 
 
-def _bracketed(place: str) -> str:
-    """A place as its table is written in TOML."""
+def place_of(place: str) -> str:
+    """Format a place as its table is written in TOML: `[evse.meter]`, or `[[evse]]` if it is a list."""
     return f"[[{_plain(place)}]]" if place.endswith("[]") else f"[{_plain(place)}]"
 
 
 def _keys(section: Section) -> str:
+    return table(("key", "value", "default", "meaning"), rows_of(section))
+
+
+def rows_of(section: Section) -> list[tuple[str, str, str, str]]:
+    """Key, permitted values, default and meaning of each key of a table, in Markdown."""
     schema = Schema.model_validate(table_model(section.model).model_json_schema())
     definitions = _definitions(section.model)
     meanings = _meanings(section.model)
@@ -130,7 +133,7 @@ def _keys(section: Section) -> str:
         implied = section.model is SimulatedBoardConfig and name == "type"
         default = code("simulated") if implied else _default(kind, fields.get(name), schema.properties[name])
         rows.append((f"`{name}`", meaning, default, _meaning(name, kind, meanings)))
-    return table(("key", "value", "default", "meaning"), rows)
+    return rows
 
 
 def _meanings(model: type[Table]) -> Mapping[str, str]:
@@ -146,11 +149,11 @@ def _meaning(name: str, kind: object, meanings: Mapping[str, str]) -> str:
     if name == "type":
         return "Chooses this kind of table."
     models = keys.tables(kind) or keys.tables(keys.entry(kind))
-    return _summary(models[0]) if len(models) == 1 else ""
+    return summary_of(models[0]) if len(models) == 1 else ""
 
 
-def _summary(model: type[Table]) -> str:
-    """The docstring of a table, without its name."""
+def summary_of(model: type[Table]) -> str:
+    """The docstring of a table in one paragraph, without its name."""
     return sentence(re.sub(r"^\[+[\w.]+\]+: ", "", inspect.cleandoc(model.__doc__ or "")))
 
 
@@ -172,7 +175,7 @@ def _tables_named(name: str, kind: object, section: Section) -> str:
         place += "[]"
     if not models:
         return ""
-    links = [f"[`{_choice(model) or _bracketed(place)}`](#{model.__name__})" for model in models]
+    links = [f"[`{_choice(model) or place_of(place)}`](#{model.__name__})" for model in models]
     further = [_PLAIN[plain_type] for plain_type in keys.plain_types(kind) if plain_type in _PLAIN]
     start = f"table with {' or '.join(links)}" if len(links) > 1 else links[0]
     return " or ".join([start, *further])
