@@ -6,6 +6,7 @@ import gc
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext, VerifyMode
 from typing import Final
 
 from borne.arguments import Action, add_host, port_number
@@ -50,6 +51,16 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         type=Path,
         help="Sign certificates and check contracts with the PKI of this folder (`borne pki`).",
     )
+    parser.add_argument(
+        "--certificate", metavar="FILE", type=Path, help="PEM certificate chain; serve wss: instead of ws:."
+    )
+    parser.add_argument("--key", metavar="FILE", type=Path, help="PEM key of --certificate.")
+    parser.add_argument(
+        "--client-ca",
+        metavar="FILE",
+        type=Path,
+        help="PEM roots of the certificates that stations must present (security profile 3).",
+    )
     parser.add_argument("--quiet", action="store_true", help="Print no frames.")
     parser.add_argument(
         "--until-stdin-closes",
@@ -66,6 +77,7 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         time_of_station=given.time_of_station,
         heartbeat_interval_s=given.heartbeat,
         pki=_load_pki(given.pki) if given.pki is not None else None,
+        tls=_tls(given.certificate, given.key, given.client_ca),
         until_stdin_closes=given.until_stdin_closes,
     )
     gc.enable()
@@ -87,6 +99,23 @@ def _load_pki(folder: Path) -> CertificatePki:
         return TestPki.load(folder)
     except PkiError as error:
         refuse(f"--pki: {error}")
+
+
+def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> SSLContext | None:
+    """The TLS context of the server; None without a certificate."""
+    if certificate is None or key is None:
+        if certificate is not None or key is not None or client_ca is not None:
+            refuse("--certificate and --key belong together, and --client-ca needs both")
+        return None
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+        if client_ca is not None:
+            context.load_verify_locations(client_ca)
+            context.verify_mode = VerifyMode.CERT_REQUIRED
+    except OSError as error:
+        refuse(f"--certificate, --key, --client-ca: cannot be read: {error}")
+    return context
 
 
 def _parse_workers(text: str) -> int:

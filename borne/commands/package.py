@@ -17,9 +17,7 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne init`: write the example of an installation file, by default to stdout; returns the exit code."""
     parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="Default: standard output.")
     parser.add_argument("--force", action="store_true", help="Overwrite the file.")
-    parser.add_argument(
-        "--storage", metavar="DIRECTORY", help="Directory of the records."
-    )
+    parser.add_argument("--storage", metavar="DIRECTORY", help="Directory of the records.")
     given = parser.parse_intermixed_args(arguments)
     file: Path | None = given.file
     example = installation_example({"station": {"storage": given.storage}} if given.storage else {})

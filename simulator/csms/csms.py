@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import logging
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import datetime
 from typing import Final
@@ -54,6 +55,13 @@ class CsmsSettings(Frozen):
     """real seconds after which a connection is aborted on which nothing has arrived"""
     pki: CertificatePki | None = None
     """the PKI with which it signs certificates and checks contracts; None: it has none"""
+    tls: ssl.SSLContext | None = None
+    """its certificate, and the authorities of those of stations; None: without TLS"""
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URL."""
+        return "ws" if self.tls is None else "wss"
 
 
 class DemoCsms:
@@ -94,7 +102,7 @@ class DemoCsms:
     @property
     def url(self) -> str:
         """The URL on which it listens, to be configured in stations, which append their identity."""
-        return f"ws://{self.host}:{self.port}/ocpp"
+        return f"{self._settings.scheme}://{self.host}:{self.port}/ocpp"
 
     @property
     def stations(self) -> list[str]:
@@ -141,6 +149,7 @@ class DemoCsms:
             port if listener is None else None,
             sock=listener,
             backlog=BACKLOG,
+            ssl=self._settings.tls,
             subprotocols=[Subprotocol("ocpp2.0.1")],
             compression=None,
             create_connection=bounded_connection(self._settings.most_connections, self._settings.first_byte_s),

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Generator
@@ -58,6 +59,8 @@ class CsmsProcessOptions(Frozen):
     heartbeat_interval_s: int = 20
     pki: CertificatePki | None = None
     """the PKI with which it signs certificates and checks contracts"""
+    tls: ssl.SSLContext | None = None
+    """its certificate, and the authorities of those of stations; None: without TLS"""
     until_stdin_closes: bool = False
     """end when standard input, a pipe, is closed at its other end"""
 
@@ -86,7 +89,7 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
         port: int = listeners[0].getsockname()[1]
         SharedBillStore.create(folder / _BILLS_FILE)
         workers = _Workers(server, listeners, folder / _BILLS_FILE)
-        workers.supervise(lambda: say(f"CSMS at ws://{options.host}:{port}/ocpp"), end)
+        workers.supervise(lambda: say(f"CSMS at {server.scheme}://{options.host}:{port}/ocpp"), end)
 
 
 def _shared_bills(file: Path) -> SharedBillStore:
@@ -136,7 +139,13 @@ class _CsmsServer:
             heartbeat_interval_s=options.heartbeat_interval_s,
             most_connections=most_connections,
             pki=options.pki,
+            tls=options.tls,
         )
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URL."""
+        return self._settings.scheme
 
     def run(
         self, bills: BillStore, *, announce: bool, listener: socket.socket | None = None, end: int | None = None

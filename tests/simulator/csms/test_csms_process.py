@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import ssl
 import sys
 import urllib.request
 from collections.abc import AsyncGenerator
@@ -17,10 +18,11 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from simulator.csms.csms_process import raise_file_limit
+from simulator.pki.v2g_pki import TestPki
 from tests.command_line import invoke
 from tests.patience import PATIENCE_S, until
 from tests.processes import is_running
@@ -65,7 +67,7 @@ async def csms_process(*arguments: str, limit: str = "") -> AsyncGenerator[CsmsP
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE_S):
             line = (await process.stdout.readline()).decode()
-        assert line.startswith("CSMS at ws://"), line
+        assert line.startswith(("CSMS at ws://", "CSMS at wss://")), line
         yield CsmsProcess(process, line.split()[-1])
     finally:
         if process.returncode is None:
@@ -106,6 +108,45 @@ async def test_workers_share_a_port_and_each_answers_for_the_bills_of_all() -> N
             assert await csms.get("/api/bills") == {"stations": dict.fromkeys(stations, total)}
         csms.process.send_signal(signal.SIGINT)
         assert await csms.process.wait() == 0
+
+
+async def test_over_tls_a_station_verifies_the_certificate_and_may_have_to_present_its_own(tmp_path: Path) -> None:
+    TestPki.create(tmp_path / "pki")
+    files = {name: str(tmp_path / "pki" / name) for name in ("csms.pem", "csms.key", "csms-root.pem")}
+    trusting = ssl.create_default_context(cafile=files["csms-root.pem"])
+    options = ("--quiet", "--certificate", files["csms.pem"], "--key", files["csms.key"])
+
+    async def handshake(url: str, context: ssl.SSLContext) -> str:
+        address = f"{url.replace('127.0.0.1', 'localhost')}/S1"
+        async with connect(address, ssl=context, subprotocols=[Subprotocol("ocpp2.0.1")]) as websocket:
+            await websocket.send(json.dumps([2, "m1", "Heartbeat", {}]))
+            async with asyncio.timeout(PATIENCE_S):
+                return json.loads(await websocket.recv())[1]
+
+    async with csms_process(*options) as csms:
+        assert csms.url.startswith("wss://")
+        assert await handshake(csms.url, trusting) == "m1"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await handshake(csms.url, ssl.create_default_context())
+    async with csms_process(*options, "--client-ca", files["csms-root.pem"]) as csms:
+        with pytest.raises((ConnectionError, ssl.SSLError, WebSocketException)):
+            await handshake(csms.url, trusting)
+        trusting.load_cert_chain(tmp_path / "pki" / "station.pem", tmp_path / "pki" / "station.key")
+        assert await handshake(csms.url, trusting) == "m1"
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--certificate", "c.pem"], "--certificate and --key belong together"),
+        (["--client-ca", "c.pem"], "--certificate and --key belong together"),
+        (["--certificate", "c.pem", "--key", "absent"], "cannot be read"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_refused(options: list[str], error: str) -> None:
+    outcome = invoke(("csms", "--port", "0", *options))
+    assert outcome.exit_code == 2
+    assert error in outcome.stderr
 
 
 async def test_a_killed_worker_is_replaced_and_its_bills_are_kept() -> None:
