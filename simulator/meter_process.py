@@ -91,7 +91,7 @@ async def serve(model: ModelName, port: int, circuit_url: str, register_file: Pa
         OSError: it cannot listen at host and port.
     """
     clock = SystemClock()
-    register = EnergyRegister(register_file, used_meter_wh(register_file.name, phases=3))
+    register = EnergyRegister(register_file, used_meter_wh(register_file.name, phases=3), durable=True)
     circuit = Circuit(register)
     meters = {1: ServedMeter(MODELS[model], circuit.read_meter)}
     try:

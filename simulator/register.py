@@ -37,11 +37,19 @@ class RegisterError(ExpectedError):
 class EnergyRegister:
     """The energy register of a simulated meter, in Wh: total and per phase, in a file.
 
-    Each change is in the file when `add` returns, so a killed process loses nothing. Only one register may use the file
+    Each change is in the file when `add` returns, so a killed process loses nothing; if the register is `durable`, it is
+    on the disk, so a power cut of the machine loses nothing either. Only one register may use the file
     at a time: it is locked, or its folder is, by the station that uses it.
     """
 
-    def __init__(self, path: Path, begins_at_wh: Phases[float] = NOTHING_WH, *, folder_locked: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        begins_at_wh: Phases[float] = NOTHING_WH,
+        *,
+        folder_locked: bool = False,
+        durable: bool = False,
+    ) -> None:
         """Read the file; creates it if it is missing, with these energies of the phases.
 
         `folder_locked`: the caller holds the lock on the folder (`StorageLock`), so that the register needs no
@@ -51,6 +59,7 @@ class EnergyRegister:
             RegisterError: another simulated meter uses the file, or it cannot be opened.
         """
         self._path = path
+        self._durable = durable
         self._locked_descriptor: int | None = None
         try:
             file = _locked_file(path, begins_at_wh)
@@ -93,6 +102,8 @@ class EnergyRegister:
         self._energy_wh += sum(energies_wh)
         with contextlib.suppress(OSError), self._path.open("r+b", buffering=0) as file:  # the next change writes all
             file.write(_STORED_VALUES.pack(self._energy_wh, *self._energies_wh, self._begins_wh))
+            if self._durable:
+                os.fdatasync(file)
 
     def close(self) -> None:
         """Unlock the file; the register must not be changed any more."""

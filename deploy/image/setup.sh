@@ -7,14 +7,20 @@ root=$1
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id"
 ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 echo station > "$root/etc/hostname"
-mkdir -p "$root/data" "$root/boot"
+mkdir -p "$root/data" "$root/boot" "$root/etc/systemd/system-generators"
 # The page of a station is for the network that it is in; [http] of the maker's installation file may say otherwise.
 chroot "$root" systemctl --quiet enable borne.service borne-data.service borne-first-boot.service nftables.service \
     systemd-networkd.service systemd-resolved.service chrony.service
 chroot "$root" systemctl --quiet disable ssh.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
     e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer 2>/dev/null || true
+# What a station does not use only makes its start longer.
 chroot "$root" systemctl --quiet mask ssh.socket systemd-networkd-wait-online.service ldconfig.service \
-    systemd-update-done.service
+    systemd-update-done.service grub-common.service systemd-journal-catalog-update.service systemd-binfmt.service \
+    proc-sys-fs-binfmt_misc.automount dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount \
+    sys-kernel-tracing.mount sys-fs-fuse-connections.mount modprobe@configfs.service modprobe@drm.service \
+    modprobe@efi_pstore.service modprobe@fuse.service systemd-network-generator.service systemd-sysext.socket \
+    systemd-initctl.socket systemd-udev-load-credentials.service systemd-hibernate-clear.service getty@tty1.service
+ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-ssh-generator"
 # Kernel and initial RAM disk are read by the boot loader, by names without their version.
 kernel=$(cd "$root/boot" && ls vmlinuz-* | tail -n 1)
 mv "$root/boot/$kernel" "$root/boot/vmlinuz"

@@ -242,7 +242,7 @@ class TestPki:
     def _write_leaves(self, options: PkiOptions) -> None:
         """Write the certificates of the CSMS and of a station, and one of an SECC."""
         csms, host = self.authorities["csms-root"], options.csms_host
-        names: list[x509.GeneralName] = [x509.DNSName(host)]
+        names: list[x509.GeneralName] = [_host_name(host)]
         if host == "localhost":
             names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         organization, two_years = options.organization, Validity.of_days(730.0)
@@ -267,3 +267,11 @@ def _authority(text: str, ocsp_url: str) -> Authority:
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    """The name of a host in its certificate: an address is one of another kind."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -32,6 +32,20 @@ def test_what_is_counted_is_kept_beside_what_the_meter_began_with(tmp_path: Path
     again.close()
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_a_durable_register_shows_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, durable: bool
+) -> None:
+    """A real meter keeps its register over a power cut; one that runs backwards after it is a fault of the station."""
+    synchronized: list[bytes] = []
+    path = tmp_path / "register"
+    monkeypatch.setattr("os.fdatasync", lambda _: synchronized.append(path.read_bytes()))
+    register = EnergyRegister(path, durable=durable)
+    register.add(Phases(1.0, 2.0, 3.0))
+    register.close()
+    assert synchronized == ([struct.pack("<5d", 6.0, 1.0, 2.0, 3.0, 0.0)] if durable else [])
+
+
 def test_a_file_of_an_older_version_began_at_0(tmp_path: Path) -> None:
     (tmp_path / "register").write_bytes(struct.pack("<4d", 6.0, 1.0, 2.0, 3.0))
     for counted_wh in (6.0, 9.0):
