@@ -28,7 +28,7 @@ SECURITY_TESTS := $(addprefix tests/station/security/, access certificates test_
 	test_security_events.py) tests/station/storage/test_private_files.py $(addprefix tests/walks/test_, \
 	access.py api.py connection_limits.py hostile_requests.py nonsense.py revocation.py security.py tls.py web_server.py)
 
-.PHONY: demo test fuzz explore conformance-report check docs lowest bench replay lock clean
+.PHONY: demo test fuzz explore conformance-report check docs lowest bench replay deb sbom image-disk test-machine lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
@@ -69,6 +69,23 @@ lowest: $(LOWEST)/.ready
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m bench $(ARGS)
+
+# The Debian package in build/, for this processor architecture or another: ARGS="--architecture arm64".
+deb: $(VENV)/.ready-dev
+	$(BIN)/python -m tools.delivery.debian_package $(ARGS)
+
+# The software bill of materials in build/ (CycloneDX).
+sbom: $(VENV)/.ready-dev
+	$(BIN)/python -m tools.delivery.bill_of_materials $(ARGS)
+
+# The image of a station's disk and its update bundle, signed with the maker's certificate and key:
+# ARGS="--certificate cert.pem --key key.pem --station station.toml".
+image-disk: $(VENV)/.ready-dev
+	$(BIN)/python -m tools.delivery.disk_image $(ARGS)
+
+# Starts the image in virtual machines, as root: power cuts, updates, faults.
+test-machine: $(VENV)/.ready-dev
+	$(BIN)/pytest --machine --timeout 3600 tests/machine $(ARGS)
 
 # Simulates household loads with this load management, other projects and an oracle.
 replay: $(VENV)/.ready-dev

@@ -37,9 +37,9 @@ class RegisterError(ExpectedError):
 class EnergyRegister:
     """The energy register of a simulated meter, in Wh: total and per phase, in a file.
 
-    Each change is in the file when `add` returns, so a killed process loses nothing; if the register is `durable`, it is
-    on the disk, so a power cut of the machine loses nothing either. Only one register may use the file
-    at a time: it is locked, or its folder is, by the station that uses it.
+    Each change is in the file when `add` returns, so a killed process loses nothing; that of a `durable` register is on
+    the disk, so a power cut of the machine loses nothing either. Only one register may use the file at a time: it is
+    locked, or its folder is, by the station that uses it.
     """
 
     def __init__(

@@ -82,7 +82,8 @@ def chips(monkeypatch: pytest.MonkeyPatch) -> Chips:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the conformance suite, and of the poisonous values."""
+    """Add the options of the conformance suite, of the poisonous values, and of the virtual machines."""
+    parser.addoption("--machine", action="store_true", help="also run the tests in virtual machines (root, minutes)")
     group = parser.getgroup("conformance")
     group.addoption("--station", metavar="URL", help="local API of a station that runs already, in place of our own")
     group.addoption(

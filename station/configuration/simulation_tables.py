@@ -40,7 +40,7 @@ class SimulationConfig(Table):
     follow_csms_time: bool = False
     """whether the CSMS sets the clock also at a rate other than 1, or after it was advanced"""
     durable_registers: bool = True
-    """whether a billing meter at a rate up to 1 keeps its register over a power cut of the machine, as a real one does"""
+    """whether billing meters keep their registers over a power cut of the machine, as real ones; at a rate up to 1"""
     meter_transport: Literal["modbus-tcp", "modbus-rtu", "direct"] = "direct"
     """the transport between the simulated circuit and the driver of its meter"""
     meter_model: ModelName = "eastron-sdm630"

@@ -23,6 +23,11 @@ _TOOLS: Final = ("mmdebstrap", "dpkg-buildpackage", "dh", "rauc", "mksquashfs", 
 _STATION: Final = Path(__file__).parent / "station.toml"
 
 
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """Collect these tests only with the option --machine."""
+    return None if config.getoption("machine") else True
+
+
 @dataclass(frozen=True)
 class BuiltImage:
     """The image, its bundle, and the keys that sign bundles."""
@@ -33,7 +38,7 @@ class BuiltImage:
 
 @pytest.fixture(scope="session")
 def image() -> BuiltImage:
-    """The image of this source tree, which is built if it has changed. Skips if this machine cannot build or start it."""
+    """The image of this source tree, built if it has changed. Skips if this machine cannot build or start it."""
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
     reason = missing_tool() or (f"{missing[0]} is not installed" if missing else None)
     if reason is None and os.geteuid() != 0:
@@ -76,7 +81,7 @@ def _built(folder: Path) -> BuiltImage:
 
 
 def _digest_of_source() -> str:
-    """Identifies what an image is built from: all tracked files of the program, its packaging, and the test's own file."""
+    """Identifies what an image is built from: the files of the program and its packaging, and the test's own."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     digest = hashlib.sha256()
     for name in listed.split("\0"):

@@ -68,7 +68,7 @@ class HostCsms:
         """Stop it, if it runs."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait()
+            self._process.communicate()
             self._process = None
 
     @property

@@ -105,6 +105,16 @@ class VirtualMachine:
         """Cut its power, if it is on."""
         self.cut_power()
 
+    def twin(self, folder: Path, disk: Path) -> VirtualMachine:
+        """A machine with the same hardware and firmware, which can go on from a state that this one has saved."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self._firmware_variables, folder / self._firmware_variables.name)
+        return VirtualMachine(folder, disk, self.hardware)
+
+    @property
+    def _firmware_variables(self) -> Path:
+        return self.folder / "firmware-variables"
+
     @property
     def serial_log(self) -> Path:
         """Everything that the guest has printed on its first serial port, over all starts."""
@@ -120,13 +130,12 @@ class VirtualMachine:
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in ("serial", "shell", "control"):
             (self.folder / name).unlink(missing_ok=True)
-        variables = self.folder / "firmware-variables"
-        if not variables.exists():
-            shutil.copyfile(_FIRMWARE_VARIABLES, variables)
+        if not self._firmware_variables.exists():
+            shutil.copyfile(_FIRMWARE_VARIABLES, self._firmware_variables)
         self.page_port = self.page_port or _free_port()
         self._read = self.serial_log.stat().st_size if self.serial_log.exists() else 0
         with (self.folder / "qemu.log").open("ab") as log:
-            command = self._command(variables)
+            command = self._command()
             command += [] if state is None else ["-incoming", f"file:{state}"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         self._started_s = time.monotonic()
@@ -146,7 +155,7 @@ class VirtualMachine:
                 raise GuestError(f"QEMU is {found}, not {status}")
             time.sleep(_POLL_S)
 
-    def _command(self, variables: Path) -> list[str]:
+    def _command(self) -> list[str]:
         hardware = self.hardware
         serial = f"socket,id=serial,path={self.folder / 'serial'},server=on,wait=off"
         network = f"user,id=net,hostfwd=tcp:127.0.0.1:{self.page_port}-:8080"
@@ -155,13 +164,14 @@ class VirtualMachine:
             *("-accel", "tcg,thread=multi"),
             *("-m", str(hardware.memory_mib), "-smp", str(hardware.processors), "-rtc", f"base={hardware.clock}"),
             *("-drive", f"if=pflash,format=raw,readonly=on,file={_FIRMWARE}"),
-            *("-drive", f"if=pflash,format=raw,file={variables}"),
+            *("-drive", f"if=pflash,format=raw,file={self._firmware_variables}"),
             *("-drive", f"if=virtio,format=qcow2,cache=none,file={self.disk}"),
             *("-chardev", f"{serial},logfile={self.serial_log},logappend=on", "-serial", "chardev:serial"),
             *("-chardev", f"socket,id=shell,path={self.folder / 'shell'},server=on,wait=off"),
             *("-serial", "chardev:shell"),
             *("-qmp", f"unix:{self.folder / 'control'},server=on,wait=off"),
             *("-netdev", network, "-device", "virtio-net-pci,netdev=net,id=nic,romfile="),
+            *("-device", "vmgenid,guid=auto"),  # a machine that goes on twice from one state draws other random numbers
             *("-smbios", f"type=11,value={_credential('systemd.extra-unit.tests-shell.service', _SHELL_UNIT)}"),
             *("-smbios", f"type=11,value={_credential('systemd.unit-dropin.sysinit.target', _SHELL_DROPIN)}"),
             *hardware.more,
