@@ -35,7 +35,7 @@ def unit(tmp_path: Path) -> str:
     """The unit, with a program that is there."""
     text = (DEPLOY / "borne.service").read_text(encoding="utf-8")
     path = tmp_path / "borne.service"
-    path.write_text(text.replace("/opt/borne/bin/borne ", "/bin/true "), encoding="utf-8")
+    path.write_text(text.replace("/usr/bin/borne ", "/bin/true "), encoding="utf-8")
     return str(path)
 
 

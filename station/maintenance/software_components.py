@@ -16,7 +16,7 @@ from station.core.version import package_version
 
 ComponentKind = Literal["program", "library", "script", "font"]
 """program: this software; library: a Python package; script: JavaScript and styles of the page; font: of documents"""
-_VENDORED_FILE: Final = Path(__file__).parents[1] / "vendored.toml"
+_VENDORED_FILE: Final = Path(__file__).parents[2] / "station" / "vendored.toml"
 _LICENCE_FILE: Final = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE)
 _OWN_NAME: Final = "borne"
 _DECLARED: Final[Mapping[str, str]] = {

@@ -31,7 +31,7 @@ _COPYRIGHT: Final = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: borne
 Comment: The licences of the Python packages, scripts and fonts of others, which the package contains unchanged, are in
- /usr/share/doc/borne/licences.txt, with their texts; borne.cdx.json beside it lists them with their hashes.
+ /usr/share/doc/borne/licences.txt, with their texts; bill-of-materials.cdx.json beside it lists them with their hashes.
 
 Files: *
 Copyright: 2026 The developers of borne
@@ -75,7 +75,7 @@ def _lay_out(source: SourceTree, architecture: str, tree: Path) -> None:
     build_environment(source, environment, f"/opt/borne/{source.version}", architecture)
     documents = tree / "usr/share/doc/borne"
     bill = bill_of_materials(source, environment, wheel_hashes(source, architecture))
-    _write(documents / "borne.cdx.json", bill)
+    _write(documents / "bill-of-materials.cdx.json", bill)
     _write(documents / "licences.txt", licence_texts(software_components([str(packages_of(environment))])))
     shutil.copyfile(source.root / "CHANGELOG.md", documents / "release-notes.md")
     shutil.copyfile(source.root / "docs" / "deploy.md", documents / "deploy.md")
