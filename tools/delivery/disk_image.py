@@ -134,23 +134,8 @@ def _build_disk(source: SourceTree, options: ImageOptions, root: Path, disk: Pat
     _build_boot_partition(source, options, boot, folder)
     _make_file(data, options.data_mib)
     identity = str(uuid5(NAMESPACE_URL, "borne/data"))
-    run(
-        *(
-            "mke2fs",
-            "-q",
-            "-t",
-            "ext4",
-            "-L",
-            "data",
-            "-U",
-            str(identity),
-            "-m1",
-            "-E",
-            f"hash_seed={identity}",
-            data,
-        ),
-        environment={**os.environ, **source.environment()},
-    )
+    labels = ("-L", "data", "-U", identity, "-E", f"hash_seed={identity}")
+    run("mke2fs", "-q", "-t", "ext4", "-m1", *labels, data, environment={**os.environ, **source.environment()})
     sizes = {"boot": options.boot_mib, "root-a": options.slot_mib, "root-b": options.slot_mib, "data": options.data_mib}
     disk.unlink(missing_ok=True)
     _make_file(disk, sum(sizes.values()) + 2)
