@@ -22,6 +22,33 @@ _MAX_INTERVAL_S: Final = 86_400
 
 def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne csms`: serve the bundled CSMS and print its frames until Ctrl-C; returns the exit code."""
+    _add_arguments(parser)
+    given = parser.parse_args(arguments)
+    options = CsmsProcessOptions(
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        storage=given.storage,
+        quiet=given.quiet,
+        time_of_station=given.time_of_station,
+        heartbeat_interval_s=given.heartbeat,
+        pki=_load_pki(given.pki) if given.pki is not None else None,
+        tls=_tls(given.certificate, given.key, given.client_ca),
+        until_stdin_closes=given.until_stdin_closes,
+    )
+    gc.enable()
+    try:
+        run_csms(options, say)
+    except BillStoreError as error:
+        refuse(f"--storage: {error}")
+    except OSError as error:
+        if options.storage is not None and error.filename is not None:
+            refuse(f"--storage: {error.filename}: {error.strerror}")
+        refuse(f"csms: cannot listen at {options.host}:{options.port}: {error.strerror}")
+    return 0
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
     add_host(parser)
     parser.add_argument(
         "--port", type=port_number, default=9000, help="TCP port; 0: any free port. [default: %(default)s]"
@@ -67,29 +94,6 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         action="store_true",
         help="End when standard input closes, so not later than the program that started it with a pipe.",
     )
-    given = parser.parse_args(arguments)
-    options = CsmsProcessOptions(
-        host=given.host,
-        port=given.port,
-        workers=given.workers,
-        storage=given.storage,
-        quiet=given.quiet,
-        time_of_station=given.time_of_station,
-        heartbeat_interval_s=given.heartbeat,
-        pki=_load_pki(given.pki) if given.pki is not None else None,
-        tls=_tls(given.certificate, given.key, given.client_ca),
-        until_stdin_closes=given.until_stdin_closes,
-    )
-    gc.enable()
-    try:
-        run_csms(options, say)
-    except BillStoreError as error:
-        refuse(f"--storage: {error}")
-    except OSError as error:
-        if options.storage is not None and error.filename is not None:
-            refuse(f"--storage: {error.filename}: {error.strerror}")
-        refuse(f"csms: cannot listen at {options.host}:{options.port}: {error.strerror}")
-    return 0
 
 
 def _load_pki(folder: Path) -> CertificatePki:

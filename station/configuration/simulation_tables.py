@@ -49,3 +49,8 @@ class SimulationConfig(Table):
     p1: SimulatedP1Config = SimulatedP1Config()
     seed: Annotated[Count, Meta(ge=-(2**63), le=2**63 - 1, examples=[1])] | None = None
     """seed for repeatable noise of the simulated house"""
+
+    @property
+    def registers_synced(self) -> bool:
+        """Whether each change of a billing meter's register waits for the disk: too often if time runs faster."""
+        return self.durable_registers and self.rate <= 1.0

@@ -39,7 +39,11 @@ def test_what_a_durable_register_shows_is_on_the_disk(
     """A real meter keeps its register over a power cut; one that runs backwards after it is a fault of the station."""
     synchronized: list[bytes] = []
     path = tmp_path / "register"
-    monkeypatch.setattr("os.fdatasync", lambda _: synchronized.append(path.read_bytes()))
+
+    def fdatasync(_: object) -> None:
+        synchronized.append(path.read_bytes())
+
+    monkeypatch.setattr("os.fdatasync", fdatasync)
     register = EnergyRegister(path, durable=durable)
     register.add(Phases(1.0, 2.0, 3.0))
     register.close()
