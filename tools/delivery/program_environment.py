@@ -75,7 +75,7 @@ def wheels(source: SourceTree, architecture: str) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         machine = MACHINES[architecture]
         platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(_GLIBC_MINOR, 4, -1)]
-        platforms += [f"{name}_{machine}" for name in ("manylinux2014", "manylinux2010", "manylinux1")]
+        platforms += [f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")]
         run(
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes"),
             *("--no-deps", "--only-binary", ":all:", "--python-version", PYTHON, "--implementation", "cp"),
@@ -122,14 +122,14 @@ def _install_dependencies(source: SourceTree, packages: Path, architecture: str)
 def _install_program(source: SourceTree, packages: Path) -> None:
     """Build the wheel of the program, unpack it, and write commit and date beside its metadata."""
     with tempfile.TemporaryDirectory() as name:
-        tree, wheels = Path(name) / "source", Path(name) / "wheels"
+        tree, built = Path(name) / "source", Path(name) / "built"
         source.export(tree)
         run(
             *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-build-isolation"),
-            *("--no-deps", "--wheel-dir", wheels, tree),
+            *("--no-deps", "--wheel-dir", built, tree),
             environment={**os.environ, **source.environment()},
         )
-        (wheel,) = wheels.glob("borne-*.whl")
+        (wheel,) = built.glob("borne-*.whl")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(packages)
     build = {"commit": source.commit, "modified": source.modified, "date": source.date}
