@@ -103,7 +103,7 @@ class EnergyRegister:
         with contextlib.suppress(OSError), self._path.open("r+b", buffering=0) as file:  # the next change writes all
             file.write(_STORED_VALUES.pack(self._energy_wh, *self._energies_wh, self._begins_wh))
             if self._durable:
-                os.fdatasync(file)
+                os.fsync(file)
 
     def close(self) -> None:
         """Unlock the file; the register must not be changed any more."""

@@ -40,10 +40,10 @@ def test_what_a_durable_register_shows_is_on_the_disk(
     synchronized: list[bytes] = []
     path = tmp_path / "register"
 
-    def fdatasync(_: object) -> None:
+    def fsync(_: object) -> None:
         synchronized.append(path.read_bytes())
 
-    monkeypatch.setattr("os.fdatasync", fdatasync)
+    monkeypatch.setattr("os.fsync", fsync)
     register = EnergyRegister(path, durable=durable)
     register.add(Phases(1.0, 2.0, 3.0))
     register.close()
