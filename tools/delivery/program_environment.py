@@ -7,6 +7,7 @@ Debian 13, on the processors of `MACHINES`; building for another processor runs 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -117,6 +118,15 @@ def _install_dependencies(source: SourceTree, packages: Path, architecture: str)
         file.chmod(0o755 if file.is_dir() else 0o644)  # some wheels mark their data as programs
     for installed_by in [*packages.glob("*.dist-info/uv_cache.json"), *packages.glob("*.dist-info/REQUESTED")]:
         installed_by.unlink()
+    for record in packages.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        record.write_text("".join(line for line in lines if _is_kept(line, packages)), encoding="utf-8")
+
+
+def _is_kept(line: str, packages: Path) -> bool:
+    """Whether the file that a line of RECORD names is still there."""
+    (row,) = csv.reader([line])
+    return (packages / row[0]).exists()
 
 
 def _install_program(source: SourceTree, packages: Path) -> None:
