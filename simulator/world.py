@@ -129,7 +129,9 @@ class World:
                 # not from exactly 0, which a CSMS can mistake for no value
                 begin_wh = used_meter_wh(f"{configuration.station.identity}/{evse.id}", phases=evse.phases)
                 file = storage / f"simulated-meter-{evse.id}.register"
-                register = EnergyRegister(file, begin_wh, folder_locked=True, durable=self._simulation.registers_synced)
+                register = EnergyRegister(
+                    file, begin_wh, folder_locked=True, durable=self._simulation.durable_registers
+                )
                 opened.callback(register.close)
                 self._registers.append(register)
                 board = self.boards[evse.id] = SimulatedBoard(

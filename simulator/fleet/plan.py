@@ -162,7 +162,7 @@ class InstallationFiles:
         csms = _table(tree, "csms") | {"url": csms_url}
         if credentials.password is not None:
             csms["password"] = credentials.password.get_secret_value()
-        simulation = _table(tree, "simulation") | {"rate": fleet.rate, "durable_registers": False}
+        simulation = _table(tree, "simulation") | {"rate": fleet.rate}
         if self._loaded.plan.has_communicating_vehicles:
             tree["evse"] = _with_seccs(tree.get("evse", [{"id": 1}]))
         http = _table(tree, "http") | {"host": "127.0.0.1", "port": 0}

@@ -39,8 +39,8 @@ class SimulationConfig(Table):
     """virtual seconds per real second; 0: the clock is advanced by command only"""
     follow_csms_time: bool = False
     """whether the CSMS sets the clock also at a rate other than 1, or after it was advanced"""
-    durable_registers: bool = True
-    """whether billing meters keep their registers over a power cut of the machine, as real ones; at a rate up to 1"""
+    durable_registers: bool = False
+    """whether each change of a billing meter\'s register waits for the disk, so that power cuts of the machine lose none"""
     meter_transport: Literal["modbus-tcp", "modbus-rtu", "direct"] = "direct"
     """the transport between the simulated circuit and the driver of its meter"""
     meter_model: ModelName = "eastron-sdm630"
@@ -49,8 +49,3 @@ class SimulationConfig(Table):
     p1: SimulatedP1Config = SimulatedP1Config()
     seed: Annotated[Count, Meta(ge=-(2**63), le=2**63 - 1, examples=[1])] | None = None
     """seed for repeatable noise of the simulated house"""
-
-    @property
-    def registers_synced(self) -> bool:
-        """Whether each change of a billing meter's register waits for the disk: too often if time runs faster."""
-        return self.durable_registers and self.rate <= 1.0

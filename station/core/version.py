@@ -43,6 +43,7 @@ def package_version() -> str:
     return folder.name[len(_PREFIX) : -len(_SUFFIX)] if folder is not None else "unpackaged"
 
 
+@cache
 def package_build() -> Build | None:
     """The commit that the installed package was built from; None in a checkout, which is no build."""
     folder = _description()
