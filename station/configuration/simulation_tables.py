@@ -40,7 +40,7 @@ class SimulationConfig(Table):
     follow_csms_time: bool = False
     """whether the CSMS sets the clock also at a rate other than 1, or after it was advanced"""
     durable_registers: bool = False
-    """whether each change of a billing meter\'s register waits for the disk, so that power cuts of the machine lose none"""
+    """whether each change of a billing meter's register waits for the disk: a power cut of the machine loses none"""
     meter_transport: Literal["modbus-tcp", "modbus-rtu", "direct"] = "direct"
     """the transport between the simulated circuit and the driver of its meter"""
     meter_model: ModelName = "eastron-sdm630"
