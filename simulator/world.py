@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from simulator.p1 import SimulatedP1
     from simulator.secc import SimulatedSecc
     from station.configuration.installation_file import Configuration
-    from station.configuration.simulation_tables import SimulationConfig
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
     from station.core.vehicle_link import VehicleLink
@@ -92,7 +91,7 @@ class World:
         Raises:
             RegisterError: the register file of a simulated billing meter cannot be opened.
         """
-        self._simulation: SimulationConfig = configuration.simulation
+        self._simulation = simulation = configuration.simulation
         rate, synchronized = self._simulation.rate, self._simulation.follow_csms_time
         storage = Path(configuration.station.storage)
         self.clock = clock = VirtualClock(rate=rate, synchronized=synchronized)
@@ -129,9 +128,7 @@ class World:
                 # not from exactly 0, which a CSMS can mistake for no value
                 begin_wh = used_meter_wh(f"{configuration.station.identity}/{evse.id}", phases=evse.phases)
                 file = storage / f"simulated-meter-{evse.id}.register"
-                register = EnergyRegister(
-                    file, begin_wh, folder_locked=True, durable=self._simulation.durable_registers
-                )
+                register = EnergyRegister(file, begin_wh, folder_locked=True, durable=simulation.durable_registers)
                 opened.callback(register.close)
                 self._registers.append(register)
                 board = self.boards[evse.id] = SimulatedBoard(
