@@ -140,6 +140,12 @@ class SimulatedUpdater:
             case _:
                 return ActivationResult.NOT_YET
 
+    async def keep(self) -> None:
+        """Do nothing: the simulated boot loader has kept what it has started."""
+
+    async def give_up(self) -> None:
+        """Do nothing: the simulated boot loader has rolled back what it could not start."""
+
     def _slot_file(self, number: int) -> Path:
         return self._folder / f"slot-{'ab'[number]}.bin"
 

@@ -9,7 +9,7 @@ ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 echo station > "$root/etc/hostname"
 mkdir -p "$root/data" "$root/boot" "$root/etc/systemd/system-generators"
 # The page of a station is for the network that it is in; [http] of the maker's installation file may say otherwise.
-chroot "$root" systemctl --quiet enable borne.service borne-data.service borne-first-boot.service nftables.service \
+chroot "$root" systemctl --quiet enable borne.service borne-data.service borne-first-boot.service borne-reboot.path borne-trial.timer nftables.service \
     systemd-networkd.service systemd-resolved.service chrony.service
 chroot "$root" systemctl --quiet disable ssh.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
     e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer 2>/dev/null || true

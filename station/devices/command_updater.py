@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
+from station.devices.machine_command import run_command
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -23,10 +20,6 @@ _log = logging.getLogger(__name__)
 
 _EXIT_BAD_IMAGE = 65
 """exit status of the install command for a bad image (EX_DATAERR of sysexits.h)"""
-_LONGEST_REASON = 200
-_TAIL_BYTES = 4096
-_KILL_WAIT_S = 5.0
-"""longest wait for a killed command to end"""
 
 
 class UpdaterCommands(Frozen):
@@ -109,47 +102,13 @@ class CommandUpdater:
             return ActivationResult.ROLLED_BACK
         return ActivationResult.RUNNING if status == 0 else ActivationResult.ROLLED_BACK
 
+    async def keep(self) -> None:
+        """Do nothing: the confirm command has said whether the new firmware runs."""
+
+    async def give_up(self) -> None:
+        """Do nothing: no result of this updater is a trial."""
+
     async def _run(self, command: Sequence[str]) -> tuple[int, str]:
-        """Run a command and return its exit status, with the last line of its standard error.
-
-        Standard error is a file: a pipe would stay open as long as a background process of the command lives.
-        """
-        devnull = asyncio.subprocess.DEVNULL
-        with _temporary_file() as errors:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *command, stdin=devnull, stdout=devnull, stderr=errors, start_new_session=True
-                )
-            except OSError as error:
-                raise InstallError(f"{command[0]} cannot be started: {error.strerror}") from error
-            try:
-                async with self._clock.timeout(self._commands.timeout_s):
-                    status = await process.wait()
-            except TimeoutError:
-                raise InstallError(f"{command[0]} took longer than {self._commands.timeout_s:g} s") from None
-            finally:
-                if process.returncode is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGKILL)  # the whole process group
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_KILL_WAIT_S):
-                            await process.wait()
-            return status, _last_line(errors)
-
-
-def _temporary_file() -> IO[bytes]:
-    """A temporary file without a name.
-
-    Raises:
-        InstallError: the file cannot be created.
-    """
-    try:
-        return tempfile.TemporaryFile()
-    except OSError as error:
-        raise InstallError(f"a temporary file cannot be created: {error.strerror}") from error
-
-
-def _last_line(errors: IO[bytes]) -> str:
-    errors.seek(-min(_TAIL_BYTES, errors.seek(0, os.SEEK_END)), os.SEEK_END)
-    lines = errors.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:_LONGEST_REASON] if lines else ""
+        """Run a command and return its exit status, with the last line of its standard error."""
+        result = await run_command(command, self._commands.timeout_s, self._clock)
+        return result.status, result.reason

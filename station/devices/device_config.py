@@ -9,7 +9,7 @@ from station.devices.linux.linux_board_config import LinuxBoardConfig
 from station.devices.modbus.modbus_board_config import ModbusBoardConfig
 from station.devices.serial_reader import SerialReaderConfig
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
-from station.devices.updater_config import CommandUpdaterConfig
+from station.devices.updater_config import CommandUpdaterConfig, RaucUpdaterConfig
 
 RealBoardConfig: TypeAlias = LinuxBoardConfig | ModbusBoardConfig
 """boards with real hardware"""
@@ -17,5 +17,5 @@ BoardConfig: TypeAlias = SimulatedBoardConfig | RealBoardConfig
 """the board in the installation file; `type` selects the driver"""
 ReaderConfig: TypeAlias = SimulatedReaderConfig | SerialReaderConfig | KeyboardReaderConfig
 """a token reader; `type` selects the driver. The API can present tokens without a reader"""
-FirmwareConfig: TypeAlias = SimulatedUpdaterConfig | CommandUpdaterConfig
+FirmwareConfig: TypeAlias = SimulatedUpdaterConfig | CommandUpdaterConfig | RaucUpdaterConfig
 """how firmware is installed; `type` selects the updater"""

@@ -1,16 +1,16 @@
-"""The configuration of firmware updates by commands of the machine."""
+"""The configuration of firmware updates on a real machine: by commands of its maker, or by RAUC."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from foundation.device_table import DeviceTable
+from foundation.table_definition import FilePath
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from foundation.clock import Clock
     from station.core.hardware.updater import Updater
 
@@ -42,3 +42,20 @@ class CommandUpdaterConfig(UpdaterTable, kw_only=True, tag_field="type", tag="co
 
         commands = UpdaterCommands(self.install_command, self.activate_command or (), self.confirm_command or ())
         return CommandUpdater(commands, folder, clock)
+
+
+class RaucUpdaterConfig(UpdaterTable, kw_only=True, tag_field="type", tag="rauc"):
+    """[firmware] of type "rauc": images are signed bundles of RAUC, installed into the other of two slots."""
+
+    type: ClassVar[Literal["rauc"]] = "rauc"
+    state_file: FilePath = Path("/data/slots/state")
+    """written by the boot loader's handler in the station image: whether the running slot is on trial"""
+    reboot_file: FilePath = Path("/run/borne/reboot")
+    """the machine reboots once the station has created this file"""
+
+    def open(self, folder: Path, clock: Clock) -> Updater:  # noqa: ARG002 - as the other updaters
+        """Create the updater that uses the RAUC service of this machine."""
+        # late: only stations of the image
+        from station.devices.rauc_updater import RaucUpdater
+
+        return RaucUpdater(self.state_file, self.reboot_file, clock)

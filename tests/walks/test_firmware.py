@@ -128,10 +128,10 @@ async def test_firmware_that_does_not_come_up_is_rolled_back(tmp_path: Path, mak
         await maker.is_trusted(walk)
         before = walk.csms.received("BootNotification")[-1]["chargingStation"]["firmwareVersion"]
         assert await update(walk, maker.order(1, image(boots=False))) == "Accepted"
-        await walk.until(lambda: "InstallationFailed" in statuses(walk, 1), within_s=120.0)
+        await walk.until(lambda: "InstallVerificationFailed" in statuses(walk, 1), within_s=120.0)
         boot = walk.csms.received("BootNotification")[-1]
         assert (boot["reason"], boot["chargingStation"]["firmwareVersion"]) == ("FirmwareUpdate", before)
-        assert statuses(walk, 1)[-2:] == ["InstallRebooting", "InstallationFailed"]
+        assert statuses(walk, 1)[-2:] == ["InstallRebooting", "InstallVerificationFailed"]
         await walk.until(lambda: walk.csms.received("StatusNotification")[-1]["connectorStatus"] == "Available")
         assert events(walk) == []
 

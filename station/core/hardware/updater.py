@@ -22,8 +22,10 @@ class ActivationResult(Enum):
 
     NOT_YET = auto()
     """it has not been activated"""
+    ON_TRIAL = auto()
+    """it is running, and the boot loader returns to the previous firmware unless `Updater.keep` is called"""
     RUNNING = auto()
-    """it is running"""
+    """it is running, for all further boots"""
     ROLLED_BACK = auto()
     """it was activated but failed to start; the previous firmware is running again"""
 
@@ -65,4 +67,22 @@ class Updater(Protocol):
 
     async def activation(self) -> ActivationResult:
         """Read whether the firmware that was installed last runs, was rolled back, or is not activated yet."""
+        ...
+
+    async def keep(self) -> None:
+        """Keep the running firmware for all further boots; called once after each start, or after a passed trial.
+
+        Raises:
+            InstallError: the boot loader cannot be told; it may return to the previous firmware.
+        """
+        ...
+
+    async def give_up(self) -> None:
+        """Make the previous firmware run from the next boot on, because the one on trial has failed.
+
+        Reboots as `activate` does.
+
+        Raises:
+            InstallError: the boot loader cannot be told.
+        """
         ...

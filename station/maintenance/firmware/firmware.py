@@ -34,6 +34,7 @@ from station.maintenance.firmware.state import (
     cancelable,
     next_step,
 )
+from station.maintenance.firmware.trial import FirmwareTrial
 from station.security.file_transfer.file_transfer import TransferError, TransferFailure, download
 from station.security.security_events import SecurityEventType
 
@@ -82,6 +83,7 @@ class FirmwareUpdates:
         self._settings = settings
         self._clock = clock
         self._auxiliary = auxiliary
+        self._trial = FirmwareTrial(evses.values(), context.folder / "faults-before.json", clock)
         self._order_lock = asyncio.Lock()  # no update starts while an order is processed
         self._running: asyncio.Task[None] | None = None
         self._changed = ChangeSignal()
@@ -90,7 +92,7 @@ class FirmwareUpdates:
         self._holds_evses = False
         self._pausing = False
         self.booted_new_firmware = False
-        """whether this boot was to activate new firmware and has a result: it runs, or was rolled back"""
+        """whether this boot was to activate new firmware and has a result: it runs, also on trial, or was rolled back"""
 
     @property
     def version(self) -> str | None:
@@ -136,9 +138,12 @@ class FirmwareUpdates:
         """
         await self.record.load()
         update = self.record.update
+        undecided = update is not None and update.status in _INSTALLING
         if update is not None and update.status is FirmwareStatus.INSTALL_REBOOTING:
-            self.booted_new_firmware = await self._context.updater.activation() is not ActivationResult.NOT_YET
-        if update is not None and update.status in _INSTALLING and not self.booted_new_firmware:
+            activation = await self._context.updater.activation()
+            self.booted_new_firmware = activation is not ActivationResult.NOT_YET
+            undecided = activation in (ActivationResult.NOT_YET, ActivationResult.ON_TRIAL)
+        if undecided:
             self._take_out_of_service()
 
     # Orders
@@ -191,10 +196,19 @@ class FirmwareUpdates:
         allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
         unsubscribe = self._auxiliary.subscribe(allows_sessions, lambda _: self._changed.notify())
         try:
+            await self._keep_running_firmware()
             watchers = {f"firmware-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
             await run_together({**watchers, "firmware": self._process_updates()})
         finally:
             unsubscribe()
+
+    async def _keep_running_firmware(self) -> None:
+        """Tell the boot loader that this start has succeeded, unless the firmware has yet to pass its trial."""
+        try:
+            if await self._context.updater.activation() is not ActivationResult.ON_TRIAL:
+                await self._context.updater.keep()
+        except InstallError as error:
+            _log.error("the boot loader does not know that this start has succeeded: %s", error)
 
     async def _watch_evse(self, evse: Evse) -> None:
         """L01.FR.07: take an EVSE out of service that becomes idle while an installation waits."""
@@ -313,23 +327,43 @@ class FirmwareUpdates:
 
     async def _activate(self, *_: object) -> FirmwareStatus:
         """Activate the firmware, or report the result of the activation (L01.FR.28, L01.FR.31, L01.FR.32 (a))."""
-        match await self._context.updater.activation():
-            case ActivationResult.RUNNING:
-                await self._security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
-                return FirmwareStatus.INSTALLED
-            case ActivationResult.ROLLED_BACK:
-                _log.error("the new firmware did not start; the previous one is running")
-                return FirmwareStatus.INSTALLATION_FAILED
-            case ActivationResult.NOT_YET:
-                pass
-        await self._wait_reported(_REPORT_TIMEOUT_S)  # L01.FR.15
-        if self._context.online():
-            await self._context.outbox.wait_delivered(within_s=_REPORT_TIMEOUT_S)
+        updater = self._context.updater
         try:
-            await self._context.updater.activate()
+            match await updater.activation():
+                case ActivationResult.ON_TRIAL:
+                    if problems := await self._trial.problems():
+                        _log.error("the self-test of the new firmware has failed: %s", "; ".join(problems))
+                        await updater.give_up()
+                        return await self._reboot()
+                    await updater.keep()
+                case ActivationResult.RUNNING:
+                    pass
+                case ActivationResult.ROLLED_BACK:  # its trial boot is a verification of its own (L01.FR.29)
+                    _log.error("the new firmware did not start; the previous one is running")
+                    return FirmwareStatus.INSTALL_VERIFICATION_FAILED
+                case ActivationResult.NOT_YET:
+                    await asyncio.to_thread(images.discard, self._context.folder)  # it is installed
+                    await self._wait_reported(_REPORT_TIMEOUT_S)  # L01.FR.15
+                    if self._context.online():
+                        await self._context.outbox.wait_delivered(within_s=_REPORT_TIMEOUT_S)
+                    await self._remember_faults()
+                    await updater.activate()
+                    return await self._reboot()
         except InstallError as error:
             _log.error("the new firmware cannot be activated: %s", error)
             return FirmwareStatus.INSTALLATION_FAILED
+        await self._security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
+        return FirmwareStatus.INSTALLED
+
+    async def _remember_faults(self) -> None:
+        """Let the self-test of the new firmware know which faults are older; without that, it fails with each fault."""
+        try:
+            await asyncio.to_thread(self._trial.remember_faults)
+        except OSError as error:
+            _log.error("the faults before the update cannot be stored: %s", error.strerror)
+
+    async def _reboot(self) -> FirmwareStatus:
+        """Reboot the machine, or wait for it to reboot itself; returns only if that does not happen: a failure."""
         if not self._context.updater.reboots_by_itself:
             self._context.reboot(BootReason.FIRMWARE_UPDATE)
         await self._clock.sleep(_MACHINE_REBOOT_TIMEOUT_S)

@@ -1,0 +1,109 @@
+"""Firmware updates by RAUC (rauc.io): signed bundles, two slots, and a boot loader that returns to the previous one.
+
+A slot is started on trial after an update. It is kept once the station says so (`keep`); else the boot loader starts
+the previous slot after some attempts, or at once (`give_up`). deploy/image/ has the boot loader's part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from station.core.hardware.updater import ActivationResult, ImageError, InstallError
+from station.devices.machine_command import CommandResult, run_command
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+
+_INSTALL_TIMEOUT_S: Final = 3600.0
+_TIMEOUT_S: Final = 120.0
+"""timeout of what only reads a bundle or tells the boot loader"""
+_RESULTS: Final = {
+    "trial": ActivationResult.ON_TRIAL,
+    "kept": ActivationResult.RUNNING,
+    "fell-back": ActivationResult.ROLLED_BACK,
+}
+"""the words that the boot loader's handler writes into its state file"""
+
+
+class RaucUpdater:
+    """The `Updater` that uses the RAUC service of the machine; the program needs its D-Bus interface.
+
+    `state_file` has one line, a word and the name of a slot: `trial B` while slot B is started on trial, `kept B` once
+    it is kept, `fell-back B` after the boot loader has returned from it; RAUC's handler removes the file when an
+    installation begins.
+    """
+
+    may_interrupt = False
+    reboots_by_itself = True
+    version = None
+
+    def __init__(self, state_file: Path, reboot_file: Path, clock: Clock) -> None:
+        """`reboot_file`: the machine reboots once this file is there (borne-reboot.path of the station image)."""
+        self._state_file = state_file
+        self._reboot_file = reboot_file
+        self._clock = clock
+
+    async def install(self, image: Path) -> None:
+        """Check the signature of a bundle, and write it to the slot that does not run; activates nothing.
+
+        Raises:
+            ImageError: the file is no bundle, or not signed by whom the machine trusts.
+            InstallError: RAUC refuses it, such as one for other hardware or of an older version, or cannot write it.
+        """
+        checked = await self._rauc("info", image)
+        if checked.status != 0:
+            raise ImageError(f"RAUC does not accept the bundle: {checked.reason}")
+        installed = await run_command(["rauc", "install", image], _INSTALL_TIMEOUT_S, self._clock)
+        if installed.status != 0:
+            raise InstallError(f"RAUC cannot install the bundle: {installed.reason}")
+
+    async def activate(self) -> None:
+        """Let the boot loader start the other slot, on trial, and ask for a reboot; returns before it.
+
+        Raises:
+            InstallError: RAUC or the boot loader's handler fails, or the machine cannot be asked to reboot.
+        """
+        await self._mark("mark-active", "other")
+        await self._ask_for_reboot()
+
+    async def activation(self) -> ActivationResult:
+        """Read from the state file how the trial of the slot installed last went; NOT_YET if there was none."""
+        with self._clock.outside_wait():
+            try:
+                text = await asyncio.to_thread(self._state_file.read_text, encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                return ActivationResult.NOT_YET
+        return _RESULTS.get(text.split(" ")[0], ActivationResult.NOT_YET)
+
+    async def keep(self) -> None:
+        """Mark the running slot as good.
+
+        Raises:
+            InstallError: RAUC or the boot loader's handler fails; the boot loader counts a failed attempt.
+        """
+        await self._mark("mark-good", "booted")
+
+    async def give_up(self) -> None:
+        """Mark the running slot as bad, and ask for a reboot; returns before it.
+
+        Raises:
+            InstallError: RAUC or the boot loader's handler fails, or the machine cannot be asked to reboot.
+        """
+        await self._mark("mark-bad", "booted")
+        await self._ask_for_reboot()
+
+    async def _ask_for_reboot(self) -> None:
+        try:
+            await asyncio.to_thread(self._reboot_file.touch)
+        except OSError as error:
+            raise InstallError(f"the machine cannot be asked to reboot: {error.strerror}") from error
+
+    async def _mark(self, mark: str, slot: str) -> None:
+        result = await self._rauc("status", mark, slot)
+        if result.status != 0:
+            raise InstallError(f"rauc status {mark} {slot} failed: {result.reason}")
+
+    async def _rauc(self, *arguments: str | Path) -> CommandResult:
+        return await run_command(["rauc", *arguments], _TIMEOUT_S, self._clock)
