@@ -53,8 +53,9 @@ class RaucUpdaterConfig(UpdaterTable, kw_only=True, tag_field="type", tag="rauc"
     reboot_file: FilePath = Path("/run/borne/reboot")
     """the machine reboots once the station has created this file"""
 
-    def open(self, folder: Path, clock: Clock) -> Updater:  # noqa: ARG002 - as the other updaters
-        """Create the updater that uses the RAUC service of this machine."""
+    def open(self, folder: Path, clock: Clock) -> Updater:
+        """Create the updater that uses the RAUC service of this machine; it keeps nothing in `folder`."""
+        del folder
         # late: only stations of the image
         from station.devices.rauc_updater import RaucUpdater
 

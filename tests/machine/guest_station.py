@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -144,20 +143,26 @@ class GuestStation:
             time.sleep(0.3)
 
 
-def new_disk(image: Path, folder: Path, csms: HostCsms, more: Mapping[str, str] | None = None) -> Path:
+def new_disk(image: Path, folder: Path, csms: HostCsms) -> Path:
+    """A disk with this image, for a station that connects to this CSMS over TLS (security profile 2)."""
+    return disk_for(image, folder, csms.url, csms.pki / "csms-root.pem")
+
+
+def disk_for(image: Path, folder: Path, csms_url: str, csms_root: Path | None = None) -> Path:
     """A disk with this image, and the identity of the station on its boot partition, as a line worker writes it."""
     folder.mkdir(parents=True, exist_ok=True)
     raw = folder / "disk.img"
     subprocess.run(["cp", "--sparse=always", image, raw], check=True)
     values = {
         "BORNE_STATION_IDENTITY": IDENTITY,
-        "BORNE_CSMS_URL": csms.url,
+        "BORNE_CSMS_URL": csms_url,
         "BORNE_CSMS_PASSWORD": PASSWORD,
-        "BORNE_CSMS_CA_FILE": "/data/identity/csms-roots.pem",
-        **(more or {}),
     }
+    if csms_root is not None:
+        values["BORNE_CSMS_CA_FILE"] = "/data/identity/csms-roots.pem"
     identity = folder / "station.env"
     identity.write_text("".join(f"{name}={value}\r\n" for name, value in values.items()), encoding="utf-8")
-    for file, name in ((identity, "station.env"), (csms.pki / "csms-root.pem", "csms-roots.pem")):
-        subprocess.run(["mcopy", "-i", f"{raw}@@{_MIB}", file, f"::{name}"], check=True)
+    for file, name in ((identity, "station.env"), (csms_root, "csms-roots.pem")):
+        if file is not None:
+            subprocess.run(["mcopy", "-i", f"{raw}@@{_MIB}", file, f"::{name}"], check=True)
     return overlay(raw, folder / "disk.qcow2")

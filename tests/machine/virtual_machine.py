@@ -132,7 +132,7 @@ class VirtualMachine:
             (self.folder / name).unlink(missing_ok=True)
         if not self._firmware_variables.exists():
             shutil.copyfile(_FIRMWARE_VARIABLES, self._firmware_variables)
-        self.page_port = self.page_port or _free_port()
+        self.page_port = self.page_port or free_port()
         self._read = self.serial_log.stat().st_size if self.serial_log.exists() else 0
         with (self.folder / "qemu.log").open("ab") as log:
             command = self._command()
@@ -312,7 +312,8 @@ def _credential(name: str, value: str) -> str:
     return f"io.systemd.credential.binary:{name}={encoded}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A free TCP port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

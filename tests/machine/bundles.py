@@ -1,0 +1,71 @@
+"""Update bundles for the machine of the tests: newer, older, of somebody else, and such that do not start."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.machine.conftest import BuiltImage
+from tests.machine.signing import create_bundle_keys
+from tools.delivery.debian_package import build_package
+from tools.delivery.disk_image import build_bundle
+from tools.delivery.source_tree import SourceTree, source_tree
+
+
+def next_version() -> str:
+    """A version after that of the source tree."""
+    major, minor, _ = source_tree().version.split(".")
+    return f"{major}.{int(minor) + 1}.0"
+
+
+def newer_bundle(image: BuiltImage, folder: Path) -> Path:
+    """A bundle with the next version of the program, in the root file system of the image."""
+    source = source_tree().with_version(next_version())
+    package = build_package(source, "amd64", folder)
+    root = folder / "root"
+    _run("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)
+    shutil.copyfile(package, root / "tmp/borne.deb")
+    _run("chroot", root, "dpkg", "--force-confold", "--install", "/tmp/borne.deb")
+    (root / "tmp/borne.deb").unlink()
+    return _bundle(image, source, root, folder)
+
+
+def failing_bundle(image: BuiltImage, folder: Path, commands: Sequence[str]) -> Path:
+    """A bundle of the next version with the root file system of the image, changed by shell commands (`$1`: root)."""
+    root = folder / "root"
+    _run("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)
+    for command in commands:
+        _run("sh", "-ec", command, "sh", root)
+    return _bundle(image, source_tree().with_version(next_version()), root, folder)
+
+
+def empty_bundle(image: BuiltImage, folder: Path, *, version: str | None = None, foreign: bool = False) -> Path:
+    """A small bundle: its root file system has no kernel. `foreign`: it is signed by somebody else."""
+    root = folder / "root"
+    root.mkdir(parents=True)
+    (root / "empty").write_text("no system is here\n", encoding="utf-8")
+    signed = image
+    if foreign:
+        options = dataclasses.replace(image.options, certificate=folder / "other.pem", key=folder / "other.key")
+        create_bundle_keys(options.certificate, options.key)
+        signed = dataclasses.replace(image, options=options)
+    return _bundle(signed, source_tree().with_version(version or next_version()), root, folder)
+
+
+def _bundle(image: BuiltImage, source: SourceTree, root: Path, folder: Path) -> Path:
+    file = folder / "root.squashfs"
+    _run("mksquashfs", root, file, "-comp", "lzo", "-Xcompression-level", "1", "-no-progress", "-quiet", "-noappend")
+    shutil.rmtree(root)
+    bundle = build_bundle(source, image.options, file, folder)
+    file.unlink()
+    return bundle
+
+
+def _run(*command: str | Path) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    completed = subprocess.run([*command], check=False, capture_output=True, text=True, env=environment)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
