@@ -92,7 +92,7 @@ class FirmwareUpdates:
         self._holds_evses = False
         self._pausing = False
         self.booted_new_firmware = False
-        """whether this boot was to activate new firmware and has a result: it runs (or is on trial), or was rolled back"""
+        """whether this boot was to activate new firmware and has a result: it runs, is on trial, or was rolled back"""
 
     @property
     def version(self) -> str | None:
