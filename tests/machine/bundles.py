@@ -27,9 +27,9 @@ def newer_bundle(image: BuiltImage, folder: Path) -> Path:
     source = source_tree().with_version(next_version())
     package = build_package(source, "amd64", folder)
     root = folder / "root"
-    _run("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)
+    run_command("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)
     shutil.copyfile(package, root / "tmp/borne.deb")
-    _run("chroot", root, "dpkg", "--force-confold", "--install", "/tmp/borne.deb")
+    run_command("chroot", root, "dpkg", "--force-confold", "--install", "/tmp/borne.deb")
     (root / "tmp/borne.deb").unlink()
     return _bundle(image, source, root, folder)
 
@@ -37,9 +37,9 @@ def newer_bundle(image: BuiltImage, folder: Path) -> Path:
 def failing_bundle(image: BuiltImage, folder: Path, commands: Sequence[str]) -> Path:
     """A bundle of the next version with the root file system of the image, changed by shell commands (`$1`: root)."""
     root = folder / "root"
-    _run("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)
+    run_command("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)
     for command in commands:
-        _run("sh", "-ec", command, "sh", root)
+        run_command("sh", "-ec", command, "sh", root)
     return _bundle(image, source_tree().with_version(next_version()), root, folder)
 
 
@@ -47,7 +47,7 @@ def empty_bundle(image: BuiltImage, folder: Path, *, version: str | None = None,
     """A small bundle: its root file system has no kernel. `foreign`: it is signed by somebody else."""
     root = folder / "root"
     root.mkdir(parents=True)
-    (root / "empty").write_text("no system is here\n", encoding="utf-8")
+    (root / "empty").write_bytes(os.urandom(1 << 16))
     signed = image
     if foreign:
         options = dataclasses.replace(image.options, certificate=folder / "other.pem", key=folder / "other.key")
@@ -58,14 +58,17 @@ def empty_bundle(image: BuiltImage, folder: Path, *, version: str | None = None,
 
 def _bundle(image: BuiltImage, source: SourceTree, root: Path, folder: Path) -> Path:
     file = folder / "root.squashfs"
-    _run("mksquashfs", root, file, "-comp", "lzo", "-Xcompression-level", "1", "-no-progress", "-quiet", "-noappend")
+    run_command(
+        "mksquashfs", root, file, "-comp", "lzo", "-Xcompression-level", "1", "-no-progress", "-quiet", "-noappend"
+    )
     shutil.rmtree(root)
     bundle = build_bundle(source, image.options, file, folder)
     file.unlink()
     return bundle
 
 
-def _run(*command: str | Path) -> None:
+def run_command(*command: str | Path) -> None:
+    """Run a command; fails the test with its output."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     completed = subprocess.run([*command], check=False, capture_output=True, text=True, env=environment)
     assert completed.returncode == 0, completed.stdout + completed.stderr

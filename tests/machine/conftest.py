@@ -7,20 +7,27 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.machine.guest_station import GuestStation, HostCsms, new_disk
 from tests.machine.signing import create_bundle_keys
-from tests.machine.virtual_machine import missing_tool
+from tests.machine.virtual_machine import VirtualMachine, missing_tool
 from tests.project import ROOT
 from tools.delivery.disk_image import ImageFiles, ImageOptions, build_images
 from tools.delivery.source_tree import source_tree
 
 _TOOLS: Final = ("mmdebstrap", "dpkg-buildpackage", "dh", "rauc", "mksquashfs", "grub-mkimage", "sfdisk", "mcopy")
+os.environ["DPKG_DEB_COMPRESSOR_LEVEL"] = "1"  # the packages of these tests are installed once and thrown away
 _STATION: Final = Path(__file__).parent / "station.toml"
+_UNMOUNT: Final = (
+    "systemctl stop borne.service chrony.service && journalctl --relinquish-var &&"
+    " umount /var/lib/borne /var/log/journal /var/lib/chrony /data /boot"
+)
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -52,6 +59,54 @@ def image() -> BuiltImage:
         return _built(folder)
 
 
+@dataclass(frozen=True)
+class SavedStates:
+    """Two states of one machine, from which each test goes on instead of starting it."""
+
+    machine: VirtualMachine
+    """the machine, switched off"""
+    disk: Path
+    """the disk of `running`"""
+    running: Path
+    """the station runs, and has loaded its API"""
+    unmounted: Path
+    """the station is stopped, and the data partition is not mounted: goes on with any data on it"""
+    register_wh: float
+    """the register of the station's meter in `running`"""
+
+
+@pytest.fixture(scope="session")
+def csms(tmp_path_factory: pytest.TempPathFactory) -> Generator[HostCsms]:
+    """The CSMS on the host."""
+    with HostCsms(tmp_path_factory.mktemp("csms")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def states(image: BuiltImage, csms: HostCsms, tmp_path_factory: pytest.TempPathFactory) -> SavedStates:
+    """A machine that has started once with the image, in both states."""
+    folder = tmp_path_factory.mktemp("machine")
+    disk = new_disk(image.files.disk, folder, csms)
+    with VirtualMachine(folder / "vm", disk) as machine:
+        machine.start()
+        station = GuestStation(machine)
+        station.wait_until_active()
+        register_wh = station.register_wh()
+        machine.save(folder / "running")
+        saved_disk = folder / "saved.qcow2"
+        shutil.copyfile(disk, saved_disk)
+        machine.start(folder / "running")
+        machine.run(_UNMOUNT)
+        machine.save(folder / "unmounted")
+    return SavedStates(machine, saved_disk, folder / "running", folder / "unmounted", register_wh)
+
+
+def note_figure(text: str) -> None:
+    """Append a measured figure to build/machine/figures.txt, for whoever reads it."""
+    with (ROOT / "build" / "machine" / "figures.txt").open("a", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
 def _built(folder: Path) -> BuiltImage:
     digest = _digest_of_source()
     target = folder / digest
@@ -68,7 +123,6 @@ def _built(folder: Path) -> BuiltImage:
                 shutil.rmtree(old)
         create_bundle_keys(options.certificate, options.key)
         part = folder / "part"
-        os.environ["DPKG_DEB_COMPRESSOR_LEVEL"] = "1"  # the package is installed once and thrown away
         build_images(source_tree(), options, part)
         part.rename(target)
     version = source_tree().version

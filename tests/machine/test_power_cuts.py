@@ -4,75 +4,26 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.machine.conftest import BuiltImage
+from tests.machine.conftest import SavedStates
 from tests.machine.data_partition import read_data_partition
-from tests.machine.guest_station import CARD, GuestStation, HostCsms, new_disk
-from tests.machine.virtual_machine import GUEST_PATIENCE_S, VirtualMachine, overlay
+from tests.machine.guest_station import CARD, GuestStation, HostCsms
+from tests.machine.virtual_machine import GUEST_PATIENCE_S, overlay
 from tests.patience import wait_until
 
 _CUTS: Final = int(os.environ.get("BORNE_TEST_POWER_CUTS", "5"))
 _SEED: Final = 25
 _LONGEST_CHARGE_S: Final = 15.0
-_UNMOUNT: Final = (
-    "systemctl stop borne.service chrony.service && journalctl --relinquish-var &&"
-    " umount /var/lib/borne /var/log/journal /var/lib/chrony /data /boot"
-)
 _MOUNT: Final = (
     "date --set=@$(cat /sys/class/rtc/rtc0/since_epoch) && { e2fsck -p /dev/disk/by-partlabel/data; true; } &&"
     " systemctl start data.mount boot.mount var-lib-borne.mount var-log-journal.mount var-lib-chrony.mount &&"
     " journalctl --flush && systemctl start --no-block borne.service chrony.service"
 )
-
-
-@dataclass(frozen=True)
-class SavedStates:
-    """Two states of one machine, from which each test goes on instead of starting it."""
-
-    machine: VirtualMachine
-    """the machine, switched off"""
-    disk: Path
-    """the disk of `running`"""
-    running: Path
-    """the station runs, and has loaded its API"""
-    unmounted: Path
-    """the station is stopped, and the data partition is not mounted: goes on with any data on it"""
-    register_wh: float
-    """the register of the station's meter in `running`"""
-
-
-@pytest.fixture(scope="module")
-def csms(tmp_path_factory: pytest.TempPathFactory) -> Generator[HostCsms]:
-    """The CSMS on the host."""
-    with HostCsms(tmp_path_factory.mktemp("csms")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def states(image: BuiltImage, csms: HostCsms, tmp_path_factory: pytest.TempPathFactory) -> SavedStates:
-    """A machine that has started once with the image, in both states."""
-    folder = tmp_path_factory.mktemp("machine")
-    disk = new_disk(image.files.disk, folder, csms)
-    with VirtualMachine(folder / "vm", disk) as machine:
-        machine.start()
-        station = GuestStation(machine)
-        station.wait_until_active()
-        register_wh = station.register_wh()
-        machine.save(folder / "running")
-        saved_disk = folder / "saved.qcow2"
-        shutil.copyfile(disk, saved_disk)
-        machine.start(folder / "running")
-        machine.run(_UNMOUNT)
-        machine.save(folder / "unmounted")
-    return SavedStates(machine, saved_disk, folder / "running", folder / "unmounted", register_wh)
 
 
 @pytest.mark.parametrize("number", range(_CUTS))

@@ -48,6 +48,17 @@ IgnoreSIGPIPE=no
 OOMScoreAdjust=-1000
 """
 _SHELL_DROPIN: Final = "[Unit]\nWants=tests-shell.service\n"
+_LED: Final = """\
+d /run/borne/led 0755 borne borne
+f /run/borne/led/max_brightness 0444 borne borne - 255
+f /run/borne/led/multi_index 0444 borne borne - red green blue
+f /run/borne/led/multi_intensity 0644 borne borne - 0 0 0
+f /run/borne/led/brightness 0644 borne borne - 0
+f /run/borne/led/trigger 0644 borne borne - [none] timer
+f /run/borne/led/delay_on 0644 borne borne - 0
+f /run/borne/led/delay_off 0644 borne borne - 0
+"""
+"""the files of a multicolour LED, since no emulated machine has one"""
 
 
 def missing_tool() -> str | None:
@@ -69,6 +80,8 @@ class Hardware:
     """whether the network cable is plugged in at the start"""
     clock: str = "utc"
     """the time of its battery-backed clock, such as 1970-01-01T00:00:00"""
+    second_disk: Path | None = None
+    """a raw image; each machine writes to a copy"""
     more: Sequence[str] = ()
     """further arguments of QEMU"""
     watchdog: bool = True
@@ -109,7 +122,13 @@ class VirtualMachine:
         """A machine with the same hardware and firmware, which can go on from a state that this one has saved."""
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self._firmware_variables, folder / self._firmware_variables.name)
+        if self.hardware.second_disk is not None:
+            overlay(self._second_disk, folder / self._second_disk.name)
         return VirtualMachine(folder, disk, self.hardware)
+
+    @property
+    def _second_disk(self) -> Path:
+        return self.folder / "second.qcow2"
 
     @property
     def _firmware_variables(self) -> Path:
@@ -132,6 +151,8 @@ class VirtualMachine:
             (self.folder / name).unlink(missing_ok=True)
         if not self._firmware_variables.exists():
             shutil.copyfile(_FIRMWARE_VARIABLES, self._firmware_variables)
+        if self.hardware.second_disk is not None and not self._second_disk.exists():
+            overlay(self.hardware.second_disk, self._second_disk)
         self.page_port = self.page_port or free_port()
         self._read = self.serial_log.stat().st_size if self.serial_log.exists() else 0
         with (self.folder / "qemu.log").open("ab") as log:
@@ -173,9 +194,12 @@ class VirtualMachine:
             *("-netdev", network, "-device", "virtio-net-pci,netdev=net,id=nic,romfile="),
             *("-device", "vmgenid,guid=auto"),  # a machine that goes on twice from one state draws other random numbers
             *("-smbios", f"type=11,value={_credential('systemd.extra-unit.tests-shell.service', _SHELL_UNIT)}"),
+            *("-smbios", f"type=11,value={_credential('tmpfiles.extra', _LED)}"),
             *("-smbios", f"type=11,value={_credential('systemd.unit-dropin.sysinit.target', _SHELL_DROPIN)}"),
-            *hardware.more,
         ]
+        if hardware.second_disk is not None:
+            command += ["-drive", f"if=virtio,format=qcow2,cache=none,file={self._second_disk}"]
+        command += hardware.more
         if hardware.watchdog:
             command += ["-device", "i6300esb", "-action", "watchdog=reset"]
         return command

@@ -1,0 +1,248 @@
+"""The Debian package in a machine: upgrades with a running charge, upgrades that are refused, removal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.machine.bench import Bench, SavedStation, patiently, resumed, save_station
+from tests.machine.bundles import next_version, run_command
+from tests.machine.conftest import BuiltImage
+from tests.machine.guest_station import CARD
+from tests.machine.virtual_machine import HOST_ADDRESS, Hardware
+from tests.stored.storage import BASIC_AUTH, DATABASE, Stored, all_stored
+from tools.delivery.debian_package import build_package
+from tools.delivery.source_tree import source_tree
+
+_MEDIUM: Final = "/mnt"
+_STORED_STATION: Final = """\
+[station]
+identity = "BORNE-TEST"
+serial_number = "0001"
+storage = "/var/lib/borne"
+commissioning = "required"
+
+[csms]
+url = "{url}"
+password = "{password}"
+
+[simulation]
+follow_csms_time = true
+
+[prices]
+currency = "EUR"
+energy_per_kwh = 0.25
+
+[[evse]]
+id = 1
+
+[[evse]]
+id = 2
+
+[[evse]]
+id = 3
+
+[[evse]]
+id = 4
+"""
+
+
+@dataclass(frozen=True)
+class PackagedStation:
+    """A machine with the package in a writable root file system, and a medium with other packages and storages."""
+
+    saved: SavedStation
+    version: str
+
+
+@pytest.fixture(scope="module")
+def packaged(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> PackagedStation:
+    """The state from which each test goes on: the station runs, and the medium is mounted."""
+    folder = tmp_path_factory.mktemp("packaged")
+    medium = _medium(image, folder)
+    root = folder / "root"
+    run_command("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)
+    kernel, initrd = (Path(shutil.copy(root / "boot" / name, folder / name)) for name in ("vmlinuz", "initrd.img"))
+    disk = folder / "root.img"
+    run_command("mke2fs", "-q", "-t", "ext4", "-L", "writable", "-d", root, disk, "3G")
+    shutil.rmtree(root)
+    options = "root=/dev/disk/by-label/writable rootfstype=ext4 rw rauc.slot=A console=ttyS0 quiet panic=10"
+    hardware = Hardware(
+        second_disk=disk,
+        more=(
+            *("-kernel", str(kernel), "-initrd", str(initrd), "-append", options),
+            *("-drive", f"if=virtio,format=raw,readonly=on,file={medium}"),
+        ),
+    )
+
+    async def mount(bench: Bench) -> None:
+        await bench.run(f"mount /dev/vdc {_MEDIUM}")
+
+    saved = asyncio.run(save_station(image, folder, mount, hardware))
+    return PackagedStation(saved, source_tree().version)
+
+
+def _medium(image: BuiltImage, folder: Path) -> Path:
+    """A read-only file system: the packages `next`, `broken` (its program fails) and `older`, and stored storages."""
+    content = folder / "medium"
+    content.mkdir()
+    package = build_package(source_tree().with_version(next_version()), "amd64", folder)
+    package.rename(content / "next.deb")
+    station = f"opt/borne/{next_version()}/lib/python3.13/site-packages/station"
+    _repack(content / "next.deb", content / "broken.deb", f'echo "raise SystemExit(1)" > {station}/__init__.py')
+    (current,) = image.files.root.parent.glob("borne_*_amd64.deb")
+    _repack(current, content / "older.deb", f"sed -i 's/^Version: .*/Version: 0.1.0/' DEBIAN/control; {_OLDER}")
+    for stored in all_stored():
+        stored.restore(content / stored.version)
+    medium = folder / "medium.squashfs"
+    run_command("mksquashfs", content, medium, "-comp", "lzo", "-Xcompression-level", "1", "-no-progress", "-quiet")
+    return medium
+
+
+_OLDER: Final = f"sed -i 's/{source_tree().version}/0.1.0/g' DEBIAN/preinst"
+
+
+def _repack(package: Path, target: Path, change: str) -> None:
+    folder = target.with_suffix(".content")
+    run_command("dpkg-deb", "--raw-extract", package, folder)
+    subprocess.run(["sh", "-ec", change], cwd=folder, check=True)
+    run_command("dpkg-deb", "--build", "--root-owner-group", "-Znone", folder, target)
+    shutil.rmtree(folder)
+
+
+async def test_an_upgrade_ends_a_running_charge_in_order_and_loses_nothing(
+    packaged: PackagedStation, tmp_path: Path
+) -> None:
+    async with resumed(packaged.saved, tmp_path) as bench:
+        await _start_charge(bench)
+        output = await bench.run(f"dpkg --install {_MEDIUM}/next.deb")
+        boot = await bench.until_booted()
+        assert boot["chargingStation"]["firmwareVersion"] == next_version(), output
+        await patiently(lambda: _ended(bench))
+        _check_transaction(bench.events())
+        assert next_version() in await bench.run("borne version")
+        assert (await bench.run("ls /opt/borne")).split() == [next_version()]
+        ended_wh = _energy_wh(bench.events()[-1])
+        assert await asyncio.to_thread(bench.station.register_wh) == pytest.approx(ended_wh, abs=0.1)
+        assert "intact" in await bench.run("runuser -u borne -- borne journal verify --config /etc/borne/station.toml")
+
+
+@pytest.mark.parametrize(
+    ("package", "reason"), [("broken", "does not accept the installation file"), ("older", "is older and may not")]
+)
+async def test_a_package_that_is_refused_leaves_the_charge_alone(
+    package: str, reason: str, packaged: PackagedStation, tmp_path: Path
+) -> None:
+    async with resumed(packaged.saved, tmp_path) as bench:
+        await _start_charge(bench)
+        code, output = await asyncio.to_thread(bench.machine.try_run, f"dpkg --install {_MEDIUM}/{package}.deb")
+        assert code != 0
+        assert reason in output
+        received = len(bench.events())
+        await patiently(lambda: len(bench.events()) >= received + 2)
+        assert {event["eventType"] for event in bench.events()[received:]} == {"Updated"}
+        assert packaged.version in await bench.run("borne version")
+        assert "Status: install ok installed" in await bench.run("dpkg --status borne")
+        assert (await bench.run("ls /opt/borne")).split() == [packaged.version]
+        assert not bench.csms.received("BootNotification")
+
+
+async def test_removing_keeps_the_records_and_a_purge_removes_them_if_asked(
+    packaged: PackagedStation, tmp_path: Path
+) -> None:
+    async with resumed(packaged.saved, tmp_path) as bench:
+        await bench.run("DEBIAN_FRONTEND=noninteractive dpkg --remove borne")
+        await patiently(lambda: not bench.csms.connected)
+        left = await bench.run(
+            "ls /var/lib/borne/borne.sqlite; ls /opt; command -v borne || systemctl is-active borne; true"
+        )
+        assert left.split() == ["/var/lib/borne/borne.sqlite", "inactive"]
+        await bench.run("DEBIAN_FRONTEND=noninteractive dpkg --purge borne")
+        assert await bench.run("ls /var/lib/borne/borne.sqlite") == "/var/lib/borne/borne.sqlite\n"
+        await bench.run(f"DEBIAN_FRONTEND=noninteractive dpkg --install {_MEDIUM}/next.deb")
+        await bench.run("echo borne borne/remove-records boolean true | debconf-set-selections")
+        await bench.run("DEBIAN_FRONTEND=noninteractive dpkg --purge borne")
+        assert not (await bench.run("ls -A /var/lib/borne; ls /etc/borne 2>/dev/null; true")).split()
+
+
+@pytest.mark.parametrize("version", [stored.version for stored in all_stored()])
+async def test_an_upgrade_takes_over_the_storage_of_a_released_version(
+    version: str, packaged: PackagedStation, tmp_path: Path
+) -> None:
+    """What was open when the power failed is ended, and everything that waited reaches the CSMS once."""
+    (stored,) = [stored for stored in all_stored() if stored.version == version]
+    station = _STORED_STATION.format(url=f"ws://{HOST_ADDRESS}:{packaged.saved.csms_port}/ocpp", password=BASIC_AUTH)
+    async with resumed(packaged.saved, tmp_path) as bench:
+        await bench.run("systemctl stop borne && find /var/lib/borne -mindepth 1 -delete && rm -f /data/station.env")
+        await bench.run(f"cp -r {_MEDIUM}/{version}/. /var/lib/borne && chown -R borne:borne /var/lib/borne")
+        await bench.run(f"cat > /etc/borne/station.toml <<'END'\n{station}\nEND")
+        await bench.run(f"dpkg --install {_MEDIUM}/next.deb && systemctl start --no-block borne")
+        boot = await bench.until_booted()
+        assert boot["chargingStation"]["serialNumber"] == "0001"
+        assert boot["chargingStation"]["firmwareVersion"] == next_version()
+        open_before = _open_transactions(stored, tmp_path / "stored")
+        assert open_before
+        await patiently(lambda: open_before <= {_identity(event) for event in bench.events() if _is_end(event)})
+        keys = [(_identity(event), event["seqNo"]) for event in bench.events()]
+        assert len(keys) == len(set(keys))
+        assert not bench.csms.schema_faults
+
+
+def _open_transactions(stored: Stored, folder: Path) -> set[str]:
+    """The ids of the transactions that a storage has without their end."""
+    stored.restore(folder)
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database:
+        rows = database.execute("SELECT transaction_id FROM transactions WHERE ended_at IS NULL").fetchall()
+    return {str(identity) for (identity,) in rows}
+
+
+async def _start_charge(bench: Bench) -> None:
+    await bench.request("POST", "/api/sim/evses/1/plug", {})
+    await bench.request("POST", "/api/token", {"id_token": CARD})
+    await patiently(lambda: any(_charges(event) for event in bench.events()))
+
+
+def _charges(event: dict[str, Any]) -> bool:
+    return event["transactionInfo"].get("chargingState") == "Charging"
+
+
+def _is_end(event: dict[str, Any]) -> bool:
+    return event["eventType"] == "Ended"
+
+
+def _ended(bench: Bench) -> bool:
+    return any(_is_end(event) for event in bench.events())
+
+
+def _identity(event: dict[str, Any]) -> str:
+    return event["transactionInfo"]["transactionId"]
+
+
+def _check_transaction(events: Sequence[dict[str, Any]]) -> None:
+    """One transaction, with each event once and in order."""
+    (_,) = {_identity(event) for event in events}
+    assert [event["seqNo"] for event in events] == list(range(len(events)))
+    assert events[0]["eventType"] == "Started"
+    assert [event["eventType"] for event in events].index("Ended") == len(events) - 1
+
+
+def _energy_wh(event: dict[str, Any]) -> float:
+    """The register in the last reading of an event, in Wh."""
+    samples = event["meterValue"][-1]["sampledValue"]
+    (value,) = [
+        sample
+        for sample in samples
+        if sample.get("measurand", "Energy.Active.Import.Register") == "Energy.Active.Import.Register"
+        and "phase" not in sample
+    ]
+    scale = 1000.0 if value.get("unitOfMeasure", {}).get("unit") == "kWh" else 1.0
+    return float(value["value"]) * scale
