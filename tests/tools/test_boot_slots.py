@@ -1,0 +1,257 @@
+"""The script that keeps the slots of a station image: data fit their slot after a power cut at each of its steps.
+
+It runs as in the image, with its files in a folder of the test. What the boot loader does is done here as in grub.cfg.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.project import ROOT
+
+_SCRIPT: Final = ROOT / "deploy/image/root/usr/lib/borne/boot-slots"
+_STEPS: Final = ("cp", "mv", "rm", "sync", "grub-editenv", "mkdir")
+"""the commands of the script that change something"""
+
+pytestmark = pytest.mark.skipif(shutil.which("grub-editenv") is None, reason="grub-editenv is not installed")
+
+
+class Machine:
+    """A machine with two slots: its disk is a folder, and each of its versions writes its own name into the data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.slot = "A"
+        self.versions = {"A": "old", "B": "new"}
+        (folder / "boot").mkdir(parents=True)
+        (folder / "bin").mkdir()
+        (folder / "borne").mkdir()
+        subprocess.run(["grub-editenv", self.variables_file, "create"], check=True)
+        self._set_variables({"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0"})
+        for name in _STEPS:
+            # Counts the steps of a run; the script is killed before the one at which the power shall fail.
+            count = 'echo x >> "$BORNE_STEPS"; [ "$(wc -l < "$BORNE_STEPS")" != "$BORNE_CUT_AT" ] || kill -9 $PPID'
+            only = '[ "$2" = list ] || { ' + count + "; }" if name == "grub-editenv" else count
+            wrapper = folder / "bin" / name
+            # Nothing here survives by being on a disk.
+            command = "true" if name == "sync" else f'exec {shutil.which(name)} "$@"'
+            wrapper.write_text(f"#!/bin/sh\n{only}\n{command}\n", encoding="utf-8")
+            wrapper.chmod(0o755)
+        self.boot()
+
+    @property
+    def variables_file(self) -> Path:
+        """The variables of the boot loader."""
+        return self.folder / "boot" / "grubenv"
+
+    @property
+    def data(self) -> str:
+        """The version that has written the data last."""
+        return (self.folder / "borne" / "version").read_text(encoding="utf-8")
+
+    @property
+    def state(self) -> str:
+        """The state of the slots; empty: none."""
+        file = self.folder / "slots" / "state"
+        return file.read_text(encoding="utf-8").strip() if file.exists() else ""
+
+    def call(self, *arguments: str, cut_at: int = 0) -> str | None:
+        """Run the script, and return what it printed; None: the power has failed at this step."""
+        steps = self.folder / "steps"
+        steps.write_text("", encoding="utf-8")
+        command_line = self.folder / "cmdline"
+        command_line.write_text(f"root=x rauc.slot={self.slot} quiet\n", encoding="utf-8")
+        environment = {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "BORNE_SLOTS": str(self.folder / "slots"),
+            "BORNE_DATA": str(self.folder / "borne"),
+            "BORNE_GRUBENV": str(self.variables_file),
+            "BORNE_COMMAND_LINE": str(command_line),
+            "BORNE_STEPS": str(steps),
+            "BORNE_CUT_AT": str(cut_at),
+        }
+        completed = subprocess.run(
+            ["sh", _SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        if completed.returncode == -9:
+            return None
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout.strip()
+
+    def start_boot_loader(self) -> None:
+        """Choose a slot as grub.cfg does, and count the attempt."""
+        for _ in range(2):
+            variables = self._variables()
+            for slot in variables["ORDER"].split():
+                if variables[f"{slot}_OK"] == "1" and int(variables[f"{slot}_TRY"]) < 3:
+                    self._set_variables({f"{slot}_TRY": str(int(variables[f"{slot}_TRY"]) + 1)})
+                    self.slot = slot
+                    return
+            self._set_variables({"A_TRY": "0", "B_TRY": "0"})
+        raise AssertionError("no slot is good")
+
+    def boot(self) -> None:
+        """Start the machine: boot loader, data, and the program, which migrates its data to its version."""
+        self.start_boot_loader()
+        self.call("start")
+        self.run_program()
+
+    def run_program(self) -> None:
+        """The program of the slot that runs: it can read its own data, and those of an older version."""
+        file = self.folder / "borne" / "version"
+        found = file.read_text(encoding="utf-8") if file.exists() else ""
+        assert not (found == "new" and self.versions[self.slot] == "old"), "the old version finds data of the new one"
+        file.write_text(self.versions[self.slot], encoding="utf-8")
+
+    def install(self) -> None:
+        """What RAUC asks for while it writes the other slot, up to the order to start it."""
+        self.call("set-state", "B", "bad")
+
+    def _variables(self) -> dict[str, str]:
+        for file in (self.variables_file, self.variables_file.with_suffix(".backup")):
+            listed = subprocess.run(["grub-editenv", file, "list"], capture_output=True, text=True, check=False)
+            if listed.returncode == 0:
+                return dict(line.split("=", 1) for line in listed.stdout.splitlines())
+        raise AssertionError("the boot loader cannot read its variables")
+
+    def _set_variables(self, values: dict[str, str]) -> None:
+        words = [f"{name}={value}" for name, value in values.items()]
+        subprocess.run(["grub-editenv", self.variables_file, "set", *words], check=True)
+
+
+def each_cut(folder: Path, *arguments: str, prepare: str) -> Iterator[tuple[Machine, bool]]:
+    """Machines in which the power fails at each step of a call of the script in turn; in the last one it does not."""
+    cut_at = 0
+    done = False
+    while not done:
+        cut_at += 1
+        machine = Machine(folder / str(cut_at))
+        prepared(machine, prepare)
+        done = machine.call(*arguments, cut_at=cut_at) is not None
+        yield machine, done
+    assert cut_at > 3
+
+
+def prepared(machine: Machine, stage: str) -> None:
+    """Bring a machine to a stage of an update."""
+    machine.install()
+    if stage == "installed":
+        return
+    machine.call("set-primary", "B")
+    machine.start_boot_loader()
+    if stage == "first boot":
+        return
+    machine.call("start")
+    machine.run_program()
+    if stage == "on trial":
+        return
+    machine.call("set-state", "B", "bad")
+    machine.start_boot_loader()
+    assert stage == "given up"
+
+
+def test_an_update_is_tried_kept_and_its_copy_removed(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    assert (machine.call("get-current"), machine.call("get-primary"), machine.state) == ("A", "A", "")
+    prepared(machine, "on trial")
+    assert (machine.slot, machine.state, machine.data) == ("B", "trial B", "new")
+    assert (tmp_path / "m/slots/data/version").read_text(encoding="utf-8") == "old"
+    machine.call("set-state", "B", "good")
+    assert (machine.state, machine.call("get-primary")) == ("kept B", "B")
+    assert not (tmp_path / "m/slots/data").exists()
+    machine.boot()
+    assert (machine.slot, machine.state, machine.data) == ("B", "kept B", "new")
+
+
+def test_a_slot_that_never_keeps_itself_is_left_after_three_attempts_with_the_old_data(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "on trial")
+    for _ in range(2):
+        machine.boot()
+        assert machine.slot == "B"
+    machine.boot()
+    assert (machine.slot, machine.state, machine.data) == ("A", "fell-back B", "old")
+    assert (machine.call("get-primary"), machine.call("get-state", "B")) == ("A", "bad")
+    assert not list((tmp_path / "m").glob("*.rejected"))
+
+
+def test_an_update_after_a_failed_one_forgets_it(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "given up")
+    machine.call("start")
+    assert machine.state == "fell-back B"
+    machine.install()
+    assert machine.state == ""
+    machine.call("set-primary", "B")
+    machine.boot()
+    assert (machine.slot, machine.state, machine.data) == ("B", "trial B", "new")
+
+
+def test_the_end_of_the_trial_gives_up_only_a_slot_that_is_on_trial(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    reboot = tmp_path / "m/bin/systemctl"
+    reboot.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/orders\n', encoding="utf-8")
+    reboot.chmod(0o755)
+    prepared(machine, "on trial")
+    machine.call("set-state", "B", "good")
+    machine.call("end-trial")
+    assert not (tmp_path / "orders").exists()
+    other = Machine(tmp_path / "n")
+    shutil.copyfile(reboot, tmp_path / "n/bin/systemctl")
+    (tmp_path / "n/bin/systemctl").chmod(0o755)
+    prepared(other, "on trial")
+    other.call("end-trial")
+    assert (tmp_path / "orders").read_text(encoding="utf-8") == "reboot\n"
+    other.boot()
+    assert (other.slot, other.state, other.data) == ("A", "fell-back B", "old")
+
+
+def test_a_power_cut_while_the_other_slot_is_chosen_leaves_one_of_both(tmp_path: Path) -> None:
+    for machine, _ in each_cut(tmp_path, "set-primary", "B", prepare="installed"):
+        machine.boot()
+        if machine.slot == "B":
+            assert (machine.state, machine.data) == ("trial B", "new")
+        else:
+            assert (machine.state, machine.data) == ("", "old")
+
+
+@pytest.mark.parametrize(("prepare", "after"), [("first boot", "B"), ("given up", "A")])
+def test_a_power_cut_while_the_data_are_copied_or_restored_loses_none(prepare: str, after: str, tmp_path: Path) -> None:
+    for machine, _ in each_cut(tmp_path, "start", prepare=prepare):
+        machine.boot()  # fails if the old version finds data of the new one
+        assert machine.slot == after
+        assert machine.data == machine.versions[after]
+        assert machine.state == {"B": "trial B", "A": "fell-back B"}[after]
+
+
+def test_a_power_cut_while_a_slot_is_kept_never_brings_back_old_data(tmp_path: Path) -> None:
+    for machine, done in each_cut(tmp_path, "set-state", "B", "good", prepare="on trial"):
+        kept = machine.state == "kept B"
+        assert kept or not done
+        machine.boot()
+        assert (machine.slot, machine.data) == ("B", "new")
+        assert machine.state == ("kept B" if kept else "trial B")
+        assert (machine.folder / "slots/data").exists() is not kept
+
+
+def test_a_power_cut_while_a_slot_is_given_up_leads_back_in_the_end(tmp_path: Path) -> None:
+    for machine, _ in each_cut(tmp_path, "set-state", "B", "bad", prepare="on trial"):
+        for _ in range(3):
+            machine.boot()
+        assert (machine.slot, machine.state, machine.data) == ("A", "fell-back B", "old")
+
+
+def test_variables_that_a_power_cut_has_spoilt_are_read_from_their_backup(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    machine.call("set-state", "A", "good")
+    machine.variables_file.write_bytes(b"")
+    assert (machine.call("get-primary"), machine.call("get-state", "B")) == ("A", "bad")
+    machine.call("set-state", "A", "good")
+    assert machine.variables_file.stat().st_size == 1024
