@@ -5,6 +5,7 @@ It runs as in the image, with its files in a folder of the test. What the boot l
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -37,7 +38,9 @@ class Machine:
         self._set_variables({"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0"})
         for name in _STEPS:
             # Counts the steps of a run; the script is killed before the one at which the power shall fail.
-            count = 'echo x >> "$BORNE_STEPS"; [ "$(wc -l < "$BORNE_STEPS")" != "$BORNE_CUT_AT" ] || kill -9 $PPID'
+            count = (
+                'read -r n < "$BORNE_STEPS"; echo $((n + 1)) > "$BORNE_STEPS"; [ $n != $BORNE_CUT_AT ] || kill -9 $PPID'
+            )
             only = '[ "$2" = list ] || { ' + count + "; }" if name == "grub-editenv" else count
             wrapper = folder / "bin" / name
             # Nothing here survives by being on a disk.
@@ -65,7 +68,7 @@ class Machine:
     def call(self, *arguments: str, cut_at: int = 0) -> str | None:
         """Run the script, and return what it printed; None: the power has failed at this step."""
         steps = self.folder / "steps"
-        steps.write_text("", encoding="utf-8")
+        steps.write_text("1\n", encoding="utf-8")
         command_line = self.folder / "cmdline"
         command_line.write_text(f"root=x rauc.slot={self.slot} quiet\n", encoding="utf-8")
         environment = {
@@ -128,12 +131,15 @@ class Machine:
 
 def each_cut(folder: Path, *arguments: str, prepare: str) -> Iterator[tuple[Machine, bool]]:
     """Machines in which the power fails at each step of a call of the script in turn; in the last one it does not."""
+    first = Machine(folder / "prepared")
+    prepared(first, prepare)
     cut_at = 0
     done = False
     while not done:
         cut_at += 1
-        machine = Machine(folder / str(cut_at))
-        prepared(machine, prepare)
+        machine = copy.copy(first)
+        machine.folder = folder / str(cut_at)
+        shutil.copytree(first.folder, machine.folder)
         done = machine.call(*arguments, cut_at=cut_at) is not None
         yield machine, done
     assert cut_at > 3
