@@ -28,7 +28,7 @@ SECURITY_TESTS := $(addprefix tests/station/security/, access certificates test_
 	test_security_events.py) tests/station/storage/test_private_files.py $(addprefix tests/walks/test_, \
 	access.py api.py connection_limits.py hostile_requests.py nonsense.py revocation.py security.py tls.py web_server.py)
 
-.PHONY: demo test fuzz explore conformance-report check docs lowest bench replay deb sbom image-disk test-machine lock clean
+.PHONY: demo test fuzz explore conformance-report check docs lowest bench replay deb sbom image-disk test-machine release lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
@@ -86,6 +86,10 @@ image-disk: $(VENV)/.ready-dev
 # Starts the image in virtual machines, as root: power cuts, updates, faults.
 test-machine: $(VENV)/.ready-dev
 	$(BIN)/pytest --machine --timeout 3600 tests/machine $(ARGS)
+
+# Checks everything at length, builds everything that a release consists of, and signs it: docs/releasing.md.
+release: $(VENV)/.ready-dev
+	$(BIN)/python -m tools.delivery.release $(ARGS)
 
 # Simulates household loads with this load management, other projects and an oracle.
 replay: $(VENV)/.ready-dev

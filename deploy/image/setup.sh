@@ -6,6 +6,8 @@ root=$1
 : > "$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id"
 ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+# The clock starts at this time if it is not kept.
+touch -d "@$SOURCE_DATE_EPOCH" "$root/usr/lib/clock-epoch"
 echo station > "$root/etc/hostname"
 mkdir -p "$root/data" "$root/boot" "$root/etc/systemd/system-generators"
 # The page of a station is for the network that it is in; [http] of the maker's installation file may say otherwise.
