@@ -1,4 +1,4 @@
-"""Makes a release (`python -m tools.delivery.release`): every check, packages and images, checksums and their signature.
+"""Makes a release (`python -m tools.delivery.release`): checks, packages and images, checksums and their signature.
 
 It runs on a clean checkout of the commit to be released, and stops at the first step that fails. docs/releasing.md
 explains what comes before and after it.
