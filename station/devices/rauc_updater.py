@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
+from station.core.version import package_version
 from station.devices.machine_command import CommandResult, run_command
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class RaucUpdater:
 
     may_interrupt = False
     reboots_by_itself = True
-    version = None
+    version = package_version()
+    """the program is a part of the image"""
 
     def __init__(self, state_file: Path, reboot_file: Path, clock: Clock) -> None:
         """`reboot_file`: the machine reboots once this file is there (borne-reboot.path of the station image)."""

@@ -48,6 +48,24 @@ IgnoreSIGPIPE=no
 OOMScoreAdjust=-1000
 """
 _SHELL_DROPIN: Final = "[Unit]\nWants=tests-shell.service\n"
+_LIGHT_DROPIN: Final = "[Unit]\nWants=tests-light.path\n"
+_LIGHT_UNITS: Final = {
+    "tests-light.path": """\
+[Unit]
+DefaultDependencies=no
+[Path]
+PathModified=/run/borne/led/brightness
+""",
+    "tests-light.service": """\
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'cut -d" " -f1 /proc/uptime > /run/tests-light'
+""",
+}
+"""note when the program has set the LED for the first time"""
 _LED: Final = """\
 d /run/borne/led 0755 borne borne
 f /run/borne/led/max_brightness 0444 borne borne - 255
@@ -195,6 +213,12 @@ class VirtualMachine:
             *("-device", "vmgenid,guid=auto"),  # a machine that goes on twice from one state draws other random numbers
             *("-smbios", f"type=11,value={_credential('systemd.extra-unit.tests-shell.service', _SHELL_UNIT)}"),
             *("-smbios", f"type=11,value={_credential('tmpfiles.extra', _LED)}"),
+            *("-smbios", f"type=11,value={_credential('systemd.unit-dropin.multi-user.target', _LIGHT_DROPIN)}"),
+            *(
+                word
+                for name, unit in _LIGHT_UNITS.items()
+                for word in ("-smbios", f"type=11,value={_credential(f'systemd.extra-unit.{name}', unit)}")
+            ),
             *("-smbios", f"type=11,value={_credential('systemd.unit-dropin.sysinit.target', _SHELL_DROPIN)}"),
         ]
         if hardware.second_disk is not None:
