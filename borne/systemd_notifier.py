@@ -21,6 +21,9 @@ _RESULT_FILE: Final = "ended"
 """file in the runtime directory to which the unit writes how the last run ended ($SERVICE_RESULT)"""
 _START_TIME_FILE: Final = "started"
 """file in the runtime directory with the time of the last start, monotonic seconds"""
+_WATCHDOGS: Final = Path("/sys/class/watchdog")
+_CARD_RESET: Final = 0x20
+"""WDIOF_CARDRESET in the boot status of a watchdog (linux/watchdog.h)"""
 _KILL_CAUSES: Final = {
     "watchdog": "killed by the watchdog",
     "core-dump": "ended by the system, with a core dump",
@@ -77,17 +80,24 @@ class SystemdNotifier:
         self._socket.close()
 
 
-def boot_reason(environ: Mapping[str, str]) -> BootReason:
-    """The reason of this start, for BootNotification: power-up, or a restart by systemd and how the last run ended.
+def boot_reason(environ: Mapping[str, str], watchdogs: Path = _WATCHDOGS) -> BootReason:
+    """The reason of this start, for BootNotification: a restart by systemd and how the last run ended, or a boot.
 
-    `environ`: RUNTIME_DIRECTORY names a folder that survives a restart by systemd, but not a power cut.
+    A boot is a power-up, unless the hardware watchdog has reset the machine. `environ`: RUNTIME_DIRECTORY names a folder
+    that survives a restart by systemd, but not a boot; `watchdogs`: the folder with those of the kernel.
     """
     folder = _runtime_folder(environ)
     ended = _read(folder / _RESULT_FILE) if folder is not None else None
     if ended is None:
-        return BootReason.POWER_UP
+        return BootReason.WATCHDOG if folder is not None and _has_reset(watchdogs) else BootReason.POWER_UP
     known = {"watchdog": BootReason.WATCHDOG, "success": BootReason.LOCAL_RESET}
     return known.get(ended, BootReason.UNKNOWN)
+
+
+def _has_reset(watchdogs: Path) -> bool:
+    """Whether one of the hardware watchdogs has reset the machine before this boot."""
+    statuses = (_read(watchdog / "bootstatus") or "" for watchdog in watchdogs.glob("watchdog*"))
+    return any(status.isdecimal() and int(status) & _CARD_RESET for status in statuses)
 
 
 def record_start(environ: Mapping[str, str]) -> KilledProcess | None:

@@ -147,3 +147,28 @@ def test_a_process_that_ended_by_itself_was_not_killed(tmp_path: Path, result: s
 def test_without_a_runtime_directory_nobody_knows_of_a_kill(tmp_path: Path) -> None:
     assert record_start({}) is None
     assert record_start({"RUNTIME_DIRECTORY": str(tmp_path / "missing")}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("32", BootReason.WATCHDOG),
+        ("33", BootReason.WATCHDOG),
+        ("0", BootReason.POWER_UP),
+        ("16", BootReason.POWER_UP),
+        ("unreadable", BootReason.POWER_UP),
+    ],
+)
+def test_a_boot_after_a_reset_by_the_hardware_watchdog_is_known(
+    status: str, reason: BootReason, tmp_path: Path
+) -> None:
+    for number, content in enumerate(("0", status)):
+        folder = tmp_path / "class" / f"watchdog{number}"
+        folder.mkdir(parents=True)
+        (folder / "bootstatus").write_text(f"{content}\n", encoding="ascii")
+    run = tmp_path / "run"
+    run.mkdir()
+    assert boot_reason({"RUNTIME_DIRECTORY": str(run)}, tmp_path / "class") is reason
+    assert boot_reason({}, tmp_path / "class") is BootReason.POWER_UP  # not a service
+    (run / "ended").write_text("success\n", encoding="ascii")
+    assert boot_reason({"RUNTIME_DIRECTORY": str(run)}, tmp_path / "class") is BootReason.LOCAL_RESET
