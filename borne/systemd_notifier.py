@@ -83,8 +83,8 @@ class SystemdNotifier:
 def boot_reason(environ: Mapping[str, str], watchdogs: Path = _WATCHDOGS) -> BootReason:
     """The reason of this start, for BootNotification: a restart by systemd and how the last run ended, or a boot.
 
-    A boot is a power-up, unless the hardware watchdog has reset the machine. `environ`: RUNTIME_DIRECTORY names a folder
-    that survives a restart by systemd, but not a boot; `watchdogs`: the folder with those of the kernel.
+    A boot is a power-up, unless the hardware watchdog has reset the machine. `environ`: RUNTIME_DIRECTORY names a
+    folder that survives a restart by systemd, but not a boot; `watchdogs`: the folder with those of the kernel.
     """
     folder = _runtime_folder(environ)
     ended = _read(folder / _RESULT_FILE) if folder is not None else None

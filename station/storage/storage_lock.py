@@ -19,6 +19,10 @@ class StorageLockError(ExpectedError):
     """A storage directory cannot be locked; the message names it, and the process that uses it."""
 
 
+class StorageInUseError(StorageLockError):
+    """Another process uses the storage directory."""
+
+
 class StorageLock:
     """An exclusive lock on a storage directory, held until `release` or the end of the process.
 
@@ -31,7 +35,8 @@ class StorageLock:
         """Lock the directory at once, creating it if missing; does not wait for another holder.
 
         Raises:
-            StorageLockError: another station uses it, or it cannot be opened.
+            StorageInUseError: another station uses it.
+            StorageLockError: it cannot be opened.
         """
         pid_file = folder / _PID_NAME
         try:
@@ -44,7 +49,7 @@ class StorageLock:
         except OSError as error:
             os.close(self._descriptor)
             if isinstance(error, BlockingIOError):
-                raise StorageLockError(f"{folder} is in use by {_holder(pid_file)}") from error
+                raise StorageInUseError(f"{folder} is in use by {_holder(pid_file)}") from error
             raise StorageLockError(f"{folder}: cannot be locked: {error.strerror}") from error
         with contextlib.suppress(OSError):  # on a full disk the message names no process
             pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")

@@ -1,0 +1,81 @@
+"""What a program does that cannot start its station: safe outputs, and patience with a disk that cannot be written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from borne.output import refuse
+from borne.systemd_notifier import SystemdNotifier
+from station.core.hardware.board import BoardError
+from station.core.light_patterns import STOPPED
+from station.devices.leds import show_on_all_leds
+from station.devices.simulated_config import SimulatedBoardConfig
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from station.configuration.installation_file import Configuration
+
+_PERIOD_S: Final = 5.0
+"""between two attempts to write; shorter than WatchdogSec of the unit"""
+_BOARDS_TIMEOUT_S: Final = 10.0
+
+
+def refuse_start(sentence: str, configuration: Configuration, environ: MutableMapping[str, str]) -> NoReturn:
+    """End a start that has failed, with the outputs of all boards in the safe state; exits with 2.
+
+    Call it only while no other process uses the boards. As a service of systemd it first waits until the storage can
+    be written, so that a broken disk means a light that shows it and a status, and not a restart each second.
+    `environ`: as systemd has given it.
+    """
+    asyncio.run(_set_safe_outputs(configuration))
+    notifier = SystemdNotifier.from_environment(environ)
+    if notifier is not None:
+        _wait_until_writable(Path(configuration.station.storage), sentence, notifier, configuration)
+    refuse(sentence)
+
+
+def _wait_until_writable(folder: Path, sentence: str, notifier: SystemdNotifier, configuration: Configuration) -> None:
+    if _writable(folder):
+        return
+    show_on_all_leds(configuration.light, STOPPED)
+    sys.stderr.write(f"{sentence}\nnobody can charge; waiting until {folder} can be written\n")
+    notifier.notify("READY=1", f"STATUS=out of service: {sentence}")
+    while not _writable(folder):
+        notifier.notify("WATCHDOG=1")
+        time.sleep(_PERIOD_S)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a file can be written in a folder, and reaches the disk."""
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with probe.open("wb") as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+async def _set_safe_outputs(configuration: Configuration) -> None:
+    """Open the contactors, which an earlier run may have left closed."""
+    if isinstance(configuration.board, SimulatedBoardConfig):
+        return
+    from station.devices.real_hardware import RealHardware  # late: a simulated station needs no drivers
+
+    hardware = RealHardware(configuration.board)
+    with contextlib.suppress(TimeoutError):  # unreachable: its own watchdog opens the contactor
+        async with asyncio.timeout(_BOARDS_TIMEOUT_S):
+            for evse in configuration.evse:
+                with contextlib.suppress(BoardError):
+                    await hardware.board(evse).close()
