@@ -1,7 +1,7 @@
-"""A Modbus server for simulated meters, on real sockets and ttys; registers are computed for every request.
+"""A Modbus server for simulated meters and other devices, on sockets and ttys; registers are computed at each request.
 
 It implements the protocol itself: the servers of pymodbus cannot be silent or send garbage, and a client and a server
-of the same library share its mistakes. It is read-only.
+of the same library share its mistakes. Meters are read-only.
 """
 
 from __future__ import annotations
@@ -24,8 +24,18 @@ from metering.drivers.registers import MeterModel, encode
 from metering.reading import Reading
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE = 1, 2, 3, 4
+_MULTIPLE_WRITES = frozenset({15, 16})
+"""functions whose requests have a byte with the number of the bytes that follow"""
 _UNDEFINED_WORD = 0xFFFF
 """value of registers that the meter has but our table lacks: NaN as F32"""
+
+
+class ServedDevice(Protocol):
+    """A simulated device that a `MeterServer` serves, such as a `ServedMeter`."""
+
+    def answer(self, pdu: bytes) -> bytes:
+        """Return the PDU that answers a request of this PDU, which has its whole data: a response or an exception."""
+        ...
 
 
 class ServedMeter(Frozen):
@@ -35,6 +45,10 @@ class ServedMeter(Frozen):
     read_meter: Callable[[], Reading]
     serial_number: str = "1234567"
     """served if the model has registers for it"""
+
+    def answer(self, pdu: bytes) -> bytes:
+        """Return the PDU that answers a read request of this PDU; see `answer_request`."""
+        return answer_request(self, pdu)
 
 
 class Silent(Frozen):
@@ -114,20 +128,20 @@ class TcpFraming:
 
 
 class RtuFraming:
-    """`Framing` of Modbus RTU: unit, PDU, CRC. Only read requests, which have eight bytes, are supported."""
+    """`Framing` of Modbus RTU: unit, PDU, CRC. Requests of the functions 1 to 6, 15 and 16 are supported."""
 
     def take_requests(self, stream: bytearray) -> Iterator[ModbusRequest]:
         """Remove complete requests from the front of `stream` and yield them; an incomplete one stays.
 
         On a wrong CRC all received bytes are dropped.
         """
-        while len(stream) >= 8:
-            frame = bytes(stream[:8])
+        while len(stream) >= 8 and len(stream) >= (size := _rtu_request_size(stream)):
+            frame = bytes(stream[:size])
             if crc(frame) != b"\0\0":
                 stream.clear()
                 return
-            del stream[:8]
-            yield ModbusRequest(frame[0], frame[1:6])
+            del stream[:size]
+            yield ModbusRequest(frame[0], frame[1:-2])
 
     def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
         """Frame the PDU of an answer with the unit of the request and a CRC."""
@@ -137,6 +151,11 @@ class RtuFraming:
     def garble(self, frame: bytes) -> bytes:
         """Return the frame with one bit of the CRC flipped."""
         return frame[:-1] + bytes((frame[-1] ^ 1,))
+
+
+def _rtu_request_size(stream: bytearray) -> int:
+    """The length of the RTU request at the front of a stream of eight bytes or more."""
+    return 9 + stream[6] if stream[1] in _MULTIPLE_WRITES else 8
 
 
 def answer_request(meter: ServedMeter, pdu: bytes) -> bytes:
@@ -175,7 +194,7 @@ class MeterServer(ABC):
     `fault` may be set and cleared at any time, and applies to all its meters.
     """
 
-    def __init__(self, meters: Mapping[int, ServedMeter], framing: Framing, clock: Clock) -> None:
+    def __init__(self, meters: Mapping[int, ServedDevice], framing: Framing, clock: Clock) -> None:
         self.fault: MeterFault | None = None
         """the fault that answers show from now on; None: none"""
         self._meters = meters
@@ -220,10 +239,10 @@ class MeterServer(ABC):
         ignored.
         """
         for request in self._framing.take_requests(stream):
-            meter = self._meters.get(request.unit)
-            if meter is None or isinstance(self.fault, Silent):
+            device = self._meters.get(request.unit)
+            if device is None or isinstance(self.fault, Silent):
                 continue
-            pdu = answer_request(meter, request.pdu)
+            pdu = device.answer(request.pdu)
             if isinstance(self.fault, Refusing):
                 pdu = _refusal(request.pdu[0], self.fault.code)
             elif isinstance(self.fault, Shortened) and pdu[0] == request.pdu[0]:
@@ -245,7 +264,7 @@ class TcpMeterServer(MeterServer):
 
     def __init__(
         self,
-        meters: Mapping[int, ServedMeter],
+        meters: Mapping[int, ServedDevice],
         framing: Framing,
         clock: Clock,
         *,
@@ -323,7 +342,7 @@ class _Connection(asyncio.Protocol):
 class SerialMeterServer(MeterServer):
     """Simulated meters on a serial line (Modbus RTU): a pseudo-terminal, whose other end the station's driver opens."""
 
-    def __init__(self, meters: Mapping[int, ServedMeter], clock: Clock) -> None:
+    def __init__(self, meters: Mapping[int, ServedDevice], clock: Clock) -> None:
         super().__init__(meters, RtuFraming(), clock)
         self.device = ""
         """path for the driver; empty before the first start, and changes with each start"""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from metering.drivers.endpoints import modbus_resources
 from station.core.hardware.back_plate import ConfiguredBackPlate
 from station.core.hardware.board_table import BoardTable
+from station.core.installation_file.document import RuleError, RuleErrors
 from station.devices.modbus.wiring import ModbusEvse
 
 if TYPE_CHECKING:
@@ -31,6 +31,21 @@ class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
     selector_a: Annotated[Literal[32, 25, 20, 16, 12, 8], Meta(examples=[16])]
     """the position of the current selector, or the rating of the breaker, which the station cannot read"""
     evse: Annotated[tuple[ModbusEvse, ...], Meta(min_length=1, examples=[[{"device": "/dev/ttyUSB2"}]])]
+    i_accept_no_timeout: bool = False
+    """accept a controller that may go on offering current when this program stops, since it has no communication
+    time-out, or keeps other values in its registers"""
+
+    def check_rules(self) -> None:
+        """Check that each controller stops by itself when the program does, or that this is accepted.
+
+        Raises:
+            RuleErrors: a model has no known communication time-out.
+        """
+        models = dict.fromkeys(evse.model for evse in self.evse if evse.controller.timeout is None)
+        if models and not self.i_accept_no_timeout:
+            listed = ", ".join(f'"{model}"' for model in models)
+            reason = "no communication time-out is known, so it may go on offering current when this program stops"
+            raise RuleErrors([RuleError(("i_accept_no_timeout",), f"must be true with model {listed}: {reason}")])
 
     @property
     def wired_evses(self) -> int:
@@ -46,16 +61,20 @@ class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
     def resources(self) -> tuple[Resource, ...]:
         """The Modbus addresses of the controllers, and their serial devices."""
         return tuple(
-            resource
-            for position, evse in enumerate(self.evse)
-            for resource in modbus_resources(evse.endpoint, evse.unit_in_use, ("evse", position))
+            resource for position, evse in enumerate(self.evse) for resource in evse.resources(("evse", position))
         )
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
         """Create the board of an EVSE: joins its bus; nothing is sent yet."""
         from station.devices.modbus.board import ModbusBoard  # late: only stations with such a controller
 
-        return ModbusBoard(self.evse[evse.id - 1], clock, buses, attached_cable=evse.attached_cable)
+        return ModbusBoard(
+            self.evse[evse.id - 1],
+            clock,
+            buses,
+            attached_cable=evse.attached_cable,
+            accepts_no_timeout=self.i_accept_no_timeout,
+        )
 
     def open_back_plate(self, _: Clock) -> BackPlate:
         """Create a back plate that reports the configured selector position and has no other inputs or outputs."""
