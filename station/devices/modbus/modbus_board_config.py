@@ -32,8 +32,8 @@ class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
     """the position of the current selector, or the rating of the breaker, which the station cannot read"""
     evse: Annotated[tuple[ModbusEvse, ...], Meta(min_length=1, examples=[[{"device": "/dev/ttyUSB2"}]])]
     i_accept_no_timeout: bool = False
-    """accept a controller that may go on offering current when this program stops, since it has no communication
-    time-out, or keeps other values in its registers"""
+    """accept controllers that have no known communication time-out, or do not keep the one that the station sets: they
+    may go on offering current when this program stops"""
 
     def check_rules(self) -> None:
         """Check that each controller stops by itself when the program does, or that this is accepted.

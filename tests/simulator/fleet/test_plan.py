@@ -163,7 +163,8 @@ def test_an_unknown_key_of_a_simulated_board_is_named(tmp_path: Path) -> None:
 
 
 def test_a_template_with_real_hardware_is_refused(tmp_path: Path) -> None:
-    modbus = '[board]\ntype = "modbus"\nselector_a = 16\n[[board.evse]]\nmodel = "simple-evse"\ndevice = "/dev/ttyS9"\n'
+    wiring = '[[board.evse]]\nmodel = "heidelberg-energy-control"\ndevice = "/dev/ttyS9"\n'
+    modbus = f'[board]\ntype = "modbus"\nselector_a = 16\n{wiring}'
     meter = '[evse.meter]\ntype = "modbus-tcp"\nmodel = "eastron-sdm630"\nhost = "192.0.2.1"\n'
     firmware = '[firmware]\ntype = "command"\ninstall = ["true"]\nreboot = ["true"]\n'
     sentences = plan_errors(write_plan(tmp_path, FLEET, TEMPLATE + meter + modbus + firmware))

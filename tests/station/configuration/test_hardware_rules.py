@@ -111,7 +111,7 @@ meter = { type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.20" }
 [board]
 type = "modbus"
 selector_a = 16
-evse = [{ model = "simple-evse", device = "/dev/ttyUSB0" }]
+evse = [{ model = "heidelberg-energy-control", device = "/dev/ttyUSB0" }]
 """
 
 
@@ -125,6 +125,50 @@ def test_controllers_on_modbus_need_the_selector_and_have_no_shunt_trip(tmp_path
         tmp_path, MODBUS + added
     )
     assert "simulation: must be left out" in refusal_message(tmp_path, MODBUS + "[simulation]\nrate = 1.0\n")
+
+
+SERIAL = 'model = "heidelberg-energy-control", device = "/dev/ttyUSB0"'
+
+
+@pytest.mark.parametrize("model", ["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-eth", "phoenix-ev-cc-serial"])
+def test_a_controller_without_a_known_timeout_has_to_be_accepted_by_name(tmp_path: Path, model: str) -> None:
+    """Nothing would open its contactor when the program ends in the middle of a charge."""
+    text = MODBUS.replace(SERIAL, f'model = "{model}", host = "192.168.1.22"')
+    assert refusal_message(tmp_path, text) == (
+        f'station.toml:9: board.i_accept_no_timeout: must be true with model "{model}": no communication time-out is '
+        "known, so it may go on offering current when this program stops"
+    )
+    accepted = text.replace("selector_a", "i_accept_no_timeout = true\nselector_a")
+    (tmp_path / "station.toml").write_text(accepted, encoding="utf-8")
+    assert load_configuration(tmp_path / "station.toml", {}).board.type == "modbus"
+
+
+@pytest.mark.parametrize(
+    ("wiring", "sentence"),
+    [
+        ('model = "phoenix-charx", device = "/dev/x"', 'needs host: model = "phoenix-charx" has Modbus TCP only'),
+        ('model = "bender-cc612", device = "/dev/x"', 'needs host: model = "bender-cc612" has Modbus TCP only'),
+        (
+            f"{SERIAL}, charging_point = 1",
+            'must not have charging_point: model = "heidelberg-energy-control" has one charging point',
+        ),
+        ('model = "phoenix-charx", host = "h", charging_point = 49', "board.evse[0].charging_point: must be at most"),
+    ],
+)
+def test_a_key_that_a_controller_does_not_have_is_named(tmp_path: Path, wiring: str, sentence: str) -> None:
+    assert sentence in refusal_message(tmp_path, MODBUS.replace(SERIAL, wiring))
+
+
+def test_the_controllers_of_a_charx_group_share_an_address_and_no_charging_point(tmp_path: Path) -> None:
+    meter = '{ type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.21" }'
+    second = f"[[evse]]\nid = 2\nmeter = {meter}\n[board]"
+    group = ", ".join(f'{{ model = "phoenix-charx", host = "h", charging_point = {n} }}' for n in (1, 2))
+    text = MODBUS.replace("[board]", second).replace(f"{{ {SERIAL} }}", group)
+    (tmp_path / "station.toml").write_text(text, encoding="utf-8")
+    assert load_configuration(tmp_path / "station.toml", {}).board.type == "modbus"
+    assert "board.evse[1].charging_point: must not be the same as board.evse[0].charging_point" in refusal_message(
+        tmp_path, text.replace("charging_point = 2", "charging_point = 1")
+    )
 
 
 def test_every_evse_has_its_wiring(tmp_path: Path) -> None:

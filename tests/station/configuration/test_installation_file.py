@@ -431,10 +431,10 @@ evse = 3
 type = "modbus"
 selector_a = 16
 [[board.evse]]
-model = "simple-evse"
+model = "heidelberg-energy-control"
 device = "/dev/ttyUSB2"
 [[board.evse]]
-model = "simple-evse"
+model = "heidelberg-energy-control"
 device = "/dev/ttyUSB3"
 """
     file.write_text(text, encoding="utf-8")

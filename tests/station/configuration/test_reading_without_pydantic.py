@@ -154,7 +154,7 @@ CONTROLLERS = {
     "board": {
         "type": "modbus",
         "selector_a": 16,
-        "evse": [{"model": "simple-evse", "device": "/dev/z", "parity": "N"}],
+        "evse": [{"model": "heidelberg-energy-control", "device": "/dev/z", "parity": "N"}],
     },
     "firmware": {"type": "command", "install_command": ["a"]},
     "grid": {

@@ -7,32 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
-from foundation.clock import Clock
 from metering.drivers.bus_registry import BusRegistry
 from simulator.clock import VirtualClock
-from simulator.meter_server import MeterServer, SerialMeterServer, ServedDevice, TcpFraming, TcpMeterServer
+from simulator.meter_server import TcpFraming, TcpMeterServer
 from station.core.hardware.board import SAFE_OUTPUTS, BoardError, Observation, Outputs
 from station.core.model import Fault, PilotState
 from station.devices.modbus.board import KEEP_ALIVE_S, ModbusBoard
 from station.devices.modbus.controllers import TIMEOUT_S
 from station.devices.modbus.wiring import ModbusEvse
 from tests import fakes
-from tests.modbus_controllers.bender import SimulatedBender
 from tests.modbus_controllers.charx import SimulatedCharx, SimulatedCharxGroup
 from tests.modbus_controllers.controller import ContactorChange, SimulatedController, SimulatedVehicle
 from tests.modbus_controllers.heidelberg import SimulatedHeidelberg
+from tests.modbus_controllers.models import DEVICES, wire_of
 
 CHARGING = Outputs(pilot_a=16.9, contactor=True, lock=True)
-DEVICES: dict[str, Callable[[Clock], SimulatedController]] = {
-    "phoenix-charx": SimulatedCharx,
-    "heidelberg-energy-control": SimulatedHeidelberg,
-    "bender-cc612": SimulatedBender,
-}
 CURRENTS = {"phoenix-charx": 301, "heidelberg-energy-control": 261, "bender-cc612": 1000}
 FALLBACKS = {"phoenix-charx": 306, "heidelberg-energy-control": 262, "bender-cc612": 131}
 TIMEOUTS = {"phoenix-charx": 307, "heidelberg-energy-control": 257, "bender-cc612": 132}
@@ -69,7 +63,7 @@ async def wired(
     clock = fakes.clock()
     simulated = device if device is not None else DEVICES[model](clock)
     simulated.clock = clock
-    async with server_of(model, simulated, clock) as server:
+    async with wire_of(simulated, clock) as server:
         tree = {"model": model, "timeout_s": 5.0, **server.address}
         board = ModbusBoard(ModbusEvse.from_tree(tree), clock, BusRegistry(), attached_cable=False, **more)
         bench = Bench(simulated, board, clock)
@@ -84,14 +78,6 @@ async def wired(
             with contextlib.suppress(BoardError):
                 await board.close()
             simulated.stop()
-
-
-def server_of(model: str, device: SimulatedController, clock: Clock) -> MeterServer:
-    """The wire of a model: RS-485 for Heidelberg, else Modbus TCP."""
-    served: ServedDevice = SimulatedCharxGroup(device) if isinstance(device, SimulatedCharx) else device
-    if model == "heidelberg-energy-control":
-        return SerialMeterServer({1: served}, clock)
-    return TcpMeterServer({255 if model == "bender-cc612" else 1: served}, TcpFraming(), clock)
 
 
 async def stop(program: asyncio.Task[None]) -> None:
