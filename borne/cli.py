@@ -98,6 +98,18 @@ def _secc_commands() -> Mapping[str, Action]:
     return secc.COMMANDS
 
 
+def _backup_commands() -> Mapping[str, Action]:
+    from borne.commands import backup  # late: only the group that is called
+
+    return backup.COMMANDS
+
+
+def _support_commands() -> Mapping[str, Action]:
+    from borne.commands import support  # late: only the group that is called
+
+    return support.COMMANDS
+
+
 def _record_commands() -> Mapping[str, Action]:
     from borne.commands import records  # late: only the group that is called
 
@@ -139,6 +151,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         _record_commands,
     ),
     "version": CommandEntry("Print the version.", _package_commands),
+    "status": CommandEntry("Show the state of the station on this machine, on one screen.", _support_commands),
+    "logs": CommandEntry("Show the log of the station on this machine, or follow it.", _support_commands),
+    "backup": CommandEntry("Write an encrypted backup of the station, also while it runs.", _backup_commands),
+    "restore": CommandEntry("Restore the stopped station from a backup: all of it or nothing.", _backup_commands),
     "journal": CommandEntry("Verify or export the register journal.", _record_commands),
 }
 """the commands of `borne`, by name, in the order of its help"""

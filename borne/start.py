@@ -22,7 +22,8 @@ from station.core.light_patterns import STARTING
 from station.core.local_time import named_zone
 from station.devices.leds import show_on_all_leds
 from station.maintenance.logs import setup as logging_setup
-from station.storage.storage_lock import StorageInUseError, StorageLock, StorageLockError
+from station.storage.storage_lock import StorageInUseError, StorageLockError
+from station.storage.storage_swap import lock_storage
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> None:
     configuration = load_installation(config)
     require_packages(essential_package_errors(configuration), config)
     try:  # first: a second process must use neither the log file nor the light of the first
-        lock = StorageLock(Path(configuration.station.storage))
+        lock = lock_storage(Path(configuration.station.storage))
     except StorageInUseError as error:
         refuse(f"{config}: station.storage: {error}")
     except StorageLockError as error:

@@ -24,6 +24,7 @@ Each border of the program has one of its own, raised by the driver of what is b
     ├── NoAnswerError            the CSMS
     ├── TransferError            a server of files
     ├── InvalidCertificateError  the certificates of others
+    ├── BackupError              a backup or a restore that is refused
     ├── ResetNotSafeError        what a factory reset must wait for: an open contactor, the end of a transaction
     ├── RegisterError            the register file of a simulated meter
     ├── BillStoreError           the bills of the bundled CSMS

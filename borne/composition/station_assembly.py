@@ -47,7 +47,8 @@ from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
 from station.storage.database_thread import DatabaseThread
 from station.storage.read_connections import ReadConnections
-from station.storage.storage_lock import StorageLock, StorageLockError
+from station.storage.storage_lock import StorageLockError
+from station.storage.storage_swap import lock_storage
 
 if TYPE_CHECKING:
     from foundation.events import Event
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from station.interfaces.additional_routes import AdditionalRoutes
     from station.interfaces.parts import StationParts
     from station.maintenance.monitoring.monitor import MonitoringEvent
+    from station.storage.storage_lock import StorageLock
 
 try:
     from foundation.uv_loop import UvLoop as RealTimeLoop
@@ -161,7 +163,7 @@ def acquire_lock(configuration: Configuration) -> StorageLock:
         StartError: another station uses it, or it cannot be created.
     """
     try:
-        return StorageLock(Path(configuration.station.storage))
+        return lock_storage(Path(configuration.station.storage))
     except StorageLockError as error:
         raise StartError(f"station.storage: {error}") from error
 

@@ -22,6 +22,7 @@ from station.maintenance.monitoring.monitor_store import monitor_from_text, moni
 from station.security.security_events import SecurityEventType, event_from_row
 from station.storage import payloads
 from station.storage.database_schema import NewerDatabaseError, migrate, migrations
+from station.storage.read_only_access import read_only_access
 from station.storage.unreadable_rows import UNREADABLE_ERRORS, RowAddress, UnreadableRow, describe_error
 
 if TYPE_CHECKING:
@@ -218,17 +219,14 @@ def _parse_problem(parse: Callable[[Row], object], row: Row) -> str | None:
 def _open_read_only(storage: Path) -> Generator[sqlite3.Connection]:
     """Open a database read-only; one of an older version is copied into memory and migrated.
 
-    Without a write-ahead log no process has the file open: it is opened as immutable, since otherwise SQLite would
-    create the files of that log, owned by the user of this command. A process with many stations may open it meanwhile;
-    then a row that it writes may be reported although it is readable.
+    If another process opens it meanwhile, a row that it writes may be reported although it is readable
+    (`ReadOnlyAccess.immutable`).
     """
     file = storage / "borne.sqlite"
     if not file.is_file():
         raise StorageUnreadableError(f"{file}: does not exist")
-    no_wal = not file.with_name(f"{file.name}-wal").exists()
-    address = f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if no_wal else ''}"
     try:
-        with contextlib.closing(_TolerantConnection(address, uri=True)) as connection:
+        with contextlib.closing(_TolerantConnection(read_only_access(file).address, uri=True)) as connection:
             ((version,),) = connection.execute("PRAGMA user_version")
             if version == len(migrations()):
                 yield connection

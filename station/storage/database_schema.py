@@ -40,8 +40,10 @@ def migrations() -> tuple[Migration, ...]:
     return tuple(Migration(int(script.name.split("_", 1)[0]), script.read_text(encoding="utf-8")) for script in scripts)
 
 
-def migrate(connection: sqlite3.Connection) -> int:
+def migrate(connection: sqlite3.Connection, up_to: int | None = None) -> int:
     """Apply each script that the database does not have yet, each in a transaction; return how many were applied.
+
+    `up_to`: number of the last script to apply; None: that of this version.
 
     Raises:
         NewerDatabaseError: the database has more scripts than this program.
@@ -52,7 +54,8 @@ def migrate(connection: sqlite3.Connection) -> int:
         raise NewerDatabaseError(
             f"the database has version {current_version}, which was written by a newer version of this program"
         )
-    pending = [migration for migration in migrations() if migration.number > current_version]
+    wanted = migrations()[:up_to]
+    pending = [migration for migration in wanted if migration.number > current_version]
     for migration in pending:
         try:
             connection.executescript(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write(path: Path, text: str) -> None:
@@ -24,16 +26,29 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OSError: the file was not written; the old content is unchanged.
     """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """Write a private file (mode 0600) in parts: it replaces the one at `path` once the block ends without an error.
+
+    Missing folders are created. It is synced to disk then; a power cut leaves the old or the new content.
+
+    Raises:
+        OSError: the file was not written; the old content is unchanged.
+    """
     create_folder(path.parent, 0o700)
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)  # one left by a power cut may have another mode
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         move(temporary, path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise

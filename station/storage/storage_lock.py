@@ -12,7 +12,8 @@ from typing import Final, Self
 from foundation.expected_error import ExpectedError
 from station.storage import private_files
 
-_PID_NAME: Final = "borne.pid"
+PID_NAME: Final = "borne.pid"
+"""the file with the id of the process that holds the lock"""
 
 
 class StorageLockError(ExpectedError):
@@ -38,7 +39,7 @@ class StorageLock:
             StorageInUseError: another station uses it.
             StorageLockError: it cannot be opened.
         """
-        pid_file = folder / _PID_NAME
+        pid_file = folder / PID_NAME
         try:
             private_files.create_folder(folder)
             self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

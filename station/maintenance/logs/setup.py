@@ -107,7 +107,7 @@ class HumanFormatter(logging.Formatter):
         line = contained_call(lambda: self._text_of(record))
         if isinstance(line, str):
             return line
-        text = _on_one_line(f"{_readable_message(record)} ({_format_error(line)})")
+        text = on_one_line(f"{_readable_message(record)} ({_format_error(line)})")
         return f"{_utc(record, ' ')} {record.levelname:7} {record.name}: {text}"
 
     def _text_of(self, record: logging.LogRecord) -> str:
@@ -115,8 +115,8 @@ class HumanFormatter(logging.Formatter):
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
         station = current_station() if self._shows_station else None
-        source = f"{_on_one_line(station)} {record.name}" if station is not None else record.name
-        line = f"{time} {record.levelname:7} {source}: {_on_one_line(text)}"
+        source = f"{on_one_line(station)} {record.name}" if station is not None else record.name
+        line = f"{time} {record.levelname:7} {source}: {on_one_line(text)}"
         traceback_lines = [_traceback_line(part) for text in _traceback(self, record) for part in text.splitlines()]
         return "\n".join([line, *traceback_lines])
 
@@ -209,10 +209,10 @@ def _exception_text(formatter: logging.Formatter, exc_info: _ExcInfo) -> str:
 
 
 def _traceback_line(text: str) -> str:
-    return f"  {_on_one_line(text)}" if text[:1].isdigit() else _on_one_line(text)
+    return f"  {on_one_line(text)}" if text[:1].isdigit() else on_one_line(text)
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Escape unprintable characters: data from a CSMS or a card must not start a new line or control the terminal."""
     if text.isprintable():
         return text

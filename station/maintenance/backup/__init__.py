@@ -1,0 +1,1 @@
+"""Backup of a station in one encrypted file, and its restore."""
