@@ -28,7 +28,8 @@ SECURITY_TESTS := $(addprefix tests/station/security/, access certificates test_
 	test_security_events.py) tests/station/storage/test_private_files.py $(addprefix tests/walks/test_, \
 	access.py api.py connection_limits.py hostile_requests.py nonsense.py revocation.py security.py tls.py web_server.py)
 
-.PHONY: demo test fuzz explore conformance-report check docs lowest bench replay deb sbom image-disk test-machine release lock clean
+.PHONY: demo test fuzz explore conformance-report check docs lowest bench replay deb sbom image-disk image-oci \
+	home-assistant-addon test-machine release lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
@@ -83,7 +84,15 @@ sbom: $(VENV)/.ready-dev
 image-disk: $(VENV)/.ready-dev
 	$(BIN)/python -m tools.delivery.disk_image $(ARGS)
 
-# Starts the image in virtual machines, as root: power cuts, updates, faults.
+# The image for containers in build/, for this processor architecture or another: ARGS="--architecture arm64".
+image-oci: $(VENV)/.ready-dev
+	$(BIN)/python -m tools.delivery.oci_image $(ARGS)
+
+# The add-on of Home Assistant in build/home-assistant, for both processor architectures.
+home-assistant-addon: $(VENV)/.ready-dev
+	$(BIN)/python -m tools.delivery.home_assistant_addon $(ARGS)
+
+# Starts the images in virtual machines and containers, as root: power cuts, updates, faults.
 test-machine: $(VENV)/.ready-dev
 	$(BIN)/pytest --machine --timeout 3600 tests/machine $(ARGS)
 

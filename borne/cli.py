@@ -122,6 +122,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "Check an installation file, with the BORNE_ environment variables applied.", _installation_commands
     ),
     "init": CommandEntry("Write an example installation file.", _package_commands),
+    "health": CommandEntry(
+        "Ask a running station on this machine whether it responds: exit 0 if it does, 1 if not.",
+        _installation_commands,
+    ),
     "label": CommandEntry(
         "Draw the identification label of a station as SVG in millimetres.",
         _installation_commands,

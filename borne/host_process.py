@@ -45,9 +45,10 @@ _DESCRIPTORS_OF_PROCESS: Final = 512
 class HostProcess:
     """The operating-system process of one or several stations: runs them with the services that they share.
 
-    These are notifications to systemd, the HTTP server, mDNS and the database thread. One station is served at `/`,
-    several at `/stations/{identity}/`. Address, port and TLS of the HTTP server are those of the first station's
-    configuration. If a station fails, the others are stopped in order, and the process ends.
+    These are notifications to systemd, the HTTP server, mDNS and the database thread, and as process 1 the reaping of
+    orphans. One station is served at `/`, several at `/stations/{identity}/`. Address, port and TLS of the HTTP server
+    are those of the first station's configuration. If a station fails, the others are stopped in order, and the process
+    ends.
 
     `run` leaves signals and garbage collection, which are the whole process's, as they are; `run_with_gc_control` sets
     the latter, `run_until_signal` both.
@@ -192,6 +193,8 @@ class HostProcess:
         if self._manager is not None:
             manager = self._manager
             services["heartbeat"] = lambda: self._notify_systemd(manager)
+        if os.getpid() == 1:
+            services["orphans"] = lambda: keep_running("reaping of orphans", self._reap_orphans, clock)
         if ready_file is not None:
             services["ready file"] = lambda: self._write_ready_file(ready_file)
         return services
@@ -254,6 +257,11 @@ class HostProcess:
 
         await self.wait_until_started()
         await ServiceWatchdog(manager, self.stations).run()
+
+    async def _reap_orphans(self) -> None:
+        from borne.orphans import OrphanReaper  # late: only as process 1 of a container
+
+        await OrphanReaper().run()
 
     def web_application(self) -> ASGIApp:
         """Build the ASGI application of page and API for all stations; imports the web framework."""

@@ -204,7 +204,9 @@ def test_the_compose_file_starts_station_csms_and_meter_with_commands_that_exist
     services = _compose()["services"]
     assert set(services) == {"station", "csms", "meter"}
     for service in services.values():
-        assert service["build"] == "."
+        assert service["image"] == "borne"
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
         name, *arguments = service["command"]
         assert name in COMMANDS
         help_text = invoke([name, "--help"]).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,6 +62,24 @@ def _check_storage(storage: Path) -> int:
     return 0
 
 
+def health(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Run `borne health`: ask the local API of the station of an installation file, on this machine, if it responds.
+
+    Returns 0, or 1 if it does not; exits with 2 if the file is rejected.
+    """
+    from borne.health_check import check_health  # late: http.client, which the other commands do not need
+
+    parser.add_argument("file", metavar="FILE", type=Path, help="The installation file of the station.")
+    given = parser.parse_args(arguments)
+    file: Path = given.file
+    failure = check_health(start.load_installation(file).http)
+    if failure is not None:
+        sys.stderr.write(f"{failure}\n")
+        return 1
+    say("ok")
+    return 0
+
+
 def label(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne label`: print the identification label of a station as SVG; returns the exit code."""
     parser.add_argument("config", metavar="FILE", type=Path, help="The installation file.")
@@ -88,5 +107,6 @@ def _summary(configuration: Configuration) -> str:
 COMMANDS: Final[Mapping[str, Action]] = {
     "run": run,
     "check": check,
+    "health": health,
     "label": label,
 }

@@ -1,4 +1,4 @@
-"""Builds the image that the virtual machines of these tests start, once for all test processes."""
+"""Builds the images that the virtual machines and containers of these tests start."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from typing import Final
 
 import pytest
 
+from tests.machine.containers import missing_container_tool
 from tests.machine.guest_station import GuestStation, HostCsms, new_disk
 from tests.machine.signing import create_bundle_keys
 from tests.machine.virtual_machine import VirtualMachine, missing_tool
 from tests.project import ROOT
 from tools.delivery.disk_image import ImageFiles, ImageOptions, build_images
+from tools.delivery.oci_image import build_image
 from tools.delivery.source_tree import source_tree
 
 _TOOLS: Final = ("mmdebstrap", "dpkg-buildpackage", "dh", "rauc", "mksquashfs", "grub-mkimage", "sfdisk", "mcopy")
@@ -144,3 +146,11 @@ def _digest_of_source() -> str:
             digest.update(f"{name}\0".encode() + file.read_bytes())
     digest.update(_STATION.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@pytest.fixture(scope="session")
+def container_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of the image for containers, for amd64. Skips if this machine cannot build it or run it."""
+    if (reason := missing_container_tool()) is not None:
+        pytest.skip(reason)
+    return build_image(source_tree(), "amd64", tmp_path_factory.mktemp("image"))

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
@@ -30,6 +31,9 @@ from station.maintenance.software_components import (
 )
 from tools.delivery.program_environment import build_environment, packages_of, wheel_hashes
 from tools.delivery.source_tree import DeliveryError, SourceTree, source_tree
+
+MD5_SUMS: Final = ".md5sums"
+"""the ending of the file that lists the files of a Debian package with their MD5 sums"""
 
 
 class DebianPackage(Frozen):
@@ -155,10 +159,26 @@ def _debian(package: DebianPackage) -> dict[str, object]:
     }
 
 
+def image_bill_of_materials(source: SourceTree, root: Path, architecture: str) -> str:
+    """Describe an image by its root file system, which contains the program below /opt/borne and packages of Debian.
+
+    Raises:
+        DeliveryError: as `bill_of_materials`.
+    """
+    environment = root / "opt" / "borne" / source.version
+    hashes = wheel_hashes(source, architecture)
+    return bill_of_materials(source, environment, hashes, installed_debian_packages(root))
+
+
 def installed_debian_packages(root: Path) -> list[DebianPackage]:
-    """The packages of Debian that are installed below `root`, by name; the program's own is not one of them."""
-    status = (root / "var/lib/dpkg/status").read_text(encoding="utf-8")
-    paragraphs = (_fields(paragraph) for paragraph in status.split("\n\n") if paragraph.strip())
+    """The packages of Debian that are installed below `root`, by name; the program's own is not one of them.
+
+    They are listed in the database of dpkg, or in an image without dpkg, as files of var/lib/dpkg/status.d.
+    """
+    database = root / "var/lib/dpkg"
+    files = [file for file in (database / "status.d").glob("*") if file.suffix != MD5_SUMS] or [database / "status"]
+    texts = [paragraph for file in files for paragraph in file.read_text(encoding="utf-8").split("\n\n")]
+    paragraphs = (_fields(text) for text in texts if text.strip())
     installed = [fields for fields in paragraphs if fields.get("Status", "").endswith(" installed")]
     found = [_installed(root, fields) for fields in installed if fields["Package"] != "borne"]
     return sorted(found, key=lambda package: package.name)
@@ -171,7 +191,8 @@ def _fields(paragraph: str) -> dict[str, str]:
 
 def _installed(root: Path, fields: Mapping[str, str]) -> DebianPackage:
     name, architecture = fields["Package"], fields["Architecture"]
-    sums = [root / f"var/lib/dpkg/info/{known}.md5sums" for known in (name, f"{name}:{architecture}")]
+    lists = (f"info/{name}", f"info/{name}:{architecture}", f"status.d/{name}")
+    sums = [root / f"var/lib/dpkg/{place}{MD5_SUMS}" for place in lists]
     listed = next((file.read_bytes() for file in sums if file.exists()), b"")
     copyright_file = root / "usr/share/doc" / name / "copyright"
     text = copyright_file.read_text(encoding="utf-8", errors="replace") if copyright_file.is_file() else ""

@@ -71,6 +71,24 @@ def _lay_out(source: SourceTree, architecture: str, tree: Path) -> None:
     (debian / "changelog").write_text(_changelog(source), encoding="utf-8")
     (debian / "copyright").write_text(_COPYRIGHT, encoding="utf-8")
 
+    lay_out_program(source, architecture, tree)
+    shutil.copyfile(source.root / "docs" / "deploy.md", tree / "usr/share/doc/borne/deploy.md")
+    _write(tree / "usr/share/bash-completion/completions/borne", script())
+    check = tree / "usr/lib/borne/upgrade-check"
+    _write(check, (debian / "upgrade-check").read_text(encoding="utf-8"))
+    check.chmod(0o755)
+    for name, page in MANUAL_PAGES.items():
+        _write(tree / "man" / name, page(source.version, source.date))
+
+
+def lay_out_program(source: SourceTree, architecture: str, tree: Path) -> None:
+    """Write what packages and images alike contain into `tree`: the program, its documents, an installation file.
+
+    The file system of a package or an image begins at `tree`.
+
+    Raises:
+        DeliveryError: a tool is missing or fails.
+    """
     environment = tree / "opt" / "borne" / source.version
     build_environment(source, environment, f"/opt/borne/{source.version}", architecture)
     documents = tree / "usr/share/doc/borne"
@@ -78,14 +96,7 @@ def _lay_out(source: SourceTree, architecture: str, tree: Path) -> None:
     _write(documents / "bill-of-materials.cdx.json", bill)
     _write(documents / "licences.txt", licence_texts(software_components([str(packages_of(environment))])))
     shutil.copyfile(source.root / "CHANGELOG.md", documents / "release-notes.md")
-    shutil.copyfile(source.root / "docs" / "deploy.md", documents / "deploy.md")
     _write(tree / "etc/borne/station.toml", installation_example({"station": {"storage": STORAGE}}))
-    _write(tree / "usr/share/bash-completion/completions/borne", script())
-    check = tree / "usr/lib/borne/upgrade-check"
-    _write(check, (debian / "upgrade-check").read_text(encoding="utf-8"))
-    check.chmod(0o755)
-    for name, page in MANUAL_PAGES.items():
-        _write(tree / "man" / name, page(source.version, source.date))
 
 
 def _changelog(source: SourceTree) -> str:

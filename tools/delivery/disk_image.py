@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
+from tools.delivery.bill_of_materials import image_bill_of_materials
 from tools.delivery.debian_package import build_package
 from tools.delivery.root_file_system import build_root
 from tools.delivery.source_tree import DeliveryError, SourceTree, run, source_tree
@@ -95,6 +96,9 @@ def _build_slot(source: SourceTree, options: ImageOptions, package: Path, target
     if options.installation_file is not None:
         steps.insert(0, f"cp {options.installation_file.resolve()} $1/etc/borne/station.toml")
     build_root(source, package, root, _image_packages(source), files=files, steps=steps)
+    bill = root / "usr/share/doc/borne/image.cdx.json"
+    bill.write_text(image_bill_of_materials(source, root, "amd64"), encoding="utf-8")
+    os.utime(bill, (source.timestamp, source.timestamp))
     target.unlink(missing_ok=True)
     run(
         *("mksquashfs", root, target, "-comp", "lzo", "-no-progress", "-quiet", "-noappend"),

@@ -38,14 +38,11 @@ def build_environment(source: SourceTree, target: Path, prefix: str, architectur
     Raises:
         DeliveryError: a tool is missing, or a file has not the hash of the lock.
     """
-    python = shutil.which(f"python{PYTHON}", path=f"/usr/bin{os.pathsep}{os.environ.get('PATH', '')}")
-    if python is None:
-        raise DeliveryError(f"python{PYTHON} is needed: byte code is compiled by the version that loads it")
     packages = packages_of(target)
     packages.mkdir(parents=True)
     _install_dependencies(source, packages, architecture)
     _install_program(source, packages)
-    _compile(Path(python), packages, f"{prefix}/lib/python{PYTHON}/site-packages", source)
+    compile_modules(source, packages, f"{prefix}/lib/python{PYTHON}/site-packages")
     (target / "pyvenv.cfg").write_text(
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {PYTHON}\n", encoding="utf-8"
     )
@@ -148,11 +145,20 @@ def _install_program(source: SourceTree, packages: Path) -> None:
     )
 
 
-def _compile(python: Path, packages: Path, prefix: str, source: SourceTree) -> None:
-    """Compile all modules, in order and without the time of their files, so that the result is always the same."""
+def compile_modules(source: SourceTree, folder: Path, prefix: str) -> None:
+    """Compile all modules of a folder, for use at the absolute path `prefix`.
+
+    In order and without the time of their files, so that the result is always the same.
+
+    Raises:
+        DeliveryError: the Python that is to load them is missing, or fails.
+    """
+    python = shutil.which(f"python{PYTHON}", path=f"/usr/bin{os.pathsep}{os.environ.get('PATH', '')}")
+    if python is None:
+        raise DeliveryError(f"python{PYTHON} is needed: byte code is compiled by the version that loads it")
     run(
         *(python, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"),
-        *("-s", packages, "-p", prefix, packages),
+        *("-s", folder, "-p", prefix, folder),
         environment={**os.environ, **source.environment()},
     )
 

@@ -38,17 +38,25 @@ def build_root(
     Raises:
         DeliveryError: mmdebstrap is missing or fails.
     """
-    filters = [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
-    filters += [f"--dpkgopt=path-include={pattern}" for pattern in _KEPT]
-    sources = [str(_SOURCES)] if _SOURCES.exists() and f"Suites: {SUITE}" in _SOURCES.read_text("utf-8") else []
     run(
-        *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", *filters),
+        *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", *path_filters()),
         *("--dpkgopt=force-confold", f"--include={','.join([*BASE_PACKAGES, *more])}"),
         *([] if files is None else [f"--essential-hook=cp --recursive {files}/. $1/"]),
         f"--customize-hook=cp {package} $1/tmp/borne.deb",
         "--customize-hook=chroot $1 apt-get install --yes --no-install-recommends /tmp/borne.deb",
         "--customize-hook=rm $1/tmp/borne.deb",
         *(f"--customize-hook={step}" for step in steps),
-        *(SUITE, target, *sources),
+        *(SUITE, target, *debian_sources()),
         environment={**os.environ, **source.environment(), "DEBIAN_FRONTEND": "noninteractive"},
     )
+
+
+def path_filters() -> list[str]:
+    """Arguments of mmdebstrap that leave out documents and translations, but for the licences."""
+    filters = [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
+    return filters + [f"--dpkgopt=path-include={pattern}" for pattern in _KEPT]
+
+
+def debian_sources() -> list[str]:
+    """The argument of mmdebstrap that names the sources of this machine; empty if it does not run Debian 13."""
+    return [str(_SOURCES)] if _SOURCES.exists() and f"Suites: {SUITE}" in _SOURCES.read_text("utf-8") else []

@@ -29,6 +29,8 @@ OF_THE_SYSTEM: Final = {
     "WATCHDOG_USEC": "Set by systemd: the watchdog timeout, in microseconds.",
     "WATCHDOG_PID": "Set by systemd: the process that the watchdog monitors.",
     "RUNTIME_DIRECTORY": "Set by systemd: the directory of the file that states how the previous run ended.",
+    "SUPERVISOR_TOKEN": "Set by Home Assistant: the key with which its add-on asks for an MQTT broker.",
+    "TZ": "Set by Home Assistant: the time zone of a station that is its add-on, if no other is chosen.",
     "PATH": "Passed on to the process that creates documents.",
     "LANG": "Passed on to the process that creates documents.",
     "LC_ALL": "Passed on to the process that creates documents.",

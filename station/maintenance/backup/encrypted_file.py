@@ -42,7 +42,7 @@ _MAX_SCRYPT_BYTES: Final = 256 * 1_048_576
 _MAX_SCRYPT_ROUNDS: Final = 16
 
 
-class _Header(Frozen):
+class FileHeader(Frozen):
     """Parameters of the encryption; the defaults are those of a new file, with 32 MiB and 0.1 s of scrypt on a PC."""
 
     salt: bytes
@@ -52,7 +52,7 @@ class _Header(Frozen):
     chunk_bytes: int = _CHUNK_BYTES
 
 
-class _FileKeys(Frozen):
+class FileKeys(Frozen):
     """The keys of one file: to encrypt its chunks, and to make its key check."""
 
     chunks: bytes
@@ -78,10 +78,10 @@ class EncryptedWriter:
         Raises:
             OSError: the file cannot be written.
         """
-        header = _Header(os.urandom(_SALT_BYTES))
+        header = FileHeader(os.urandom(_SALT_BYTES))
         text = json.encode(header)
         head = _MAGIC + FORMAT.to_bytes(2, "big") + len(text).to_bytes(2, "big") + text
-        keys = _derive_keys(passphrase, header)
+        keys = derive_keys(passphrase, header)
         head += hmac.digest(keys.check, head, "sha256")
         digest = hashlib.sha256(head).digest()
         target.write(head + digest)
@@ -195,14 +195,15 @@ class _ChunkCipher:
         return nonce
 
 
-def _derive_keys(passphrase: str, header: _Header) -> _FileKeys:
+def derive_keys(passphrase: str, header: FileHeader) -> FileKeys:
+    """The keys of a file by its passphrase and the parameters in its header (scrypt); takes some tenths of a second."""
     words = unicodedata.normalize("NFC", passphrase).encode()  # keyboards differ in how they compose a letter
     kdf = Scrypt(salt=header.salt, length=64, n=header.n, r=header.r, p=header.p)
     derived = kdf.derive(words)
-    return _FileKeys(derived[:32], derived[32:])
+    return FileKeys(derived[:32], derived[32:])
 
 
-def _open(source: BinaryIO, passphrase: str) -> tuple[_Header, _ChunkCipher]:
+def _open(source: BinaryIO, passphrase: str) -> tuple[FileHeader, _ChunkCipher]:
     """Read and check the header."""
     start = source.read(len(_MAGIC) + 4)
     if start[: len(_MAGIC)] != _MAGIC or len(start) < len(_MAGIC) + 4:
@@ -218,15 +219,15 @@ def _open(source: BinaryIO, passphrase: str) -> tuple[_Header, _ChunkCipher]:
     text, check, digest = source.read(length), source.read(_DIGEST_BYTES), source.read(_DIGEST_BYTES)
     if digest != hashlib.sha256(start + text + check).digest():
         raise DamagedBackupError("the header of the backup is damaged")
-    keys = _derive_keys(passphrase, header := _parse_header(text))
+    keys = derive_keys(passphrase, header := _parse_header(text))
     if not hmac.compare_digest(check, hmac.digest(keys.check, start + text, "sha256")):
         raise PassphraseError("the passphrase is wrong")
     return header, _ChunkCipher(keys.chunks, digest)
 
 
-def _parse_header(text: bytes) -> _Header:
+def _parse_header(text: bytes) -> FileHeader:
     try:
-        header = json.decode(text, type=_Header)
+        header = json.decode(text, type=FileHeader)
     except (DecodeError, ValueError) as error:
         raise DamagedBackupError(f"the header of the backup is invalid: {error}") from error
     is_power = header.n > 1 and header.n & (header.n - 1) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from station.storage import database_schema
@@ -66,7 +66,7 @@ class StoredStation:
             journal.write(f"{identity}\n")
 
     @contextlib.contextmanager
-    def database(self) -> Iterator[sqlite3.Connection]:
+    def database(self) -> Generator[sqlite3.Connection]:
         """The database, whose changes are committed at the end."""
         with contextlib.closing(sqlite3.connect(self.storage / "borne.sqlite")) as connection:
             yield connection

@@ -25,7 +25,7 @@ from tests.command_line import invoke
 @pytest.fixture(autouse=True)
 def cached_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Derive the keys of a passphrase and header once: scrypt is slow on purpose."""
-    monkeypatch.setattr(encrypted_file, "_derive_keys", functools.cache(encrypted_file._derive_keys))
+    monkeypatch.setattr(encrypted_file, "derive_keys", functools.cache(encrypted_file.derive_keys))
 
 
 @pytest.fixture

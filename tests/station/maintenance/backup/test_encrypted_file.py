@@ -21,7 +21,7 @@ CHUNK_BYTES = 65_536
 @pytest.fixture(autouse=True)
 def cached_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Derive the keys of a passphrase and header once: scrypt is slow on purpose."""
-    monkeypatch.setattr(encrypted_file, "_derive_keys", functools.cache(encrypted_file._derive_keys))
+    monkeypatch.setattr(encrypted_file, "derive_keys", functools.cache(encrypted_file.derive_keys))
 
 
 def encrypted(content: bytes, *, step: int = 50_000) -> bytes:
