@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from pathlib import Path
+from typing import Final, TypeAlias
 
 Action: TypeAlias = Callable[[argparse.ArgumentParser, Sequence[str]], int]
 """a command: gets its parser, which has no arguments yet, and the words after its name; returns the exit code"""
+
+
+SERVICE_FILE: Final = Path("/etc/borne/station.toml")
+"""the installation file of the service, where none is named"""
+_LONGEST_WAIT_S: Final = 3600.0
+
+
+def positive_seconds(text: str) -> float:
+    """Parse a time of the command line, above 0 and at most an hour; the `type` of an option.
+
+    Raises:
+        ArgumentTypeError: it is out of range.
+        ValueError: it is no number.
+    """
+    seconds = float(text)
+    if not 0.0 < seconds <= _LONGEST_WAIT_S:
+        raise argparse.ArgumentTypeError(f"must be greater than 0, and at most {_LONGEST_WAIT_S:g} (is {text})")
+    return seconds
 
 
 def port_number(text: str) -> int:

@@ -52,6 +52,12 @@ def _installation_commands() -> Mapping[str, Action]:
     return installation.COMMANDS
 
 
+def _initial_file_commands() -> Mapping[str, Action]:
+    from borne.commands import initial_file  # late: only the group that is called
+
+    return initial_file.COMMANDS
+
+
 def _package_commands() -> Mapping[str, Action]:
     return package.COMMANDS
 
@@ -60,6 +66,18 @@ def _simulation_commands() -> Mapping[str, Action]:
     from borne.commands import simulation  # late: only the group that is called
 
     return simulation.COMMANDS
+
+
+def _meter_actions() -> Mapping[str, Action]:
+    from borne.commands import meter_probe  # late: only the group that is called
+
+    return meter_probe.ACTIONS
+
+
+def _board_commands() -> Mapping[str, Action]:
+    from borne.commands import board  # late: only the group that is called
+
+    return board.COMMANDS
 
 
 def _demonstration_commands() -> Mapping[str, Action]:
@@ -121,7 +139,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "check": CommandEntry(
         "Check an installation file, with the BORNE_ environment variables applied.", _installation_commands
     ),
-    "init": CommandEntry("Write an example installation file.", _package_commands),
+    "init": CommandEntry(
+        "Write an installation file: an example, or one for the parts that options or answers name.",
+        _initial_file_commands,
+    ),
     "health": CommandEntry(
         "Ask a running station on this machine whether it responds: exit 0 if it does, 1 if not.",
         _installation_commands,
@@ -133,7 +154,13 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "sim": CommandEntry(
         "Control the simulated hardware of a running station: `borne sim evses/1/plug`.", _simulation_commands
     ),
-    "meter": CommandEntry("Serve a simulated billing meter over Modbus TCP.", _simulation_commands),
+    "board": CommandEntry(
+        "Bring up a board, with the station stopped: lines, inputs, outputs, pilot, lock, light, readers.",
+        _board_commands,
+    ),
+    "meter": CommandEntry(
+        "Serve a simulated billing meter over Modbus TCP; `borne meter probe` finds a real one.", _simulation_commands
+    ),
     "csms": CommandEntry("Run the bundled CSMS, which accepts every station, and print the frames.", _csms_commands),
     "pki": CommandEntry(
         "Make certificates for tests of ISO 15118 and TLS; `borne pki serve` answers for them.", _pki_commands
@@ -162,6 +189,20 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "journal": CommandEntry("Verify or export the register journal.", _record_commands),
 }
 """the commands of `borne`, by name, in the order of its help"""
+BOARD_COMMANDS: Final[Mapping[str, CommandEntry]] = {
+    "lines": CommandEntry("List the lines of the board with their names and directions.", _board_commands),
+    "watch": CommandEntry("Show the inputs of the board live; no output is set.", _board_commands),
+    "set": CommandEntry("Set an output active for some seconds, after its name was typed.", _board_commands),
+    "pilot": CommandEntry("Set the control pilot for some seconds, and read its voltage back.", _board_commands),
+    "lock": CommandEntry("Lock the connector and unlock it again: exit 0 if its contact follows.", _board_commands),
+    "light": CommandEntry("Show the colours of the status light on its LEDs.", _board_commands),
+    "reader": CommandEntry("Print the UID of each card that is presented.", _board_commands),
+    "meter": CommandEntry("Read each meter once.", _board_commands),
+    "report": CommandEntry(
+        "Write a report for the support: devices and configuration, without secrets.", _board_commands
+    ),
+}
+"""the commands of `borne board`"""
 JOURNAL_COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "verify": CommandEntry(
         "Verify the whole register journal: exit 0 if it is intact, 1 if not, 2 if it cannot be read.", _record_commands
@@ -169,12 +210,20 @@ JOURNAL_COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "export": CommandEntry("Print the entries of the register journal as JSON lines.", _record_commands),
 }
 """the commands of `borne journal`"""
+GROUPS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {"board": BOARD_COMMANDS, "journal": JOURNAL_COMMANDS}
+"""the commands that only have commands of their own, with these"""
 PKI_ACTIONS: Final[Mapping[str, CommandEntry]] = {
     "serve": CommandEntry("Answer OCSP requests for the certificates of a test PKI, until Ctrl-C.", _pki_actions),
     "contract": CommandEntry("Make a contract certificate of a test PKI.", _pki_actions),
     "revoke": CommandEntry("Revoke a certificate of a test PKI.", _pki_actions),
 }
 """the actions of `borne pki`; without one it makes a PKI"""
+METER_ACTIONS: Final[Mapping[str, CommandEntry]] = {
+    "probe": CommandEntry(
+        "Find the meters on a Modbus line or host: model, unit, line settings, and the lines to paste.", _meter_actions
+    ),
+}
+"""the actions of `borne meter`; without one it serves a simulated meter"""
 FLEET_INIT: Final = CommandEntry("Write an example plan of a fleet, and a template of its stations.", _fleet_commands)
 """`borne fleet init`"""
 
@@ -187,10 +236,12 @@ def _run_command_line(
     if commands is COMMANDS:
         if name == "--version":
             return _run_entry("borne", "version", COMMANDS["version"], ())
-        if name == "journal":
-            return _run_command_line("borne journal", COMMANDS[name].summary, JOURNAL_COMMANDS, arguments[1:])
+        if name in GROUPS:
+            return _run_command_line(f"borne {name}", COMMANDS[name].summary, GROUPS[name], arguments[1:])
         if name == "pki" and arguments[1:2] and arguments[1] in PKI_ACTIONS:
             return _run_entry("borne pki", arguments[1], PKI_ACTIONS[arguments[1]], arguments[2:])
+        if name == "meter" and arguments[1:2] and arguments[1] in METER_ACTIONS:
+            return _run_entry("borne meter", arguments[1], METER_ACTIONS[arguments[1]], arguments[2:])
         if name == "fleet" and arguments[1:2] == ["init"]:
             return _run_entry("borne fleet", "init", FLEET_INIT, arguments[2:])
         if name == "fleet" and arguments[1:2] == ["run"]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from gpiod import LineSettings
+from gpiod import ChipInfo, LineInfo, LineSettings
 from gpiod.line import Direction, Value
 
 from tests.held_file import HeldFile
@@ -52,11 +52,38 @@ class Chips:
                 self.set_output(line, settings.output_value is Value.ACTIVE)
         return Request(self, list(requested))
 
+    def open(self, path: str) -> OpenChip:
+        """Fake of gpiod.Chip."""
+        if path != self.path or self.missing:
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return OpenChip(self)
+
     def set_output(self, line: int, active: bool) -> None:
         """Change an output."""
         self.active[line] = active
         self.written.append((line, active))
         self.on_output(line, active)
+
+
+class OpenChip:
+    """Fake of gpiod.Chip: what the kernel knows of a chip and its lines."""
+
+    def __init__(self, chips: Chips) -> None:
+        self._chips = chips
+
+    def get_info(self) -> ChipInfo:
+        """Name, label and number of lines."""
+        return ChipInfo(Path(self._chips.path).name, "bench", len(self._chips.active))
+
+    def get_line_info(self, line: int) -> LineInfo:
+        """A line, as it is requested now."""
+        requested = self._chips.settings.get(line)
+        consumer = "other" if line in self._chips.busy_lines else "borne" if requested is not None else ""
+        direction = (requested.direction if requested is not None else Direction.INPUT).value
+        return LineInfo(line, f"GPIO{line}", bool(consumer), consumer, direction, False, 1, 1, 1, 1, False, 0)
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class Request:
@@ -118,6 +145,7 @@ class Bench:
         (self.converter / "in_voltage_scale").write_text("0.5\n")  # millivolts
         for name in ("period", "duty_cycle", "enable"):
             (self.pwm / "pwm0" / name).write_text("0\n")
+        (self.pwm / "npwm").write_text("2\n")
         (root / "temperature").write_text("21300\n")
         self.set_selector(1)
         self.set_pilot_voltages(12.0)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from borne import start
-from borne.arguments import Action
+from borne.arguments import SERVICE_FILE, Action, positive_seconds
 from borne.output import refuse, say
 from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
 from station.configuration.installation_file import Configuration
@@ -25,19 +25,47 @@ def run(_: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Run `borne check`: validate an installation file, or with --storage read every row of its storage.
+    """Run `borne check`: validate an installation file; with --storage read every row of its storage, with --here
+    ask every device.
 
-    Returns 0, or 1 if a row cannot be read; exits with 2 if file or storage are rejected.
+    Returns 0, or 1 if a row cannot be read or a device does not answer; exits with 2 if file or storage are rejected.
     """
-    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        help=f"Default with --here: {SERVICE_FILE}.",
+    )
     parser.add_argument(
         "--storage", action="store_true", help="Check the stored records instead, and list each unreadable row."
     )
+    parser.add_argument(
+        "--here",
+        action="store_true",
+        help="Open every device, and say what it answers; sets no output.",
+    )
+    parser.add_argument("--json", action="store_true", help="With --here: print the answers as JSON.")
+    parser.add_argument(
+        "--within",
+        metavar="SECONDS",
+        type=positive_seconds,
+        default=30.0,
+        help="With --here: longest wait for each device. [default: %(default)g]",
+    )
     given = parser.parse_args(arguments)
-    file: Path = given.file
+    if given.file is None and not given.here:
+        parser.error("the following arguments are required: FILE")
+    if given.json and not given.here:
+        parser.error("--json needs --here")
+    file: Path = given.file if given.file is not None else SERVICE_FILE
     configuration = start.load_installation(file)
     if given.storage:
         return _check_storage(Path(configuration.station.storage))
+    if given.here:
+        from borne.commands.device_check import check_here  # late: the drivers of devices
+
+        return check_here(configuration, file, given.within, as_json=given.json)
     start.require_packages(missing_package_errors(configuration), file)
     if configuration.variable:
         from borne.variable_tables_check import describe_refused_variables  # late: all parts of a station

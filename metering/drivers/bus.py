@@ -41,6 +41,8 @@ _EXCEPTION_TEXTS: Final[Mapping[int, str]] = MappingProxyType(
 )
 _WRONG_TABLE_CODES: Final = (1, 2, 3)
 """exception codes of a device without such registers: retrying does not help"""
+_GATEWAY_CODES: Final = (10, 11)
+"""exception codes of a gateway, when the device behind it does not answer"""
 
 
 class RegisterWrite(Frozen):
@@ -104,6 +106,28 @@ class Bus:
         if not self._users:
             async with self._request_lock:
                 self._disconnect()
+
+    async def connect(self, meter_name: str) -> None:
+        """Connect now, if not connected, instead of at the first request; `meter_name` is for errors.
+
+        Raises:
+            MeterError: the wire cannot be opened.
+        """
+        async with self._request_lock:
+            await self._connected_client(meter_name)
+
+    async def is_answered(self, meter_name: str, unit: int, block: RegisterBlock, within_s: float) -> bool:
+        """Return whether the device `unit` answers a request, if only by refusing; a gateway that finds none does not.
+
+        Raises:
+            MeterError: silence, or a broken frame.
+        """
+        try:
+            async with self._reader_lock, self._request_lock, self._real_clock.timeout(within_s):
+                answer = await self._exchange(meter_name, unit, block)
+        except TimeoutError:
+            raise MeterError(f"{meter_name}: no response within {within_s:g} s") from None
+        return not answer.isError() or answer.exception_code not in _GATEWAY_CODES
 
     async def read(self, meter_name: str, unit: int, blocks: Iterable[RegisterBlock], within_s: float) -> RegisterWords:
         """Read blocks of registers of the device `unit`, without requests of others between them.

@@ -109,6 +109,10 @@ class _ExampleWriter:
             tag_comment += f"; or {alternative_tags}, see below"
         lines = self._table(default_table, path, sample, Line(_header(key, path), meaning), tag_comment)
         yield from lines if in_force else not_in_force(lines)
+        for entry in _further_entries(key):
+            yield Line()
+            further = self._further_entry(default_table, path, entry)
+            yield from further if in_force else not_in_force(further)
         for table in alternatives:
             if key.is_list:
                 header = Line(_header(key, path), "")
@@ -117,6 +121,12 @@ class _ExampleWriter:
                 yield Line()
                 yield from comment_lines(f"In place of {_header(key, path)} above: {_summary(table)}")
                 yield from in_place(self._table(table, path, {}, Line(_header(key, path)), ""))
+
+    def _further_entry(self, table: type[Table], path: str, sample: Sample) -> Iterator[Line]:
+        """An entry of a list after the first: only what is in force."""
+        yield Line(f"[[{path}]]")
+        for name, value in self.required(table, sample).items():
+            yield Line(_assignment(name, value))
 
     def _table(self, table: type[Table], path: str, sample: Sample, header: Line, tag_comment: str) -> Sequence[Line]:
         """The header of a table and all its keys: first the plain ones, then those that have a table of their own."""
@@ -182,9 +192,10 @@ class _ExampleWriter:
 
 def _default_first(key: _Key, sample: Sample) -> Sequence[type[Table]]:
     """The kinds of table of a key, that of the sample or the default first."""
-    default_table = next(
-        (table for table in key.tables if _tag(table) in (*sample.values(), _tag(type(key.default)))), key.tables[0]
-    )
+    by_tag = {_tag(table): table for table in reversed(key.tables)}
+    tag_field = key.tables[0].__struct_config__.tag_field
+    chosen = sample[tag_field] if tag_field and tag_field in sample else _tag(type(key.default))
+    default_table = by_tag.get(chosen, key.tables[0])
     return [default_table, *(table for table in key.tables if table is not default_table)]
 
 
@@ -196,6 +207,11 @@ def _table_sample(sample: object) -> Sample:
     """The sample of a table, or of the first entry of a list of tables; without one its own keys have samples."""
     table_sample = next(iter(sample), None) if is_array(sample) else sample
     return table_sample if is_object(table_sample) else {}
+
+
+def _further_entries(key: _Key) -> Sequence[Sample]:
+    """The samples of the entries after the first in a list of tables."""
+    return [entry for entry in key.sample[1:] if is_object(entry)] if is_array(key.sample) else ()
 
 
 def _header(key: _Key, path: str) -> str:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from borne.cli import COMMANDS, JOURNAL_COMMANDS
+from borne.cli import COMMANDS, GROUPS
 from energy.sources.grid_source_config import GridSourceConfig
 from station.configuration import schema_keys as config_keys
 from station.configuration.installation_example import installation_example
@@ -436,11 +436,11 @@ def test_label_is_drawn_from_the_file_and_shows_the_code_only_when_asked(tmp_pat
 # --- help
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("journal", "--help")])
+@pytest.mark.parametrize("arguments", [("--help",), ("journal", "--help"), ("board", "--help")])
 def test_help_lists_the_commands_with_a_sentence_each(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     result = borne(*arguments, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    commands = COMMANDS if len(arguments) == 1 else JOURNAL_COMMANDS
+    commands = COMMANDS if len(arguments) == 1 else GROUPS[arguments[0]]
     for name, command in commands.items():
         assert re.search(rf"^  {name} +{re.escape(command.summary)}$", result.stdout, re.MULTILINE)
 

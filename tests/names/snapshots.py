@@ -25,7 +25,7 @@ import aiomqtt
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
-from borne.cli import COMMANDS, JOURNAL_COMMANDS
+from borne.cli import COMMANDS, GROUPS
 from energy.charging_profile import ChargingProfile
 from foundation.table import given_values
 from foundation.table_model import table_model
@@ -230,8 +230,9 @@ def environment() -> Lines:
 
 def command_line() -> Lines:
     """How each command is called: its arguments and options, as its usage says."""
-    named = [(name,) for name in COMMANDS if name != "journal"] + [("journal", name) for name in JOURNAL_COMMANDS]
-    return ["borne --version", *sorted(_usage(*words) for words in [*named, ("fleet", "init")])]
+    named = [(name,) for name in COMMANDS if name not in GROUPS]
+    named += [(group, name) for group, inner in GROUPS.items() for name in inner]
+    return ["borne --version", *sorted(_usage(*words) for words in [*named, ("fleet", "init"), ("meter", "probe")])]
 
 
 def _usage(*command: str) -> str:

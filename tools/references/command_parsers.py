@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 from unittest.mock import patch
 
-from borne.cli import COMMANDS, JOURNAL_COMMANDS, PKI_ACTIONS, main
+from borne.cli import COMMANDS, GROUPS, METER_ACTIONS, PKI_ACTIONS, main
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,17 @@ class Command:
 def command_words() -> Iterator[tuple[str, ...]]:
     """The words of each command, in the order of the help texts."""
     for name in COMMANDS:
-        if name != "journal":  # it has commands of its own only
+        if name not in GROUPS:
             yield (name,)
         yield from ((name, inner) for inner in _INNER.get(name, ()))
 
 
-_INNER = {"journal": tuple(JOURNAL_COMMANDS), "pki": tuple(PKI_ACTIONS), "fleet": ("init",)}
+_INNER = {
+    **{name: tuple(group) for name, group in GROUPS.items()},
+    "pki": tuple(PKI_ACTIONS),
+    "fleet": ("init",),
+    "meter": tuple(METER_ACTIONS),
+}
 
 
 def commands() -> list[Command]:

@@ -27,8 +27,9 @@ _HEAD: Final = """\
 # Installation file
 
 The installation file, in TOML, contains the settings that the installer makes before the first start.
-`borne init FILE` writes the [example](#the-whole-example) below, `borne check FILE` lists every mistake with file, line
-and key.
+`borne init FILE` writes the [example](#the-whole-example) below; on a terminal, or with options such as
+`--board linux`, it writes a file for the parts of a station ([bring-up](../bring-up.md)). `borne check FILE` lists
+every mistake with file, line and key.
 
 - Units are part of the key: `_a` amperes, `_w` watts, `_s` seconds, `_wh` watt-hours.
 - Every key can also be given by an environment variable, which takes precedence: `csms.url` is `BORNE_CSMS_URL`,

@@ -17,8 +17,8 @@ _FILES: Final = {
 }
 _EXIT: Final = {
     "0": "Success.",
-    "1": "The command has found what it looks for: an invalid signature, an unreadable record, a missed threshold, a"
-    " station that needs attention.",
+    "1": "The command has found what it looks for: an invalid signature, an unreadable record, a silent device, a"
+    " missed threshold, a station that needs attention.",
     "2": "The arguments or a file are rejected; the reason is on standard error.",
     "3": "borne status: the station does not run.",
     "4": "borne status: the station runs, but its API does not answer, or requires a token.",

@@ -300,11 +300,7 @@ class LinuxBoard:
 
 
 def _proximity_ohm(wiring: ProximityWiring) -> float:
-    """The resistance between the proximity contact and earth, from the voltage divider with the pull-up."""
-    contact_v = sysfs.read_voltage_v(wiring)
-    if contact_v >= wiring.reference_v:
-        return float("inf")
-    return wiring.pull_up_ohm * max(0.0, contact_v) / (wiring.reference_v - contact_v)
+    return sysfs.read_resistance_ohm(wiring, wiring.pull_up_ohm, wiring.reference_v)
 
 
 def _rounded(celsius: float | None) -> float | None:

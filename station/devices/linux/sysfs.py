@@ -79,6 +79,18 @@ def read_voltage_v(config: AnalogInput) -> float:
     return (raw + offset) * scale_mv / 1000.0 * config.gain + config.offset_v
 
 
+def read_resistance_ohm(config: AnalogInput, pull_up_ohm: float, reference_v: float) -> float:
+    """Read the resistance in ohms from a terminal to earth, by its divider with a pull-up; infinite: open. Blocks.
+
+    Raises:
+        OSError: as `read_voltage_v`.
+    """
+    terminal_v = read_voltage_v(config)
+    if terminal_v >= reference_v:
+        return float("inf")
+    return pull_up_ohm * max(0.0, terminal_v) / (reference_v - terminal_v)
+
+
 def read_temperature_c(path: Path) -> float:
     """Read a temperature in degrees Celsius, from a file that contains thousandths of a degree.
 

@@ -1,0 +1,48 @@
+"""Runs work that a signal ends in order: Ctrl-C, a stop by another program, or the loss of the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def run_until_signal(work: Callable[[], Awaitable[int]]) -> int:
+    """Run work in an event loop; returns its exit code, 1 if a signal has ended it.
+
+    The first signal cancels the work, whose cleanup then runs to its end: further signals do nothing.
+    """
+    received: list[signal.Signals] = []
+
+    async def run() -> int:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop(number: signal.Signals) -> None:
+            if not received:
+                task.cancel()
+            received.append(number)
+
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop, number)
+        return await work()
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        say_if_possible(f"stopped by {received[0].name}")
+        return 1
+
+
+def say_if_possible(text: str) -> None:
+    """Write a line to stderr; nothing if the terminal is gone, since a cleanup must go on."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
