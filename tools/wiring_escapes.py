@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -22,7 +20,7 @@ def casts(modules: Sequence[Module]) -> list[Finding]:
     return sorted(
         Finding(module.path, node.lineno, ast.unparse(node)[:80])
         for module in modules
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Call) and last_name(node.func) == "cast"
     )
 
@@ -47,8 +45,7 @@ def _comments(modules: Sequence[Module], pattern: re.Pattern[str]) -> list[Findi
     return sorted(
         Finding(module.path, token.start[0], token.string[:80])
         for module in modules
-        for token in tokenize.generate_tokens(io.StringIO(module.source).readline)
-        if token.type == tokenize.COMMENT and pattern.search(token.string)
+        for token in module.comments(pattern)
     )
 
 
@@ -57,7 +54,7 @@ def uses_of_any(modules: Sequence[Module]) -> list[Finding]:
     return sorted(
         Finding(module.path, node.lineno, "Any")
         for module in modules
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Name) and node.id == "Any"
     )
 
@@ -71,7 +68,7 @@ def late_parts(modules: Sequence[Module]) -> list[Finding]:
     contracts = _protocols(modules)
     found: list[Finding] = []
     for module in modules:
-        for owner in ast.walk(module.tree):
+        for owner in module.nodes:
             if not isinstance(owner, ast.ClassDef):
                 continue
             for method in owner.body:
@@ -89,7 +86,7 @@ def _protocols(modules: Sequence[Module]) -> frozenset[str]:
     return frozenset(
         node.name
         for module in modules
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ClassDef)
         and any(last_name(base.value if isinstance(base, ast.Subscript) else base) == "Protocol" for base in node.bases)
     )

@@ -88,7 +88,7 @@ class _Types:
         for path, name in (*self._classes, *self._aliases):
             if path == module.path:
                 scope.names[name] = path, name
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if not isinstance(node, ast.ImportFrom) or node.module is None:
                 continue
             for alias in node.names:
@@ -106,7 +106,7 @@ class _Types:
             if module.path.startswith(_COMPOSITION):
                 continue
             scope = self._scopes[module.path]
-            for annotation in _annotations(module.tree):
+            for annotation in _annotations(module):
                 for named in self._classes_in(annotation, scope):
                     users.setdefault(named, set()).add(module.path)
         return users
@@ -208,9 +208,9 @@ def _assigned_types(constructor: Function) -> Iterator[ast.expr]:
                 yield value.func
 
 
-def _annotations(tree: ast.AST) -> Iterator[ast.expr]:
+def _annotations(module: Module) -> Iterator[ast.expr]:
     """All annotations of a module."""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         match node:
             case ast.arg(annotation=ast.expr() as annotation) | ast.AnnAssign(annotation=annotation):
                 yield annotation

@@ -56,8 +56,8 @@ def raising_listeners(modules: Sequence[Module]) -> list[Finding]:
 
 
 def _raising_subscriptions(module: Module) -> Iterator[Finding]:
-    accepted = {id(call.func) for call in _other_calls(module.tree)}
-    for node in ast.walk(module.tree):
+    accepted = {id(call.func) for call in _other_calls(module)}
+    for node in module.nodes:
         if not isinstance(node, ast.Attribute) or node.attr not in {
             "subscribe",
             "subscribe_exclusive",
@@ -69,9 +69,9 @@ def _raising_subscriptions(module: Module) -> Iterator[Finding]:
             yield Finding(module.path, node.lineno, f"{text}: the listener can raise into the publisher")
 
 
-def _other_calls(tree: ast.Module) -> Iterator[ast.Call]:
+def _other_calls(module: Module) -> Iterator[ast.Call]:
     """The calls that subscribe nothing to an `Event`, or do so through `AuxiliaryCalls`, which takes two arguments."""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         match node:
             case ast.Call() if len(node.args) + len(node.keywords) > 1:
                 yield node
@@ -82,7 +82,7 @@ def _other_calls(tree: ast.Module) -> Iterator[ast.Call]:
 
 
 def _uncontained_arguments(module: Module) -> Iterator[Finding]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call) or (method := _LISTENER_PARAMETERS.get(last_name(node.func) or "")) is None:
             continue
         inner = (inner_node for argument in node.args for inner_node in ast.walk(argument))

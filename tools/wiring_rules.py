@@ -63,8 +63,8 @@ def late_callables(modules: Sequence[Module]) -> list[Finding]:
     aliases = _callable_aliases(modules)
     found: list[Finding] = []
     for module in modules:
-        imported = _imported_modules(module.tree)
-        for function, assignment in _assignments(module.tree):
+        imported = _imported_modules(module)
+        for function, assignment in _assignments(module):
             known = functions | _callable_parameters(function, aliases)
             for target, value in pairs(assignment):
                 in_constructor = function is not None and function.name in CONSTRUCTORS and is_of_self(target)
@@ -91,7 +91,7 @@ def repeated_class_names(modules: Sequence[Module]) -> list[Finding]:
     """Class names that mean more than one thing: each name once, with all its places. Nested classes count."""
     places: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ClassDef):
                 places[node.name].append((module.path, node.lineno))
     return sorted(
@@ -104,9 +104,7 @@ def repeated_class_names(modules: Sequence[Module]) -> list[Finding]:
 def local_imports(modules: Sequence[Module]) -> list[Finding]:
     """Imports within functions, one for each statement."""
     return sorted(
-        Finding(module.path, node.lineno, ast.unparse(node))
-        for module in modules
-        for node in _local_imports(module.tree)
+        Finding(module.path, node.lineno, ast.unparse(node)) for module in modules for node in _local_imports(module)
     )
 
 
@@ -124,7 +122,7 @@ def long_functions(modules: Sequence[Module]) -> list[Finding]:
     return sorted(
         Finding(module.path, function.lineno, f"{function.name} has {lines} lines")
         for module in modules
-        for function in _functions(module.tree)
+        for function in _functions(module)
         if (lines := (function.end_lineno or function.lineno) - function.lineno + 1) > LONGEST_FUNCTION
     )
 
@@ -138,7 +136,7 @@ def settings_by_ending(modules: Sequence[Module]) -> list[Finding]:
     return sorted(
         Finding(module.path, inner.lineno, f"settings matched by name: {ast.unparse(inner)}")
         for module in modules
-        for call in ast.walk(module.tree)
+        for call in module.nodes
         if isinstance(call, ast.Call) and _called(call) in _SUBSCRIPTIONS
         for argument in (*call.args, *(keyword.value for keyword in call.keywords))
         for inner in ast.walk(argument)
@@ -154,12 +152,12 @@ def late_collaborators(modules: Sequence[Module]) -> list[Finding]:
     alone, so one that the composition sets on another class counts too.
     Not seen: parameters with the default None for which every caller gives a value.
     """
-    classes = {node.name for module in modules for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
-    composed = {name for module in modules if module.path.startswith(_COMPOSITION) for name in _always_set(module.tree)}
+    classes = {node.name for module in modules for node in module.nodes if isinstance(node, ast.ClassDef)}
+    composed = {name for module in modules if module.path.startswith(_COMPOSITION) for name in _always_set(module)}
     return sorted(
         Finding(module.path, line, f"{name}: {ast.unparse(annotation)} is always set by the composition")
         for module in modules
-        for name, annotation, value, line in _annotated_attributes(module.tree)
+        for name, annotation, value, line in _annotated_attributes(module)
         if name in composed and _is_none(value) and _is_optional(annotation, classes)
     )
 
@@ -185,12 +183,12 @@ RULES: Final[Mapping[str, Rule]] = {
 }
 
 
-def _functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+def _functions(module: Module) -> Iterator[Function]:
+    return (node for node in module.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def _unexplained_imports(module: Module) -> Iterator[Finding]:
-    imports = {node.lineno: node for node in _local_imports(module.tree)}
+    imports = {node.lineno: node for node in _local_imports(module)}
     if not imports:
         return
     comments = _comments(module.source)
@@ -212,33 +210,35 @@ def _comments(source: str) -> dict[int, bool]:
     return {token.start[0]: token.line.lstrip().startswith("#") for token in tokens if token.type == tokenize.COMMENT}
 
 
-def _local_imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
-    for function in _functions(tree):
+def _local_imports(module: Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    for function in _functions(module):
         for node in _own_nodes(function):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 yield node
 
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function or module without those of functions inside it."""
-    for child in ast.iter_child_nodes(scope):
-        yield child
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _own_nodes(child)
+    """The nodes of a function or module without those of functions inside it, in any order."""
+    scopes = [scope]
+    while scopes:
+        for child in ast.iter_child_nodes(scopes.pop()):
+            yield child
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                scopes.append(child)
 
 
-def _assignments(tree: ast.Module) -> Iterator[tuple[Function | None, ast.Assign | ast.AnnAssign]]:
+def _assignments(module: Module) -> Iterator[tuple[Function | None, ast.Assign | ast.AnnAssign]]:
     """All assignments, with the innermost function around each."""
-    scopes: list[Function | None] = [None, *_functions(tree)]
+    scopes: list[Function | None] = [None, *_functions(module)]
     for scope in scopes:
-        for node in _own_nodes(tree if scope is None else scope):
+        for node in _own_nodes(module.tree if scope is None else scope):
             if isinstance(node, ast.Assign | ast.AnnAssign):
                 yield scope, node
 
 
-def _annotated_attributes(tree: ast.Module) -> Iterator[tuple[str, ast.expr, ast.expr | None, int]]:
+def _annotated_attributes(module: Module) -> Iterator[tuple[str, ast.expr, ast.expr | None, int]]:
     """Name, annotation, first value and line of each class field and of each `self.x: …` in a constructor."""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         if not isinstance(node, ast.ClassDef):
             continue
         constructors = (inner for inner in node.body if isinstance(inner, ast.FunctionDef))
@@ -254,8 +254,8 @@ def _annotated_attributes(tree: ast.Module) -> Iterator[tuple[str, ast.expr, ast
                     pass
 
 
-def _imported_modules(tree: ast.Module) -> frozenset[str]:
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+def _imported_modules(module: Module) -> frozenset[str]:
+    imports = [node for node in module.nodes if isinstance(node, ast.Import)]
     return frozenset(alias.asname or alias.name for node in imports for alias in node.names)
 
 
@@ -287,7 +287,7 @@ def _callable_attributes(modules: Sequence[Module]) -> dict[str, bool]:
     aliases = _callable_aliases(modules)
     kinds: defaultdict[str, set[bool]] = defaultdict(set)
     for module in modules:
-        for name, annotation, _, _ in _annotated_attributes(module.tree):
+        for name, annotation, _, _ in _annotated_attributes(module):
             kinds[name].add(_is_callable_type(annotation, aliases))
     return {name: kind == {True} for name, kind in kinds.items() if True in kind}
 
@@ -308,7 +308,7 @@ def _function_names(modules: Sequence[Module]) -> frozenset[str]:
     functions: set[str] = set()
     values: set[str] = set()
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
                     is_property = any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
@@ -341,14 +341,14 @@ def _is_new_value(value: ast.expr) -> bool:
 
 
 def _default_callables(module: Module) -> Iterator[Finding]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.arguments):
             for default in (*node.defaults, *node.kw_defaults):
                 if isinstance(default, ast.Lambda):
                     yield Finding(module.path, default.lineno, f"default of a parameter: {ast.unparse(default)}")
     aliases = _callable_aliases([module])
     own = {statement.name for statement in module.tree.body if isinstance(statement, Function)}
-    for name, annotation, value, line in _annotated_attributes(module.tree):
+    for name, annotation, value, line in _annotated_attributes(module):
         given = _field_default(value)
         is_stand_in = isinstance(given, ast.Name) and given.id in own and _is_callable_type(annotation, aliases)
         if given is not None and (isinstance(given, ast.Lambda) or is_stand_in):
@@ -362,11 +362,11 @@ def _field_default(value: ast.expr | None) -> ast.expr | None:
     return value
 
 
-def _always_set(tree: ast.Module) -> Iterator[str]:
+def _always_set(module: Module) -> Iterator[str]:
     """Attributes of others that are assigned outside of any branch."""
     branches = (ast.If, ast.IfExp, ast.Match, ast.While, ast.Try)
-    inside = {id(inner) for node in ast.walk(tree) if isinstance(node, branches) for inner in ast.walk(node)}
-    for _, assignment in _assignments(tree):
+    inside = {id(inner) for node in module.nodes if isinstance(node, branches) for inner in ast.walk(node)}
+    for _, assignment in _assignments(module):
         for target, value in pairs(assignment):
             if not isinstance(target, ast.Attribute) or is_of_self(target):
                 continue

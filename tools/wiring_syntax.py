@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
+import re
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -20,11 +23,22 @@ class Module:
     """relative to the repository"""
     tree: ast.Module
     source: str
+    nodes: tuple[ast.AST, ...]
+    """all nodes of the tree: most rules look at each, and walking takes longer than looking"""
 
     @staticmethod
     def parse(path: str, source: str) -> Module:
         """The module with this source."""
-        return Module(path, ast.parse(source), source)
+        tree = ast.parse(source)
+        return Module(path, tree, source, tuple(ast.walk(tree)))
+
+    def comments(self, pattern: re.Pattern[str]) -> Iterator[tokenize.TokenInfo]:
+        """The comments in which the pattern is found."""
+        if pattern.search(self.source) is None:  # tokenizing takes longer
+            return
+        for token in tokenize.generate_tokens(io.StringIO(self.source).readline):
+            if token.type == tokenize.COMMENT and pattern.search(token.string):
+                yield token
 
 
 @dataclass(frozen=True, slots=True, order=True)
