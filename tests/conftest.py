@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import sqlite3
+import sys
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -18,9 +20,14 @@ from tests.logging_state import logging_restored
 from tests.programs import ProgramHost
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from tests.linux_double import Chips
 
 register_profiles()
+if importlib.util.find_spec("sniffio") is None:
+    # httpcore tries to import it four times a request: what is known to be absent is not searched each time.
+    sys.modules["sniffio"] = cast("ModuleType", None)
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-asyncio has it from 1.4 on
