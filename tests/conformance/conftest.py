@@ -70,8 +70,9 @@ async def bench(
             client = await process.start(station_setup, csms.url, tls)
         else:
             client = httpx.AsyncClient(base_url=url or "", timeout=PATIENCE_S)
-        async with client:
-            bench = Bench(Station(client), csms, journal, station_setup, pki)
+        station = Station(client)
+        async with client, contextlib.aclosing(station.clock):
+            bench = Bench(station, csms, journal, station_setup, pki)
             bench.process = process
             request.node.stash[_BENCH] = bench
             try:

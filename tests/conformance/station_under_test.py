@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
+from tests.conformance.clock_requests import ClockRequests
 from tests.conformance.frames import Payload
 
 IDENTITY = "CONFORMANCE-1"
@@ -42,6 +44,7 @@ class Station:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
+        self.clock = ClockRequests(http.base_url)
         self.virtual = True
         """whether its clock is virtual and moves only with `advance`"""
         self.now: datetime | None = None
@@ -79,13 +82,13 @@ class Station:
             self.now += timedelta(
                 seconds=seconds / 2
             )  # close enough while it moves: the station corrects no less than a second
-        answer = await self.http.post("/api/sim/clock", json={"advance_s": seconds})
-        if answer.status_code == 404:
+        answer = await self.clock.advance(seconds)
+        if answer.status == 404:
             self.virtual = False
             await self.advance(seconds)
             return
-        assert answer.is_success, answer.text
-        self.now = datetime.fromisoformat(answer.json()["now"])
+        assert answer.status == 200, answer
+        self.now = datetime.fromisoformat(json.loads(answer.body)["now"])
 
     # Driver and surroundings
 
