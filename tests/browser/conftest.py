@@ -11,7 +11,8 @@ from playwright.async_api import Browser, async_playwright, expect
 
 from tests.patience import PATIENCE_S
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
+"""The same engine without the windows around pages takes two fifths less processor time, so it comes first."""
 _DISABLED_FEATURES = (
     # For each window a process for its suggestions, and a spare one: two fifths of the processor time.
     *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess"),
@@ -37,8 +38,8 @@ expect.set_options(timeout=PATIENCE_S * 1000)  # a busy machine is no fault of t
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncGenerator[Browser]:
     """Start Chromium once for all tests of a worker; their contexts share no cookies, storage or pages."""
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip(f"there is no browser at {CHROMIUM}")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
         yield chromium
