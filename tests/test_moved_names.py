@@ -398,7 +398,7 @@ def test_every_module_that_a_test_names_in_a_text_exists() -> None:
 def test_every_logger_that_a_document_names_exists(file: str) -> None:
     """What users filter their logs by."""
     beyond = re.compile(rf"`((?:{'|'.join(project.roots())})(?:\.[a-z_]+)+)`")
-    files = {"toml", "py", "md", "json", "service", "sysusers", "tmpfiles"}
+    files = {"toml", "py", "md", "json", "service", "sysusers", "tmpfiles", "env", "pem", "error"}
     named = [name for name in beyond.findall(_text(file)) if name.rpartition(".")[2] not in files]
     assert [name for name in named if not resolves(name) and not _is_key(name)] == []
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.project import ROOT
 
-_SCRIPT: Final = ROOT / "deploy/image/root/usr/lib/borne/boot-slots"
+_SCRIPT: Final = ROOT / "deploy/image/root" / "usr/lib/borne/boot-slots"
 _STEPS: Final = ("cp", "mv", "rm", "sync", "grub-editenv", "mkdir")
 """the commands of the script that change something"""
 
