@@ -78,12 +78,11 @@ async def test_a_full_disk_ends_the_charge_and_a_free_one_lets_it_begin_again(
     station: SavedControlledStation, tmp_path: Path
 ) -> None:
     async with charging_station(station, tmp_path) as (bench, circuit):
-        await bench.run(
-            "dd if=/dev/zero of=/data/full bs=1M 2>/dev/null; dd if=/dev/zero of=/data/full2 bs=4k 2>/dev/null; sync; true"
-        )
+        fill = "dd if=/dev/zero of=/data/{name} bs={size} 2>/dev/null; "
+        await bench.run(fill.format(name="full", size="1M") + fill.format(name="rest", size="4k") + "sync; true")
         await circuit.until_contactor("open")
         assert await bench.run("systemctl show --property=NRestarts --value borne.service") == "0\n"
-        await bench.run("rm /data/full /data/full2; sync")
+        await bench.run("rm /data/full /data/rest; sync")
         await circuit.until_contactor("closed")
         assert not bench.csms.received("BootNotification")
 
@@ -92,15 +91,15 @@ async def test_a_read_only_disk_ends_the_charge_and_the_service_waits_for_it(
     station: SavedControlledStation, tmp_path: Path
 ) -> None:
     async with charging_station(station, tmp_path) as (bench, circuit):
-        await bench.run(
-            "sync; echo u > /proc/sysrq-trigger"
-        )  # every file system becomes read-only, as after an error of the disk
+        await bench.run("sync; echo u > /proc/sysrq-trigger")  # read-only, as after an error of the disk
         await circuit.until_contactor("open")
         await bench.run("systemctl restart --no-block borne.service")
         restarts = await bench.run("systemctl show --property=NRestarts --value borne.service")
-        await patiently(
-            lambda: "out of service" in bench.machine.run("systemctl show --property=StatusText --value borne.service")
-        )
+
+        async def waits() -> bool:
+            return "out of service" in await bench.run("systemctl show --property=StatusText --value borne.service")
+
+        await patiently(waits)
         await asyncio.sleep(30.0)  # more than the watchdog of the service, and than many restarts
         assert await bench.run("systemctl show --property=NRestarts --value borne.service") == restarts
         assert await bench.run("systemctl is-active borne.service") == "active\n"
