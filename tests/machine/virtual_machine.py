@@ -178,6 +178,8 @@ class VirtualMachine:
             command += [] if state is None else ["-incoming", f"file:{state}"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         self._started_s = time.monotonic()
+        if not self.hardware.network:
+            self.plug_network(plugged=False)
         if state is not None:
             self._await_status("running")
 
