@@ -1,4 +1,4 @@
-"""A station without the time, and one without a network for a day: its records are right and complete in the end.
+"""A station without the time, and one without a network for a day: its records are right and complete in the end."""
 
 from __future__ import annotations
 
