@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 import time
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from station.configuration.installation_file import Configuration
+    from station.core.installation_file.charging_tables import EvseConfig
 
 _PERIOD_S: Final = 5.0
 """between two attempts to write; shorter than WatchdogSec of the unit"""
@@ -74,8 +74,12 @@ async def _set_safe_outputs(configuration: Configuration) -> None:
     from station.devices.real_hardware import RealHardware  # late: a simulated station needs no drivers
 
     hardware = RealHardware(configuration.board)
-    with contextlib.suppress(TimeoutError):  # unreachable: its own watchdog opens the contactor
-        async with asyncio.timeout(_BOARDS_TIMEOUT_S):
-            for evse in configuration.evse:
-                with contextlib.suppress(BoardError):
-                    await hardware.board(evse).close()
+
+    async def close(evse: EvseConfig) -> None:
+        try:
+            async with asyncio.timeout(_BOARDS_TIMEOUT_S):
+                await hardware.board(evse).close()
+        except (BoardError, OSError, TimeoutError) as error:  # its own watchdog has to open the contactor
+            sys.stderr.write(f"EVSE {evse.id}: the outputs are perhaps not safe: {error}\n")
+
+    await asyncio.gather(*map(close, configuration.evse))

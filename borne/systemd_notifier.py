@@ -24,6 +24,8 @@ _START_TIME_FILE: Final = "started"
 _WATCHDOGS: Final = Path("/sys/class/watchdog")
 _CARD_RESET: Final = 0x20
 """WDIOF_CARDRESET in the boot status of a watchdog (linux/watchdog.h)"""
+_BOOT_S: Final = 600.0
+"""longest time from a boot of the machine to the start of this program"""
 _KILL_CAUSES: Final = {
     "watchdog": "killed by the watchdog",
     "core-dump": "ended by the system, with a core dump",
@@ -80,22 +82,25 @@ class SystemdNotifier:
         self._socket.close()
 
 
-def boot_reason(environ: Mapping[str, str], watchdogs: Path = _WATCHDOGS) -> BootReason:
+def boot_reason(environ: Mapping[str, str], watchdogs: Path = _WATCHDOGS, *, up_s: float | None = None) -> BootReason:
     """The reason of this start, for BootNotification: a restart by systemd and how the last run ended, or a boot.
 
     A boot is a power-up, unless the hardware watchdog has reset the machine. `environ`: RUNTIME_DIRECTORY names a
-    folder that survives a restart by systemd, but not a boot; `watchdogs`: the folder with those of the kernel.
+    folder that survives a restart by systemd, but not a boot; `watchdogs`: the folder with those of the kernel;
+    `up_s`: seconds since the boot of the machine (default: its clock).
     """
     folder = _runtime_folder(environ)
     ended = _read(folder / _RESULT_FILE) if folder is not None else None
     if ended is None:
-        return BootReason.WATCHDOG if folder is not None and _has_reset(watchdogs) else BootReason.POWER_UP
+        return BootReason.WATCHDOG if folder is not None and _has_reset(watchdogs, up_s) else BootReason.POWER_UP
     known = {"watchdog": BootReason.WATCHDOG, "success": BootReason.LOCAL_RESET}
     return known.get(ended, BootReason.UNKNOWN)
 
 
-def _has_reset(watchdogs: Path) -> bool:
-    """Whether one of the hardware watchdogs has reset the machine before this boot."""
+def _has_reset(watchdogs: Path, up_s: float | None) -> bool:
+    """Whether one of the hardware watchdogs has reset the machine before this boot, which was a short time ago."""
+    if (time.clock_gettime(time.CLOCK_BOOTTIME) if up_s is None else up_s) > _BOOT_S:
+        return False  # the service was stopped and started since
     statuses = (_read(watchdog / "bootstatus") or "" for watchdog in watchdogs.glob("watchdog*"))
     return any(status.isdecimal() and int(status) & _CARD_RESET for status in statuses)
 

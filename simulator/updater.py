@@ -75,6 +75,8 @@ class SimulatedUpdater:
     """`install` may be cancelled"""
     reboots_by_itself = False
     """after `activate` the caller has to reboot the station"""
+    has_trials = False
+    """the boot loader decides the trial boot"""
 
     def __init__(self, folder: Path, clock: Clock, *, install_s: float = _INSTALL_S) -> None:
         self._folder = folder

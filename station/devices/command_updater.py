@@ -39,6 +39,7 @@ class CommandUpdater:
     """The `Updater` that installs firmware by commands; a marker file records that activation was requested."""
 
     may_interrupt = False
+    has_trials = False
     version = None
 
     def __init__(self, commands: UpdaterCommands, folder: Path, clock: Clock) -> None:

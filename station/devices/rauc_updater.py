@@ -7,6 +7,7 @@ the previous slot after some attempts, or at once (`give_up`). deploy/image/ has
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,12 @@ from station.devices.machine_command import CommandResult, run_command
 if TYPE_CHECKING:
     from foundation.clock import Clock
 
+_log = logging.getLogger(__name__)
+
 _INSTALL_TIMEOUT_S: Final = 3600.0
+_BUSY: Final = "lready processing"
+"""in RAUC's reason for refusing a second order"""
+_BUSY_PAUSE_S: Final = 10.0
 _TIMEOUT_S: Final = 120.0
 """timeout of what only reads a bundle or tells the boot loader"""
 _RESULTS: Final = {
@@ -31,13 +37,14 @@ _RESULTS: Final = {
 class RaucUpdater:
     """The `Updater` that uses the RAUC service of the machine; the program needs its D-Bus interface.
 
-    `state_file` has one line, a word and the name of a slot: `trial B` while slot B is started on trial, `kept B` once
-    it is kept, `fell-back B` after the boot loader has returned from it; RAUC's handler removes the file when an
-    installation begins.
+    `state_file` has one line, a word and the name of a slot: `chosen B` once slot B shall start, `trial B` while it is
+    on trial, `kept B` once it is kept, `fell-back B` after the boot loader has returned from it; RAUC's handler removes
+    the file when an installation begins.
     """
 
     may_interrupt = False
     reboots_by_itself = True
+    has_trials = True
     version = package_version()
     """the program is a part of the image"""
 
@@ -51,13 +58,19 @@ class RaucUpdater:
         """Check the signature of a bundle, and write it to the slot that does not run; activates nothing.
 
         Raises:
-            ImageError: the file is no bundle, or not signed by whom the machine trusts.
+            ImageError: the file is no bundle, or not signed by a trusted certificate.
             InstallError: RAUC refuses it, such as one for other hardware or of an older version, or cannot write it.
         """
+        await self._leave_readable(image)
         checked = await self._rauc("info", image)
         if checked.status != 0:
             raise ImageError(f"RAUC does not accept the bundle: {checked.reason}")
         installed = await run_command(["rauc", "install", image], _INSTALL_TIMEOUT_S, self._clock)
+        deadline_s = self._clock.monotonic() + _INSTALL_TIMEOUT_S
+        while _BUSY in installed.reason and self._clock.monotonic() < deadline_s:
+            # An installation goes on that an earlier run of this program has asked for.
+            await self._clock.sleep(_BUSY_PAUSE_S)
+            installed = await run_command(["rauc", "install", image], _INSTALL_TIMEOUT_S, self._clock)
         if installed.status != 0:
             raise InstallError(f"RAUC cannot install the bundle: {installed.reason}")
 
@@ -68,7 +81,11 @@ class RaucUpdater:
             InstallError: RAUC or the boot loader's handler fails, or the machine cannot be asked to reboot.
         """
         await self._mark("mark-active", "other")
-        await self._ask_for_reboot()
+        try:
+            await self._ask_for_reboot()
+        except InstallError:
+            await self._mark("mark-active", "booted")  # else the next boot, whenever that is, would be a trial
+            raise
 
     async def activation(self) -> ActivationResult:
         """Read from the state file how the trial of the slot installed last went; NOT_YET if there was none."""
@@ -95,6 +112,13 @@ class RaucUpdater:
         """
         await self._mark("mark-bad", "booted")
         await self._ask_for_reboot()
+
+    async def _leave_readable(self, image: Path) -> None:
+        """Let the group read a bundle: RAUC takes its ownership, and this program reads it again after a power cut."""
+        try:
+            await asyncio.to_thread(image.chmod, 0o640)
+        except OSError as error:
+            _log.debug("%s: %s", image, error.strerror)  # RAUC owns it already
 
     async def _ask_for_reboot(self) -> None:
         try:

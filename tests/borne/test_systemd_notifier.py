@@ -168,7 +168,9 @@ def test_a_boot_after_a_reset_by_the_hardware_watchdog_is_known(
         (folder / "bootstatus").write_text(f"{content}\n", encoding="ascii")
     run = tmp_path / "run"
     run.mkdir()
-    assert boot_reason({"RUNTIME_DIRECTORY": str(run)}, tmp_path / "class") is reason
-    assert boot_reason({}, tmp_path / "class") is BootReason.POWER_UP  # not a service
+    assert boot_reason({"RUNTIME_DIRECTORY": str(run)}, tmp_path / "class", up_s=70.0) is reason
+    later = boot_reason({"RUNTIME_DIRECTORY": str(run)}, tmp_path / "class", up_s=90_000.0)
+    assert later is BootReason.POWER_UP  # the service was stopped and started since
+    assert boot_reason({}, tmp_path / "class", up_s=70.0) is BootReason.POWER_UP  # not a service
     (run / "ended").write_text("success\n", encoding="ascii")
     assert boot_reason({"RUNTIME_DIRECTORY": str(run)}, tmp_path / "class") is BootReason.LOCAL_RESET

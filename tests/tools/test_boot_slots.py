@@ -77,6 +77,7 @@ class Machine:
             "BORNE_DATA": str(self.folder / "borne"),
             "BORNE_GRUBENV": str(self.variables_file),
             "BORNE_COMMAND_LINE": str(command_line),
+            "BORNE_SLOTS_LOCK": str(self.folder / "lock"),
             "BORNE_STEPS": str(steps),
             "BORNE_CUT_AT": str(cut_at),
         }
@@ -152,11 +153,14 @@ def prepared(machine: Machine, stage: str) -> None:
         return
     machine.call("set-primary", "B")
     machine.start_boot_loader()
+    if stage == "third boot":
+        machine.start_boot_loader()
+        machine.start_boot_loader()
     if stage == "first boot":
         return
     machine.call("start")
     machine.run_program()
-    if stage == "on trial":
+    if stage in {"on trial", "third boot"}:
         return
     machine.call("set-state", "B", "bad")
     machine.start_boot_loader()
@@ -185,7 +189,10 @@ def test_a_slot_that_never_keeps_itself_is_left_after_three_attempts_with_the_ol
     machine.boot()
     assert (machine.slot, machine.state, machine.data) == ("A", "fell-back B", "old")
     assert (machine.call("get-primary"), machine.call("get-state", "B")) == ("A", "bad")
-    assert not list((tmp_path / "m").glob("*.rejected"))
+    # The records of the rejected version can still be looked at, until the next update.
+    assert (tmp_path / "m/borne.rejected/version").read_text(encoding="utf-8") == "new"
+    machine.install()
+    assert not (tmp_path / "m/borne.rejected").exists()
 
 
 def test_an_update_after_a_failed_one_forgets_it(tmp_path: Path) -> None:
@@ -237,11 +244,15 @@ def test_a_power_cut_while_the_data_are_copied_or_restored_loses_none(prepare: s
         assert machine.state == {"B": "trial B", "A": "fell-back B"}[after]
 
 
-def test_a_power_cut_while_a_slot_is_kept_never_brings_back_old_data(tmp_path: Path) -> None:
-    for machine, done in each_cut(tmp_path, "set-state", "B", "good", prepare="on trial"):
+@pytest.mark.parametrize("prepare", ["on trial", "third boot"])
+def test_a_power_cut_while_a_slot_is_kept_never_brings_back_old_data(prepare: str, tmp_path: Path) -> None:
+    for machine, done in each_cut(tmp_path, "set-state", "B", "good", prepare=prepare):
         kept = machine.state == "kept B"
         assert kept or not done
         machine.boot()
+        if machine.slot == "A":  # the third attempt was the last, and was not kept
+            assert (prepare, kept, machine.state, machine.data) == ("third boot", False, "fell-back B", "old")
+            continue
         assert (machine.slot, machine.data) == ("B", "new")
         assert machine.state == ("kept B" if kept else "trial B")
         assert (machine.folder / "slots/data").exists() is not kept
@@ -261,3 +272,41 @@ def test_variables_that_a_power_cut_has_spoilt_are_read_from_their_backup(tmp_pa
     assert (machine.call("get-primary"), machine.call("get-state", "B")) == ("A", "bad")
     machine.call("set-state", "A", "good")
     assert machine.variables_file.stat().st_size == 1024
+
+
+def test_short_power_ups_of_a_kept_slot_are_no_failed_attempts(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "on trial")
+    machine.call("set-state", "B", "good")
+    for _ in range(7):
+        machine.start_boot_loader()
+        machine.call("start")  # and the power fails before the program has started
+        assert machine.slot == "B"
+    machine.boot()
+    assert (machine.slot, machine.data) == ("B", "new")
+
+
+def test_a_rejected_slot_is_not_tried_again_when_the_other_one_has_failed_attempts(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "on trial")
+    for _ in range(3):
+        machine.boot()
+    assert machine.slot == "A"
+    for _ in range(7):
+        machine.start_boot_loader()
+        assert machine.slot == "A"
+
+
+def test_a_version_without_a_copy_of_the_data_does_not_start(tmp_path: Path) -> None:
+    """The disk is full: the previous version goes on with its data."""
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "first boot")
+    copy_command = machine.folder / "bin" / "cp"
+    command = copy_command.read_text(encoding="utf-8")
+    copy_command.write_text(command.replace("exec ", '[ "$1" != -a ] || exit 1\nexec '), encoding="utf-8")
+    with pytest.raises(AssertionError):
+        machine.call("start")
+    assert machine.data == "old"
+    assert not (machine.folder / "slots" / "data.new").exists()
+    machine.boot()
+    assert (machine.slot, machine.state, machine.data) == ("A", "fell-back B", "old")

@@ -30,7 +30,8 @@ echo "$*" >> calls
 case "$*" in
 info*) if grep -q refused "$2"; then echo "signature verification failed" >&2; exit 1; fi ;;
 install*) if grep -q unusable "$2"; then echo "no space" >&2; exit 1; fi; rm -f state ;;
-"status mark-active other") echo "trial B" > state ;;
+"status mark-active other") echo "chosen B" > state ;;
+"status mark-active booted") rm -f state ;;
 "status mark-good booted") if [ "$(cat state 2>/dev/null)" = "trial B" ]; then echo "kept B" > state; fi ;;
 "status mark-bad booted") [ ! -e stuck ] || exit 1 ;;
 *) exit 2 ;;
@@ -56,6 +57,13 @@ def calls(rauc: Path) -> list[str]:
     return [line.split(" /")[0] for line in lines]
 
 
+def start_other_slot(rauc: Path) -> None:
+    """What the boot loader's handler does at the first start of the slot that was chosen."""
+    state = rauc / "state"
+    if state.read_text(encoding="utf-8") == "chosen B\n":
+        state.write_text("trial B\n", encoding="utf-8")
+
+
 def updater(rauc: Path) -> RaucUpdater:
     """An updater as of a new start of the program."""
     return RaucUpdater(rauc / "state", rauc / "reboot", SystemClock())
@@ -70,6 +78,8 @@ async def test_a_bundle_is_checked_installed_and_activated_in_this_order(rauc: P
     assert not (rauc / "reboot").exists()
     await updater(rauc).activate()
     assert (rauc / "reboot").exists()
+    assert await updater(rauc).activation() is ActivationResult.NOT_YET  # the previous firmware still runs
+    start_other_slot(rauc)
     assert await updater(rauc).activation() is ActivationResult.ON_TRIAL
     await updater(rauc).keep()
     assert await updater(rauc).activation() is ActivationResult.RUNNING
@@ -80,7 +90,7 @@ async def test_a_bundle_is_checked_installed_and_activated_in_this_order(rauc: P
     ("content", "error", "reason"),
     [("refused", ImageError, "signature verification failed"), ("unusable", InstallError, "no space")],
 )
-async def test_the_reason_of_rauc_is_told(
+async def test_the_reason_of_rauc_is_reported(
     content: str, error: type[Exception], reason: str, rauc: Path, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "bundle"
@@ -98,8 +108,8 @@ async def test_a_slot_that_cannot_be_given_up_asks_for_no_reboot(rauc: Path) -> 
     assert not (rauc / "reboot").exists()
 
 
-@pytest.mark.parametrize("state", ["", "nonsense", "trial", "fell-back B"])
-async def test_what_the_boot_loader_says_is_understood(state: str, rauc: Path) -> None:
+@pytest.mark.parametrize("state", ["", "nonsense", "chosen B", "trial", "fell-back B"])
+async def test_the_state_of_the_slots_is_parsed(state: str, rauc: Path) -> None:
     (rauc / "state").write_text(state, encoding="utf-8")
     expected = {"trial": ActivationResult.ON_TRIAL, "fell-back B": ActivationResult.ROLLED_BACK}
     assert await updater(rauc).activation() is expected.get(state, ActivationResult.NOT_YET)
@@ -122,6 +132,7 @@ async def reboot(walk: Walk, rauc: Path) -> None:
     await walk.until(lambda: (rauc / "reboot").exists(), within_s=120.0)
     (rauc / "reboot").unlink()
     await walk.application.cut_power()
+    start_other_slot(rauc)
     await walk.application.restore_power()
 
 
@@ -135,12 +146,13 @@ async def test_new_firmware_is_kept_after_its_self_test_and_no_car_charges_befor
 ) -> None:
     async with updating(rauc, tmp_path, maker) as walk:
         await reboot(walk, rauc)
+        await walk.until(lambda: walk.evse.connector_status != "Available")
+        assert (rauc / "state").read_text(encoding="utf-8") == "trial B\n"
+        assert len(walk.csms.received("BootNotification")) == 1  # nothing that may be undone reaches the CSMS
         await walk.until(lambda: len(walk.csms.received("BootNotification")) == 2)
         assert walk.csms.received("BootNotification")[-1]["reason"] == "FirmwareUpdate"
-        assert (rauc / "state").read_text(encoding="utf-8") == "trial B\n"
-        await walk.until(lambda: availability(walk) == "Unavailable")
-        await walk.until(lambda: "Installed" in statuses(walk, 1))
         assert (rauc / "state").read_text(encoding="utf-8") == "kept B\n"
+        await walk.until(lambda: "Installed" in statuses(walk, 1))
         await walk.until(lambda: availability(walk) == "Available")
         await walk.until(lambda: events(walk) == ["FirmwareUpdated"])
         assert statuses(walk, 1)[-2:] == ["InstallRebooting", "Installed"]
@@ -178,3 +190,24 @@ async def test_a_cut_between_keeping_the_slot_and_its_record_ends_as_installed(
         await reboot(walk, rauc)
         await walk.until(lambda: "Installed" in statuses(walk, 1))
         assert calls(rauc).count("status mark-active other") == 1
+
+
+async def test_a_trial_that_no_update_of_the_record_explains_is_decided_all_the_same(
+    rauc: Path, tmp_path: Path
+) -> None:
+    """As after `rauc status mark-active other` at a terminal: no car charges before the slot is kept."""
+    (rauc / "state").write_text("trial B\n", encoding="utf-8")
+    firmware = {"type": "rauc", "state_file": str(rauc / "state"), "reboot_file": str(rauc / "reboot")}
+    async with walking(tmp_path / "storage", firmware=firmware) as walk:
+        await walk.until(lambda: walk.evse.connector_status == "Unavailable")
+        assert walk.csms.connections == 0
+        await walk.accepted()
+        assert (rauc / "state").read_text(encoding="utf-8") == "kept B\n"
+        await walk.until(lambda: availability(walk) == "Available")
+
+
+async def test_a_reboot_that_cannot_be_asked_for_takes_the_choice_back(rauc: Path) -> None:
+    with pytest.raises(InstallError, match="cannot be asked to reboot"):
+        await RaucUpdater(rauc / "state", rauc / "missing" / "reboot", SystemClock()).activate()
+    assert calls(rauc) == ["status mark-active other", "status mark-active booted"]
+    assert not (rauc / "state").exists()

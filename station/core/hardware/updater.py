@@ -23,7 +23,7 @@ class ActivationResult(Enum):
     NOT_YET = auto()
     """it has not been activated"""
     ON_TRIAL = auto()
-    """it is running, and the boot loader returns to the previous firmware unless `Updater.keep` is called"""
+    """it is running for the first time: the boot loader returns to the previous firmware unless `keep` is called"""
     RUNNING = auto()
     """it is running, for all further boots"""
     ROLLED_BACK = auto()
@@ -46,6 +46,11 @@ class Updater(Protocol):
     @property
     def reboots_by_itself(self) -> bool:
         """Whether `activate` reboots the machine; otherwise the caller must restart the program."""
+        ...
+
+    @property
+    def has_trials(self) -> bool:
+        """Whether new firmware runs on trial at first, which is then asked at each start (`activation`)."""
         ...
 
     async def install(self, image: Path) -> None:
@@ -73,7 +78,7 @@ class Updater(Protocol):
         """Keep the running firmware for all further boots; called once after each start, or after a passed trial.
 
         Raises:
-            InstallError: the boot loader cannot be told; it may return to the previous firmware.
+            InstallError: the boot loader's state cannot be written; it may return to the previous firmware.
         """
         ...
 
@@ -83,6 +88,6 @@ class Updater(Protocol):
         Reboots as `activate` does.
 
         Raises:
-            InstallError: the boot loader cannot be told.
+            InstallError: the boot loader's state cannot be written.
         """
         ...

@@ -70,6 +70,8 @@ class ModbusBoard:
         self._no_timeout_logged = False
         self._outputs = SAFE_OUTPUTS
         self._configured = False
+        self._kept_values: dict[int, int] = {}
+        """by address: what a register had after the last write to it; not written yet: absent"""
         """whether the controller's settings were confirmed since the start and the last failure"""
         self._kept_alive_s: float | None = None
         """when outputs and settings were last written and checked (Clock.monotonic); None: not yet"""
@@ -121,14 +123,14 @@ class ModbusBoard:
     async def _keep_alive(self) -> None:
         """Every 2 s, check the controller's settings and write the outputs again, which restarts its time-out.
 
-        Does nothing for a controller without a time-out.
+        The outputs also of a controller without one: it may have been without power since, and offer its own default.
 
         Raises:
             BoardError: the controller does not respond, or a setting was not confirmed.
         """
         now_s = self._clock.monotonic()
         recent = self._kept_alive_s is not None and now_s < self._kept_alive_s + KEEP_ALIVE_S
-        if self._controller.timeout is None or (recent and self._configured):
+        if recent and self._configured:
             return
 
         async def check_and_write() -> None:
@@ -176,23 +178,26 @@ class ModbusBoard:
         for setting in self._controller.settings:
             await self._confirm(setting)
         if self._controller.timeout is not None:
-            try:
-                for setting in self._controller.timeout.settings:
+            for setting in self._controller.timeout.settings:
+                try:
                     await self._confirm(setting)
-            except MeterError as error:
-                if error.transient or not self._accepts_no_timeout:
-                    raise
-                level = logging.DEBUG if self._no_timeout_logged else logging.WARNING
-                _log.log(level, "%s (board.i_accept_no_timeout is true)", error)
-                self._no_timeout_logged = True
+                except MeterError as error:
+                    if error.transient or not self._accepts_no_timeout:
+                        raise
+                    level = logging.DEBUG if self._no_timeout_logged else logging.WARNING
+                    _log.log(level, "%s (board.i_accept_no_timeout is true)", error)
+                    self._no_timeout_logged = True
         self._configured = True
 
     async def _confirm(self, setting: RegisterSetting) -> None:
         found = await self._read_word(setting.address)
-        if not setting.read_only and (found != setting.value or not self._configured):
+        kept = self._kept_values.get(setting.address)
+        # Once in a run, and again if it has changed: a register that is written each time may wear out.
+        if not setting.read_only and (kept is None or found not in (setting.value, kept)):
             with contextlib.suppress(MeterError):  # rejected or lost: the next reading shows it
                 await self._write(setting.address, setting.value)
             found = await self._read_word(setting.address)
+            self._kept_values[setting.address] = found
         if found != setting.value:
             raise MeterError(
                 f"{self}: register {setting.address} ({setting.meaning}) is {found} and must be {setting.value}",

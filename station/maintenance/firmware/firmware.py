@@ -59,6 +59,8 @@ _REASON_REPORT_TIMEOUT_S = 5.0
 """longest wait for pending statuses to reach the CSMS before EVSEs go out of service, so that it knows the reason"""
 _PAUSE_OUT_OF_SERVICE_S = 2.0
 """pause before the installation, for EVSEs to go out of service and the CSMS to be notified"""
+_TRIAL_PAUSE_S = 30.0
+"""pause before the end of a trial is tried again"""
 _MACHINE_REBOOT_TIMEOUT_S = 600.0
 """longest wait for a reboot by the machine; after it the activation has failed"""
 
@@ -93,6 +95,9 @@ class FirmwareUpdates:
         self._pausing = False
         self.booted_new_firmware = False
         """whether this boot was to activate new firmware and has a result: it runs, is on trial, or was rolled back"""
+        self.trial_decided = Flag()
+        """set once the running firmware is not on trial, or has passed: until then nobody charges, and nothing reaches
+        the CSMS, since a return to the previous firmware undoes what happens"""
 
     @property
     def version(self) -> str | None:
@@ -138,12 +143,15 @@ class FirmwareUpdates:
         """
         await self.record.load()
         update = self.record.update
-        undecided = update is not None and update.status in _INSTALLING
-        if update is not None and update.status is FirmwareStatus.INSTALL_REBOOTING:
-            activation = await self._context.updater.activation()
-            self.booted_new_firmware = activation is not ActivationResult.NOT_YET
-            undecided = activation in (ActivationResult.NOT_YET, ActivationResult.ON_TRIAL)
-        if undecided:
+        activated = update is not None and update.status is FirmwareStatus.INSTALL_REBOOTING
+        updater, activation = self._context.updater, ActivationResult.NOT_YET
+        if updater.has_trials or activated:
+            activation = await updater.activation()
+        on_trial = updater.has_trials and activation is ActivationResult.ON_TRIAL  # whatever the record says
+        if not on_trial:
+            self.trial_decided.set()
+        self.booted_new_firmware = activated and activation is not ActivationResult.NOT_YET
+        if on_trial or (update is not None and update.status in _INSTALLING and not self.booted_new_firmware):
             self._take_out_of_service()
 
     # Orders
@@ -196,19 +204,41 @@ class FirmwareUpdates:
         allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
         unsubscribe = self._auxiliary.subscribe(allows_sessions, lambda _: self._changed.notify())
         try:
-            await self._keep_running_firmware()
             watchers = {f"firmware-{evse.id}": self._watch_evse(evse) for evse in self._evses.values()}
-            await run_together({**watchers, "firmware": self._process_updates()})
+            await run_together({**watchers, "firmware": self._run_updates()})
         finally:
             unsubscribe()
 
-    async def _keep_running_firmware(self) -> None:
-        """Tell the boot loader that this start has succeeded, unless the firmware has yet to pass its trial."""
-        try:
-            if await self._context.updater.activation() is not ActivationResult.ON_TRIAL:
+    async def _run_updates(self) -> None:
+        """Decide the trial of the running firmware, then carry out updates, until cancelled."""
+        if self.trial_decided.is_set():
+            try:
                 await self._context.updater.keep()
-        except InstallError as error:
-            _log.error("the boot loader does not know that this start has succeeded: %s", error)
+            except InstallError as error:
+                _log.error("the boot loader does not know that this start has succeeded: %s", error)
+        else:
+            await self._decide_trial()
+        await self._process_updates()
+
+    async def _decide_trial(self) -> None:
+        """Test the firmware on trial, and keep it; if it fails, give it up, and wait for the reboot.
+
+        As long as the boot loader's state cannot be written, nobody can charge, and it is tried again; the machine ends
+        the trial some time.
+        """
+        while not self.trial_decided.is_set():
+            try:
+                if problems := await self._trial.problems():
+                    _log.error("the self-test of the new firmware has failed: %s", "; ".join(problems))
+                    await self._context.updater.give_up()
+                    await self._reboot()
+                else:
+                    await self._context.updater.keep()
+                    self.trial_decided.set()
+            except InstallError as error:
+                _log.error("the trial of the new firmware cannot be ended: %s", error)
+                await self._clock.sleep(_TRIAL_PAUSE_S)
+        self._release_evses()
 
     async def _watch_evse(self, evse: Evse) -> None:
         """L01.FR.07: take an EVSE out of service that becomes idle while an installation waits."""
@@ -330,13 +360,7 @@ class FirmwareUpdates:
         updater = self._context.updater
         try:
             match await updater.activation():
-                case ActivationResult.ON_TRIAL:
-                    if problems := await self._trial.problems():
-                        _log.error("the self-test of the new firmware has failed: %s", "; ".join(problems))
-                        await updater.give_up()
-                        return await self._reboot()
-                    await updater.keep()
-                case ActivationResult.RUNNING:
+                case ActivationResult.RUNNING | ActivationResult.ON_TRIAL:  # its trial was passed before this
                     pass
                 case ActivationResult.ROLLED_BACK:  # its trial boot is a verification of its own (L01.FR.29)
                     _log.error("the new firmware did not start; the previous one is running")
@@ -346,7 +370,7 @@ class FirmwareUpdates:
                     await self._wait_reported(_REPORT_TIMEOUT_S)  # L01.FR.15
                     if self._context.online():
                         await self._context.outbox.wait_delivered(within_s=_REPORT_TIMEOUT_S)
-                    await self._remember_faults()
+                    await self._store_present_faults()
                     await updater.activate()
                     return await self._reboot()
         except InstallError as error:
@@ -355,10 +379,10 @@ class FirmwareUpdates:
         await self._security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
         return FirmwareStatus.INSTALLED
 
-    async def _remember_faults(self) -> None:
+    async def _store_present_faults(self) -> None:
         """Let the self-test of the new firmware know which faults are older; without that, it fails with each fault."""
         try:
-            await asyncio.to_thread(self._trial.remember_faults)
+            await asyncio.to_thread(self._trial.store_present_faults)
         except OSError as error:
             _log.error("the faults before the update cannot be stored: %s", error.strerror)
 

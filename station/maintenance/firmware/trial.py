@@ -30,12 +30,13 @@ class FirmwareTrial:
         self._file = file
         self._clock = clock
 
-    def remember_faults(self) -> None:
-        """Store the present faults that prevent charging. Blocks for the disk.
+    def store_present_faults(self) -> None:
+        """Store the present faults that prevent charging, in place of earlier ones. Blocks for the disk.
 
         Raises:
-            OSError: they are not stored.
+            OSError: they are not stored, and no earlier ones are left unless the disk refuses that too.
         """
+        private_files.remove(self._file)
         faults = {str(evse.id): sorted(blocking_faults(evse.state)) for evse in self._evses}
         private_files.write(self._file, json.dumps(faults))
 
