@@ -159,6 +159,13 @@ def _check_identity(
 ) -> None:
     """Check that the storage is empty, or of the station that the backup is of."""
     used = (restored.storage / DATABASE).exists()
+    elsewhere = present is not None and present.storage.resolve() != restored.storage.resolve()
+    if present is not None and elsewhere and (present.storage / DATABASE).exists():
+        # Its undelivered events and registers would be left behind, unchecked.
+        raise BackupError(
+            f"the backup's station keeps its records in {restored.storage}, and this station in {present.storage};"
+            f" move {present.storage} away, or restore with --keep-installation"
+        )
     if present is None and used:
         raise BackupError(
             f"{restored.storage} has the records of a station, and no installation file says of which;"

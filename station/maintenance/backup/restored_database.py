@@ -126,6 +126,12 @@ class RestoredDatabase:
             for table in _COUNTED_TABLES:
                 if _last_id(own, "main", table) > _last_id(own, _SOURCE, table):
                     raise BackupError(f"the station has newer billing records than the backup ({table})")
+            delivered = own.execute(
+                f"SELECT own.transaction_id FROM main.events AS own JOIN {_SOURCE}.events AS other"
+                " USING (transaction_id, seq_no) WHERE own.settled_at IS NOT NULL AND other.settled_at IS NULL LIMIT 1"
+            ).fetchone()
+            if delivered is not None:  # else they would be sent a second time
+                raise BackupError(f"the station has delivered events since the backup (transaction {delivered[0]})")
             other = own.execute(
                 f"SELECT own.transaction_id FROM main.transactions AS own JOIN {_SOURCE}.transactions AS other"
                 " USING (number) WHERE own.transaction_id <> other.transaction_id LIMIT 1"
