@@ -8,6 +8,7 @@ Each border of the program has one of its own, raised by the driver of what is b
     ├── SourceError              a source of samples of the house connection
     ├── StreamError              the line or the socket of such a source
     ├── ReaderError              a card reader
+    ├── UnsafeOutputError        a board's outputs after its bring-up, perhaps not in the safe state
     ├── VehicleLinkError         what speaks ISO 15118 with a vehicle (the SECC)
     ├── SeccProtocolError        the lines of an SECC in a process of its own
     ├── DisplayError             a display

@@ -309,7 +309,7 @@ def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path, keys: Ca
     [
         ("evse.meter", ["modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp"]),
         ("light", ["sysfs"]),
-        ("firmware", ["command"]),
+        ("firmware", ["command", "rauc"]),
     ],
 )
 def test_every_other_table_of_the_example_takes_the_place_of_the_one_above(

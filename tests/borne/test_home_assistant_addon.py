@@ -78,6 +78,7 @@ def test_a_station_on_modbus_with_csms_house_meter_and_broker(folders: AddonFold
     options["board"] = {
         "type": "modbus",
         "selector_a": 16,
+        "i_accept_no_timeout": True,
         "evse": [{"model": "simple-evse", "device": "/dev/ttyUSB0", "host": ""}],
     }
     options["grid"] = {"phases": 3, "max_current_a": 35.0, "source": {"type": "p1", "device": "/dev/ttyUSB1"}}

@@ -319,3 +319,6 @@ async def test_the_page_says_when_the_station_is_silent_and_when_it_has_no_power
         await visitor.reads("The station is starting or has no power.")
         await walk.application.restore_power()
         await expect(visitor.page.locator("#banner")).to_be_hidden()
+        # What the page asked for meanwhile was refused, which the browser notes itself.
+        assert [error for error in visitor.wrong if "503" not in error and "409" not in error] == []
+        visitor.wrong.clear()

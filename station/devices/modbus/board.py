@@ -69,6 +69,8 @@ class ModbusBoard:
         self._accepts_no_timeout = accepts_no_timeout
         self._no_timeout_logged = False
         self._outputs = SAFE_OUTPUTS
+        self._is_commanded = False
+        """outputs were applied; whoever only observes writes none"""
         self._configured = False
         self._kept_values: dict[int, int] = {}
         """by address: what a register had after the last write to it; not written yet: absent"""
@@ -118,19 +120,22 @@ class ModbusBoard:
                 communication time-out.
         """
         self._outputs = outputs
+        self._is_commanded = True
         await self._exchange_with_retry(lambda: self._write_outputs(outputs), 2 * self._timeout_s)
 
     async def _keep_alive(self) -> None:
         """Every 2 s, check the controller's settings and write the outputs again, which restarts its time-out.
 
         The outputs also of a controller without one: it may have been without power since, and offer its own default.
+        Without one nothing is written before outputs are applied.
 
         Raises:
             BoardError: the controller does not respond, or a setting was not confirmed.
         """
         now_s = self._clock.monotonic()
         recent = self._kept_alive_s is not None and now_s < self._kept_alive_s + KEEP_ALIVE_S
-        if recent and self._configured:
+        nothing_to_write = self._controller.timeout is None and not self._is_commanded
+        if nothing_to_write or (recent and self._configured):
             return
 
         async def check_and_write() -> None:

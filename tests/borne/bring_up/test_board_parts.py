@@ -121,8 +121,8 @@ def modbus_file(folder: Path, port: int) -> Path:
         f'[station]\nidentity = "B-1"\nstorage = "{folder}/records"\n'
         '[firmware]\ntype = "command"\ninstall_command = ["/bin/true"]\n'
         '[[evse]]\n[evse.meter]\ntype = "modbus-tcp"\nmodel = "eastron-sdm630"\nhost = "127.0.0.1"\nport = 1\n'
-        f'[board]\ntype = "modbus"\nselector_a = 16\n[[board.evse]]\nmodel = "simple-evse"\n'
-        f'host = "127.0.0.1"\nport = {port}\ntimeout_s = 5\n',
+        '[board]\ntype = "modbus"\nselector_a = 16\ni_accept_no_timeout = true\n'
+        f'[[board.evse]]\nmodel = "simple-evse"\nhost = "127.0.0.1"\nport = {port}\ntimeout_s = 5\n',
         encoding="utf-8",
     )
     return file

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from station.maintenance.backup import encrypted_file
 from station.maintenance.backup.backup_error import BackupError, DamagedBackupError, PassphraseError
 from station.maintenance.backup.encrypted_file import EncryptedReader, EncryptedWriter, check_new_passphrase
+from tests.examples import examples
 
 PASSPHRASE = "a long passphrase"
 CHUNK_BYTES = 65_536
@@ -49,7 +50,7 @@ def test_what_was_written_is_read_again(size: int) -> None:
     content = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     file = encrypted(content)
     assert decrypted(file, size) == content
-    assert content[:64] not in file or size == 0
+    assert content[:64] not in file or size < 64  # a few bytes occur by chance
 
 
 def test_each_changed_byte_is_found() -> None:
@@ -60,7 +61,7 @@ def test_each_changed_byte_is_found() -> None:
             decrypted(bytes(changed), len(CONTENT))
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_inserted_removed_and_repeated_bytes_are_found(data: st.DataObject) -> None:
     begin = data.draw(st.integers(0, len(FILE)))
