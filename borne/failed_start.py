@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from borne.output import refuse
 from borne.systemd_notifier import SystemdNotifier
-from station.core.hardware.board import BoardError
 from station.core.light_patterns import STOPPED
 from station.devices.leds import show_on_all_leds
 from station.devices.simulated_config import SimulatedBoardConfig
+from station.storage import private_files
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -56,12 +55,8 @@ def _writable(folder: Path) -> bool:
     """Whether a file can be written in a folder, and reaches the disk."""
     probe = folder / ".writable"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with probe.open("wb") as file:
-            file.write(b"x")
-            file.flush()
-            os.fsync(file.fileno())
-        probe.unlink()
+        private_files.write(probe, "")
+        private_files.remove(probe)
     except OSError:
         return False
     return True
@@ -76,10 +71,11 @@ async def _set_safe_outputs(configuration: Configuration) -> None:
     hardware = RealHardware(configuration.board)
 
     async def close(evse: EvseConfig) -> None:
-        try:
-            async with asyncio.timeout(_BOARDS_TIMEOUT_S):
-                await hardware.board(evse).close()
-        except (BoardError, OSError, TimeoutError) as error:  # its own watchdog has to open the contactor
-            sys.stderr.write(f"EVSE {evse.id}: the outputs are perhaps not safe: {error}\n")
+        async with asyncio.timeout(_BOARDS_TIMEOUT_S):
+            await hardware.board(evse).close()
 
-    await asyncio.gather(*map(close, configuration.evse))
+    # All at once, and whatever fails: its own watchdog then has to open the contactor.
+    failures = await asyncio.gather(*map(close, configuration.evse), return_exceptions=True)
+    for evse, failure in zip(configuration.evse, failures, strict=True):
+        if failure is not None:
+            sys.stderr.write(f"EVSE {evse.id}: the outputs are perhaps not safe: {failure!r}\n")

@@ -159,6 +159,24 @@ async def result_or_exception(awaitable: Awaitable[T]) -> T | Exception:
         return error
 
 
+async def run_to_end(work: Coroutine[None, None, T]) -> T:
+    """Run a coroutine to its end, even if the calling task is cancelled meanwhile; that is raised afterwards.
+
+    For a cleanup that must not be left half done: in a `TaskGroup`, a cancellation would reach it.
+    """
+    task = asyncio.ensure_future(work)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    result = task.result()
+    if cancellation is not None:
+        raise cancellation
+    return result
+
+
 def contained_call(call: Callable[[], T]) -> T | Exception:
     """Call a plain function; return its result or, instead of raising it, the exception."""
     try:

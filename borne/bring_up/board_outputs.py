@@ -6,7 +6,6 @@ program can handle leaves the outputs to the hardware, as it does with a station
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from borne.bring_up.board_inputs import first_observation, read_converters
 from borne.bring_up.interruption import say_if_possible
 from borne.output import say
 from foundation.expected_error import ExpectedError
+from foundation.supervision import run_to_end
 from metering.drivers.bus_registry import BusRegistry
 from station.core.hardware.board import SAFE_OUTPUTS, BoardError, Outputs
 
@@ -70,23 +70,25 @@ async def safe_board(config: RealBoardConfig, evse: EvseConfig, clock: Clock) ->
         await board.apply(SAFE_OUTPUTS)
         yield board
     finally:
-        # A task of its own: in one that was cancelled, a Modbus exchange ends at once (Bus) and would set nothing.
-        async with asyncio.TaskGroup() as group:
-            made_safe = group.create_task(_make_safe(board))
-        if (error := made_safe.result()) is not None:
-            raise _unsafe(error) from error
-        say_if_possible(_SAFE)
+        # In a task that was cancelled a Modbus exchange ends at once (Bus), and a signal may come during the cleanup.
+        await run_to_end(_make_safe(board))
 
 
-async def _make_safe(board: Board) -> BoardError | None:
-    """Set the safe outputs and release the board; returns the first failure, which does not skip the release."""
+async def _make_safe(board: Board) -> None:
+    """Set the safe outputs and release the board; a failure of the first does not skip the second.
+
+    Raises:
+        UnsafeOutputError: one of both has failed.
+    """
     failure: BoardError | None = None
     for step in (lambda: board.apply(SAFE_OUTPUTS), board.close):
         try:
             await step()
         except BoardError as error:
             failure = failure or error
-    return failure
+    if failure is not None:
+        raise _unsafe(failure) from failure
+    say_if_possible(_SAFE)
 
 
 def _unsafe(error: BoardError) -> UnsafeOutputError:
@@ -121,7 +123,7 @@ async def hold_duty_cycle(config: LinuxBoardConfig, evse_id: int, duty: float, s
         outputs.set_duty_cycle(evse_id, duty)
         say(f"evse{evse_id}: pilot at a duty cycle of {duty:.1%} for {seconds:g} s; the contactor stays open")
         ends_s = clock.monotonic() + seconds
-        shown: dict[str, str] = {}
+        printed: dict[str, str] = {}
         ended = False
         while not ended:
             await clock.sleep(min(_POLL_S, seconds))
@@ -131,9 +133,9 @@ async def hold_duty_cycle(config: LinuxBoardConfig, evse_id: int, duty: float, s
             except OSError as error:
                 raise BoardError(f"{error}") from error
             for name, text in read.items():
-                if shown.get(name) != text:
+                if printed.get(name) != text:
                     say(f"  {name}: {text}")
-            shown = read
+            printed = read
     return 0
 
 
@@ -144,15 +146,15 @@ async def hold_current(
     async with safe_board(config, evse, clock) as board:
         await board.apply(Outputs(pilot_a=current_a))
         say(f"evse{evse.id}: {current_a:g} A offered for {seconds:g} s")
-        ends_s, shown, ended = clock.monotonic() + seconds, "", False
+        ends_s, printed, ended = clock.monotonic() + seconds, "", False
         while not ended:
             await clock.sleep(min(_POLL_S, seconds))
             ended = clock.monotonic() >= ends_s
             observed = await first_observation(board)
             text = f"state {observed.pilot}, contactor {'closed' if observed.contactor_closed else 'open'}"
-            if text != shown:
+            if text != printed:
                 say(f"  evse{evse.id}.pilot: {text}")
-            shown = text
+            printed = text
     return 0
 
 

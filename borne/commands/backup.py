@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from borne.arguments import Action
+from borne.commands.installed_argument import add_installation, load_or_refuse
 from borne.output import refuse, say
-from borne.support.installed_station import DEFAULT_INSTALLATION, ENVIRONMENT_NAME, files_of, load_installed
+from borne.support.installed_station import ENVIRONMENT_NAME, files_of, load_installed
 from borne.support.passphrase import NoPassphraseError, read_passphrase
 from foundation.clock import SystemClock
-from station.configuration.installation_file import Configuration, ConfigurationError
+from station.configuration.installation_file import ConfigurationError
 from station.maintenance.backup.backup import BackupRequest, make_backup
 from station.maintenance.backup.backup_error import BackupError
 from station.maintenance.backup.restore import InstalledStation, RestoreRequest
@@ -23,7 +24,7 @@ from station.maintenance.backup.restore import restore as restore_backup
 def backup(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne backup`: write an encrypted backup of the station, which may be running; returns the exit code."""
     parser.add_argument("file", metavar="FILE", type=Path, help="The backup to write; readable by its owner only.")
-    _add_installation(parser)
+    add_installation(parser)
     parser.add_argument(
         "--records", action="store_true", help="Include the billing records: transactions, journal, unsent events."
     )
@@ -36,7 +37,7 @@ def backup(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     if not file.absolute().parent.is_dir():
         refuse(f"{file.absolute().parent}: does not exist")
     installation: Path = given.installation
-    configuration = _load(installation)
+    configuration = load_or_refuse(installation)
     beside, elsewhere = files_of(configuration, installation)
     request = BackupRequest(
         configuration.station.identity,
@@ -63,7 +64,7 @@ def backup(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 def restore(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne restore`: put a backup in the place of the stopped station's state; returns the exit code."""
     parser.add_argument("file", metavar="FILE", type=Path, help="The backup.")
-    _add_installation(parser)
+    add_installation(parser)
     parser.add_argument("--records", action="store_true", help="Restore the billing records too.")
     parser.add_argument(
         "--keep-installation", action="store_true", help="Leave the installation file and the files beside it."
@@ -95,17 +96,6 @@ def restore(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _add_installation(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "installation",
-        metavar="INSTALLATION",
-        type=Path,
-        nargs="?",
-        default=DEFAULT_INSTALLATION,
-        help=f"The installation file of the station. [default: {DEFAULT_INSTALLATION}]",
-    )
-
-
 def _add_passphrase_file(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--passphrase-file",
@@ -113,13 +103,6 @@ def _add_passphrase_file(parser: ArgumentParser) -> None:
         type=Path,
         help="File whose first line is the passphrase. [default: ask on the terminal]",
     )
-
-
-def _load(installation: Path) -> Configuration:
-    try:
-        return load_installed(installation)
-    except ConfigurationError as error:
-        refuse("\n".join(error.sentences))
 
 
 def _read_installation(file: Path, beside: Mapping[str, str]) -> InstalledStation:

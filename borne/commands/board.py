@@ -111,28 +111,28 @@ def watch(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 async def _show_inputs(read: ReadInputs, seconds: float | None) -> int:
     clock = SystemClock()
     ends_s = clock.monotonic() + seconds if seconds is not None else None
-    shown: Values = {}
+    drawn: Values = {}
     while True:
         values = await read()
         if sys.stdout.isatty() and len(values) < shutil.get_terminal_size().lines:
-            _draw(values, shown)
+            _draw(values, drawn)
         else:
             for name, text in values.items():
-                if shown.get(name) != text:
+                if drawn.get(name) != text:
                     say(f"{name}: {text}")
-        shown = values
+        drawn = values
         if ends_s is not None and clock.monotonic() >= ends_s:
             return 0
         await clock.sleep(_WATCH_S)
 
 
-def _draw(values: Values, shown: Values) -> None:
+def _draw(values: Values, drawn: Values) -> None:
     """Draw all inputs over those shown before; what has changed is in bold."""
     width = max(map(len, values), default=0)
-    up = f"\x1b[{len(shown)}A" if shown else ""
+    up = f"\x1b[{len(drawn)}A" if drawn else ""
     rows: list[str] = []
     for name, text in values.items():
-        changed = bool(shown) and shown.get(name) != text
+        changed = bool(drawn) and drawn.get(name) != text
         weight = "\x1b[1m" if changed else ""
         rows.append(f"\x1b[K{name:<{width}}  {weight}{text}\x1b[0m\n")
     say(f"{up}{''.join(rows)}\x1b[J", end="")

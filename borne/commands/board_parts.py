@@ -60,10 +60,10 @@ def light(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 async def _show_lights(configuration: Configuration, lights: Sequence[Light], seconds: float) -> int:
     leds, clock = configuration.light.open(), SystemClock()
     try:
-        for shown in lights:
-            say(f"{shown.colour}, {shown.pattern}")
+        for light in lights:
+            say(f"{light.colour}, {light.pattern}")
             for led in leds:
-                await led.show(shown)
+                await led.show(light)
             await clock.sleep(seconds)
     finally:
         for led in leds:

@@ -9,7 +9,6 @@ from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Final
 
 from msgspec import json
@@ -17,8 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from borne.arguments import Action
+from borne.commands.installed_argument import add_installation, load_or_refuse
 from borne.output import refuse, say
-from borne.support.installed_station import DEFAULT_INSTALLATION, load_installed
 from borne.support.local_api import LocalApi, api_url
 from borne.support.log_lines import LEVELS, LogFilter, LogLine, format_line, parse_since
 from borne.support.log_sources import SOURCES, LogSource, LogSourceError, find_source
@@ -26,7 +25,6 @@ from borne.support.station_status import find_process, read_station_status
 from borne.support.status_screen import status_screen
 from foundation.clock import SystemClock
 from simulator.api_client import TOKEN_VARIABLE
-from station.configuration.installation_file import Configuration, ConfigurationError
 from station.core.local_time import named_zone
 
 _LINES: Final = 200
@@ -35,7 +33,7 @@ _LEVEL_STYLES: Final = {"debug": "dim", "warning": "yellow", "error": "red", "cr
 
 def status(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne status`: print the state of the station on this machine; returns a `StatusExit`."""
-    _add_installation(parser)
+    add_installation(parser)
     parser.add_argument("--json", action="store_true", help="Print JSON, with documented keys.")
     parser.add_argument(
         "--url", metavar="URL", help="Address of the station's local API. [default: from the installation file]"
@@ -45,7 +43,7 @@ def status(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         help=f"Access token to sign in with; on the station's own machine none is needed. [default: {TOKEN_VARIABLE}]",
     )
     given = parser.parse_intermixed_args(arguments)
-    configuration = _load(given.installation)
+    configuration = load_or_refuse(given.installation)
     process = find_process(configuration)
     port = process.http_port if process is not None else None
     api = LocalApi(
@@ -61,7 +59,7 @@ def status(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 def logs(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne logs`: print the log of the station on this machine; returns the exit code."""
-    _add_installation(parser)
+    add_installation(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="Then print new lines, until Ctrl-C.")
     parser.add_argument(
         "--since", metavar="TIME", help="Lines from this time on: 30m, 2h, 3d, or a date with or without time."
@@ -89,7 +87,7 @@ def logs(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         " [default: the first that there is]",
     )
     given = parser.parse_intermixed_args(arguments)
-    configuration = _load(given.installation)
+    configuration = load_or_refuse(given.installation)
     time_zone = named_zone(configuration.station.time_zone) if configuration.station.time_zone else UTC
     try:
         since = parse_since(given.since, SystemClock().now(), time_zone) if given.since else None
@@ -137,24 +135,6 @@ def _printer(time_zone: tzinfo) -> Callable[[LogLine], None]:
                 say(text)
 
     return show
-
-
-def _add_installation(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "installation",
-        metavar="INSTALLATION",
-        type=Path,
-        nargs="?",
-        default=DEFAULT_INSTALLATION,
-        help=f"The installation file of the station. [default: {DEFAULT_INSTALLATION}]",
-    )
-
-
-def _load(installation: Path) -> Configuration:
-    try:
-        return load_installed(installation)
-    except ConfigurationError as error:
-        refuse("\n".join(error.sentences))
 
 
 COMMANDS: Final[Mapping[str, Action]] = {"status": status, "logs": logs}

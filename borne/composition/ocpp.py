@@ -159,7 +159,7 @@ class OcppComposition:
             if parts.vehicles is not None:
                 self._assembled.vehicle.csms.present = parts.vehicles
             self._stack = stack
-            await self._assembled.maintenance.firmware.trial_decided.wait()
+            await self._assembled.maintenance.firmware.trial.decided.wait()
             await stack.run()
 
 

@@ -92,15 +92,15 @@ class JournalSource:
         """the place of the last entry that was read; None: none was"""
 
     def read(self, since: datetime | None) -> Iterator[LogLine]:
-        """As in `LogSource`."""
+        """Yield the entries of the journal since then, or all of it, the oldest first."""
         return self._run(f"--since=@{since.timestamp():.0f}" if since is not None else "--lines=all")
 
     def follow(self) -> Iterator[LogLine]:
-        """As in `LogSource`."""
+        """Yield the entries that the journal gets after the last one that was read; without end, and blocks."""
         return self._run("--follow", f"--after-cursor={self._cursor}" if self._cursor is not None else "--lines=0")
 
     def close(self) -> None:
-        """As in `LogSource`; the end of an iteration has ended its process."""
+        """Do nothing: the process that reads the journal ends with its iteration."""
 
     def _run(self, *options: str) -> Iterator[LogLine]:
         try:
@@ -130,7 +130,11 @@ class FileSource:
         """what follows the last line feed that was read"""
 
     def read(self, since: datetime | None) -> Iterator[LogLine]:
-        """As in `LogSource`; yields lines older than `since` too."""
+        """Yield all lines of the files, the oldest first, those older than `since` too.
+
+        Raises:
+            LogSourceError: none of the files exists.
+        """
         del since
         texts = self._older_texts()
         self._opened = self._open()
@@ -139,7 +143,7 @@ class FileSource:
         yield from parse_lines(itertools.chain(texts, self._added_texts()))
 
     def follow(self) -> Iterator[LogLine]:
-        """As in `LogSource`; also after logrotate or the station has replaced the file."""
+        """Yield the lines that are added to the last file, also after it was replaced; without end, and blocks."""
         pause = threading.Event()
         while True:
             replaced = self._is_replaced()
@@ -151,7 +155,7 @@ class FileSource:
                 pause.wait(_POLL_S)
 
     def close(self) -> None:
-        """As in `LogSource`."""
+        """Close the file that is read."""
         if self._opened is not None:
             self._opened.close()
             self._opened = None

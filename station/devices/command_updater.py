@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
-from station.devices.machine_command import run_command
+from station.devices.machine_command import CommandResult, run_command
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ class CommandUpdater:
             await asyncio.to_thread(private_files.remove, self._marker)
         except OSError as error:
             raise InstallError(f"the activation marker cannot be removed: {error.strerror}") from error
-        status, message = await self._run([*self._commands.install, str(image)])
-        if status == _EXIT_BAD_IMAGE:
-            raise ImageError(message or "install_command rejected the image")
-        if status != 0:
-            raise InstallError(f"install_command failed with exit status {status}: {message}")
+        result = await self._run([*self._commands.install, str(image)])
+        if result.status == _EXIT_BAD_IMAGE:
+            raise ImageError(result.reason or "install_command rejected the image")
+        if result.status != 0:
+            raise InstallError(f"install_command failed with exit status {result.status}: {result.reason}")
 
     async def activate(self) -> None:
         """Write the marker file, and run the activate command, which reboots the machine; without one, do no more.
@@ -82,9 +82,9 @@ class CommandUpdater:
         except OSError as error:
             raise InstallError(f"the activation marker cannot be written: {error.strerror}") from error
         if self._commands.activate:
-            status, message = await self._run(self._commands.activate)
-            if status != 0:
-                raise InstallError(f"activate_command failed with exit status {status}: {message}")
+            result = await self._run(self._commands.activate)
+            if result.status != 0:
+                raise InstallError(f"activate_command failed with exit status {result.status}: {result.reason}")
 
     async def activation(self) -> ActivationResult:
         """Find out whether the last installed firmware runs; changes nothing.
@@ -97,11 +97,11 @@ class CommandUpdater:
         if not self._commands.confirm:
             return ActivationResult.RUNNING
         try:
-            status, _ = await self._run(self._commands.confirm)
+            result = await self._run(self._commands.confirm)
         except InstallError as error:
             _log.warning("%s", error)
             return ActivationResult.ROLLED_BACK
-        return ActivationResult.RUNNING if status == 0 else ActivationResult.ROLLED_BACK
+        return ActivationResult.RUNNING if result.status == 0 else ActivationResult.ROLLED_BACK
 
     async def keep(self) -> None:
         """Do nothing: the confirm command has said whether the new firmware runs."""
@@ -109,7 +109,5 @@ class CommandUpdater:
     async def give_up(self) -> None:
         """Do nothing: no result of this updater is a trial."""
 
-    async def _run(self, command: Sequence[str]) -> tuple[int, str]:
-        """Run a command and return its exit status, with the last line of its standard error."""
-        result = await run_command(command, self._commands.timeout_s, self._clock)
-        return result.status, result.reason
+    async def _run(self, command: Sequence[str]) -> CommandResult:
+        return await run_command(command, self._commands.timeout_s, self._clock)

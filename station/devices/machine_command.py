@@ -1,4 +1,4 @@
-"""Runs a command of the machine to its end, with a timeout, and returns what it printed."""
+"""Runs a command of the machine to its end, with a timeout, and returns why it failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _LONGEST_REASON = 200
 _TAIL_BYTES = 4096
-_MOST_OUTPUT_BYTES = 1 << 20
 _KILL_WAIT_S = 5.0
 """longest wait for a killed command to end"""
 
@@ -29,8 +28,6 @@ class CommandResult(Frozen):
 
     status: int
     """its exit status; 0: it succeeded"""
-    output: str
-    """what it printed on standard output, at most 1 MiB"""
     reason: str
     """the last line of its standard error; may be empty"""
 
@@ -38,17 +35,17 @@ class CommandResult(Frozen):
 async def run_command(command: Sequence[str | Path], timeout_s: float, clock: Clock) -> CommandResult:
     """Run a program with its arguments, without a shell, and wait for its end.
 
-    When cancelled or after `timeout_s`, it is killed with all that it started. Its output goes to files: a pipe would
+    When cancelled or after `timeout_s`, it is killed with all that it started. Its errors go to a file: a pipe would
     stay open as long as a background process of the command lives.
 
     Raises:
         InstallError: it cannot be started, or takes longer than `timeout_s`.
     """
     devnull = asyncio.subprocess.DEVNULL
-    with _temporary_file() as output, _temporary_file() as errors:
+    with _temporary_file() as errors:
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=devnull, stdout=output, stderr=errors, start_new_session=True
+                *command, stdin=devnull, stdout=devnull, stderr=errors, start_new_session=True
             )
         except OSError as error:
             raise InstallError(f"{command[0]} cannot be started: {error.strerror}") from error
@@ -64,8 +61,7 @@ async def run_command(command: Sequence[str | Path], timeout_s: float, clock: Cl
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_KILL_WAIT_S):
                         await process.wait()
-        output.seek(0)
-        return CommandResult(status, output.read(_MOST_OUTPUT_BYTES).decode("utf-8", "replace"), _last_line(errors))
+        return CommandResult(status, _last_line(errors))
 
 
 def _temporary_file() -> IO[bytes]:

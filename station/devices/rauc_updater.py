@@ -25,7 +25,7 @@ _BUSY: Final = "lready processing"
 """in RAUC's reason for refusing a second order"""
 _BUSY_PAUSE_S: Final = 10.0
 _TIMEOUT_S: Final = 120.0
-"""timeout of what only reads a bundle or tells the boot loader"""
+"""timeout of what only reads a bundle or the state of the boot loader, or writes that"""
 _RESULTS: Final = {
     "trial": ActivationResult.ON_TRIAL,
     "kept": ActivationResult.RUNNING,
@@ -65,12 +65,13 @@ class RaucUpdater:
         checked = await self._rauc("info", image)
         if checked.status != 0:
             raise ImageError(f"RAUC does not accept the bundle: {checked.reason}")
-        installed = await run_command(["rauc", "install", image], _INSTALL_TIMEOUT_S, self._clock)
         deadline_s = self._clock.monotonic() + _INSTALL_TIMEOUT_S
-        while _BUSY in installed.reason and self._clock.monotonic() < deadline_s:
+        while True:
+            installed = await run_command(["rauc", "install", image], _INSTALL_TIMEOUT_S, self._clock)
+            if _BUSY not in installed.reason or self._clock.monotonic() >= deadline_s:
+                break
             # An installation goes on that an earlier run of this program has asked for.
             await self._clock.sleep(_BUSY_PAUSE_S)
-            installed = await run_command(["rauc", "install", image], _INSTALL_TIMEOUT_S, self._clock)
         if installed.status != 0:
             raise InstallError(f"RAUC cannot install the bundle: {installed.reason}")
 

@@ -16,6 +16,7 @@ from foundation.supervision import (
     keep_running,
     keep_running_until,
     result_or_exception,
+    run_to_end,
     run_together,
 )
 from metering.meter import MeterError
@@ -323,3 +324,50 @@ def test_a_question_to_an_auxiliary_part_that_fails_has_the_other_answer() -> No
     assert auxiliary.ask(lambda: 7 // 2, default=0) == 3
     assert auxiliary.ask(lambda: 7 // 0, default=0) == 0
     assert auxiliary.error_count == 1
+
+
+async def test_a_cleanup_runs_to_its_end_although_its_caller_is_cancelled_twice() -> None:
+    began, may_end, steps = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def clean_up() -> None:
+        began.set()
+        await may_end.wait()
+        steps.append("cleaned up")
+
+    async def call() -> None:
+        await run_to_end(clean_up())
+        steps.append("not reached")
+
+    calling = asyncio.create_task(call())
+    await began.wait()
+    for _ in range(2):
+        calling.cancel()
+        await asyncio.sleep(0)
+        assert not calling.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert steps == ["cleaned up"]
+
+
+async def test_the_failure_of_a_cleanup_comes_before_the_cancellation_of_its_caller() -> None:
+    began, may_end = asyncio.Event(), asyncio.Event()
+
+    async def fail() -> int:
+        began.set()
+        await may_end.wait()
+        raise ValueError("not clean")
+
+    calling = asyncio.create_task(run_to_end(fail()))
+    await began.wait()
+    calling.cancel()
+    may_end.set()
+    with pytest.raises(ValueError, match="not clean"):
+        await calling
+
+
+async def test_work_that_nobody_cancels_returns_its_result() -> None:
+    async def work() -> int:
+        return 7
+
+    assert await run_to_end(work()) == 7

@@ -17,7 +17,6 @@ class SimulatedBender(SimulatedController):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.words = dict(_FACTORY)
-        self._fallen_back = False
 
     @property
     def offered_a(self) -> float:
@@ -29,21 +28,6 @@ class SimulatedBender(SimulatedController):
     def timeout_s(self) -> float:
         """Register 132, in seconds."""
         return float(self.words[132])
-
-    def apply_timeout(self) -> None:
-        """Permit the safe current."""
-        self._fallen_back = True
-
-    def end_timeout(self) -> None:
-        """Permit the current of register 1000 again."""
-        if self._fallen_back:
-            self._fallen_back = False
-            self.update("order")
-
-    def restarts_timeout(self, function: int) -> bool:
-        """Any request does."""
-        del function
-        return True
 
     def read_word(self, function: int, address: int) -> int | None:
         """Only function 3 is known."""

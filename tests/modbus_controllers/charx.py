@@ -26,7 +26,6 @@ class SimulatedCharx(SimulatedController):
         self.words = dict(_FACTORY)
         self.cable_a = 32
         self.error_bits = 0
-        self._fallen_back = False
 
     @property
     def offered_a(self) -> float:
@@ -41,15 +40,11 @@ class SimulatedCharx(SimulatedController):
         return None if self.words[307] == _OFF else float(self.words[307])
 
     def apply_timeout(self) -> None:
-        """Withdraw the release, or permit the current of register 306."""
+        """Withdraw the release, which has to be written again, or permit the current of register 306."""
         if self.withdraws_release:
             self.words[300] = 0
         else:
-            self._fallen_back = True
-
-    def end_timeout(self) -> None:
-        """Permit the current of register 301 again; a release that was withdrawn has to be written."""
-        self._fallen_back = False
+            super().apply_timeout()
 
     def restarts_timeout(self, function: int) -> bool:
         """Writes only, after which the time-out is restarted anyway."""

@@ -54,6 +54,8 @@ class SimulatedController(ABC):
         """registers that keep this value whatever is written"""
         self.missing_words: set[int] = set()
         """registers that the firmware does not have"""
+        self._fallen_back = False
+        """the time-out has elapsed, and its current is in force"""
         self._vehicle = SimulatedVehicle.NONE
         self._timer: TimerHandle | None = None
 
@@ -67,17 +69,20 @@ class SimulatedController(ABC):
     def timeout_s(self) -> float | None:
         """The time-out as set in its register; None: off."""
 
-    @abstractmethod
     def apply_timeout(self) -> None:
-        """Do what the controller does when its time-out elapses."""
+        """Do what the controller does when its time-out elapses: permit its fallback current."""
+        self._fallen_back = True
 
-    @abstractmethod
     def end_timeout(self) -> None:
-        """Do what the controller does when requests arrive after its time-out has elapsed."""
+        """Do what the controller does when requests arrive after its time-out: permit the ordered current again."""
+        if self._fallen_back:
+            self._fallen_back = False
+            self.update("order")
 
-    @abstractmethod
     def restarts_timeout(self, function: int) -> bool:
-        """Whether a request with this function restarts the time-out."""
+        """Whether a request with this function restarts the time-out: any, unless the controller differs."""
+        del function
+        return True
 
     @abstractmethod
     def read_word(self, function: int, address: int) -> int | None:

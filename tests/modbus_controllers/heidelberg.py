@@ -21,7 +21,6 @@ class SimulatedHeidelberg(SimulatedController):
         super().__init__(clock)
         self.words = dict(_FACTORY)
         self.key_locked = False
-        self._fallen_back = False
 
     @property
     def offered_a(self) -> float:
@@ -37,21 +36,6 @@ class SimulatedHeidelberg(SimulatedController):
     def timeout_s(self) -> float | None:
         """Register 257, in milliseconds; 0: off."""
         return self.words[257] / 1000 if self.words[257] else None
-
-    def apply_timeout(self) -> None:
-        """Permit the current of register 262."""
-        self._fallen_back = True
-
-    def end_timeout(self) -> None:
-        """Permit the current of register 261 again."""
-        if self._fallen_back:
-            self._fallen_back = False
-            self.update("order")
-
-    def restarts_timeout(self, function: int) -> bool:
-        """Any request does."""
-        del function
-        return True
 
     def read_word(self, function: int, address: int) -> int | None:
         """Settings are holding registers, measured values input registers."""

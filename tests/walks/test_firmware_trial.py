@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ from foundation.clock import SystemClock
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.core.model import Fault
 from station.devices.rauc_updater import RaucUpdater
+from station.maintenance.firmware.orders import UpdateOrderStatus
+from station.maintenance.firmware.state import UpdateOrder
 from tests.walk import Walk, walking
 from tests.walks.test_firmware import Maker, events, maker, statuses, update
 
@@ -198,9 +201,12 @@ async def test_a_trial_that_no_update_of_the_record_explains_is_decided_all_the_
     """As after `rauc status mark-active other` at a terminal: no car charges before the slot is kept."""
     (rauc / "state").write_text("trial B\n", encoding="utf-8")
     firmware = {"type": "rauc", "state_file": str(rauc / "state"), "reboot_file": str(rauc / "reboot")}
-    async with walking(tmp_path / "storage", firmware=firmware) as walk:
+    async with walking(tmp_path / "storage", firmware={**firmware, "allow_unsigned": True}) as walk:
         await walk.until(lambda: walk.evse.connector_status == "Unavailable")
         assert walk.csms.connections == 0
+        order = UpdateOrder(None, None, datetime.now(UTC))  # of an image that was uploaded to the page
+        assert (await walk.parts.firmware.order(order)).status is UpdateOrderStatus.ACCEPTED
+        assert walk.evse.connector_status == "Unavailable"
         await walk.accepted()
         assert (rauc / "state").read_text(encoding="utf-8") == "kept B\n"
         await walk.until(lambda: availability(walk) == "Available")

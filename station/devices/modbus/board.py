@@ -72,9 +72,9 @@ class ModbusBoard:
         self._is_commanded = False
         """outputs were applied; whoever only observes writes none"""
         self._configured = False
+        """whether the controller's settings were confirmed since the start and the last failure"""
         self._kept_values: dict[int, int] = {}
         """by address: what a register had after the last write to it; not written yet: absent"""
-        """whether the controller's settings were confirmed since the start and the last failure"""
         self._kept_alive_s: float | None = None
         """when outputs and settings were last written and checked (Clock.monotonic); None: not yet"""
         self._last_observation = NO_OBSERVATION
@@ -126,16 +126,18 @@ class ModbusBoard:
     async def _keep_alive(self) -> None:
         """Every 2 s, check the controller's settings and write the outputs again, which restarts its time-out.
 
-        The outputs also of a controller without one: it may have been without power since, and offer its own default.
-        Without one nothing is written before outputs are applied.
+        A controller without one gets its outputs again after a failed exchange only, since it may have been without
+        power: whether its registers endure to be written again and again is not known.
 
         Raises:
             BoardError: the controller does not respond, or a setting was not confirmed.
         """
         now_s = self._clock.monotonic()
         recent = self._kept_alive_s is not None and now_s < self._kept_alive_s + KEEP_ALIVE_S
-        nothing_to_write = self._controller.timeout is None and not self._is_commanded
-        if nothing_to_write or (recent and self._configured):
+        has_timeout = self._controller.timeout is not None
+        if self._configured and (recent or not has_timeout):
+            return
+        if not has_timeout and not self._is_commanded:
             return
 
         async def check_and_write() -> None:

@@ -146,14 +146,18 @@ class RestoredDatabase:
     def take(self, parts: Sequence[Part], backup: BackupRows, occurred_at: str, sentence: str) -> None:
         """Replace parts by those of the backup, and add `sentence` to the security log.
 
+        Customers whose data were to be cleared since the backup stay on that list.
+
         Raises:
             sqlite3.Error: the disk is full.
         """
         with self._attached(backup) as own:
             own.execute("BEGIN IMMEDIATE")
             with without_triggers(own):
+                own.execute("CREATE TEMP TABLE own_requests AS SELECT * FROM main.customers_to_forget")
                 for part in parts:
                     replace_part(own, part, _SOURCE)
+                own.execute("INSERT OR IGNORE INTO main.customers_to_forget SELECT * FROM temp.own_requests")
                 own.execute(
                     "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES (?, ?, ?, 0)",
                     (SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, occurred_at, sentence),

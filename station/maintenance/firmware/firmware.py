@@ -59,8 +59,6 @@ _REASON_REPORT_TIMEOUT_S = 5.0
 """longest wait for pending statuses to reach the CSMS before EVSEs go out of service, so that it knows the reason"""
 _PAUSE_OUT_OF_SERVICE_S = 2.0
 """pause before the installation, for EVSEs to go out of service and the CSMS to be notified"""
-_TRIAL_PAUSE_S = 30.0
-"""pause before the end of a trial is tried again"""
 _MACHINE_REBOOT_TIMEOUT_S = 600.0
 """longest wait for a reboot by the machine; after it the activation has failed"""
 
@@ -85,7 +83,7 @@ class FirmwareUpdates:
         self._settings = settings
         self._clock = clock
         self._auxiliary = auxiliary
-        self._trial = FirmwareTrial(evses.values(), context.folder / "faults-before.json", clock)
+        self.trial = FirmwareTrial(context.updater, evses.values(), context.folder / "faults-before.json", clock)
         self._order_lock = asyncio.Lock()  # no update starts while an order is processed
         self._running: asyncio.Task[None] | None = None
         self._changed = ChangeSignal()
@@ -95,9 +93,6 @@ class FirmwareUpdates:
         self._pausing = False
         self.booted_new_firmware = False
         """whether this boot was to activate new firmware and has a result: it runs, is on trial, or was rolled back"""
-        self.trial_decided = Flag()
-        """set once the running firmware is not on trial, or has passed: until then nobody charges, and nothing reaches
-        the CSMS, since a return to the previous firmware undoes what happens"""
 
     @property
     def version(self) -> str | None:
@@ -144,14 +139,11 @@ class FirmwareUpdates:
         await self.record.load()
         update = self.record.update
         activated = update is not None and update.status is FirmwareStatus.INSTALL_REBOOTING
-        updater, activation = self._context.updater, ActivationResult.NOT_YET
-        if updater.has_trials or activated:
-            activation = await updater.activation()
-        on_trial = updater.has_trials and activation is ActivationResult.ON_TRIAL  # whatever the record says
-        if not on_trial:
-            self.trial_decided.set()
-        self.booted_new_firmware = activated and activation is not ActivationResult.NOT_YET
-        if on_trial or (update is not None and update.status in _INSTALLING and not self.booted_new_firmware):
+        if activated:
+            self.booted_new_firmware = await self._context.updater.activation() is not ActivationResult.NOT_YET
+        await self.trial.load()
+        installing = update is not None and update.status in _INSTALLING and not self.booted_new_firmware
+        if installing or not self.trial.decided.is_set():  # on trial, whatever the record says
             self._take_out_of_service()
 
     # Orders
@@ -211,34 +203,12 @@ class FirmwareUpdates:
 
     async def _run_updates(self) -> None:
         """Decide the trial of the running firmware, then carry out updates, until cancelled."""
-        if self.trial_decided.is_set():
-            try:
-                await self._context.updater.keep()
-            except InstallError as error:
-                _log.error("the boot loader does not know that this start has succeeded: %s", error)
+        if self.trial.decided.is_set():
+            await self.trial.keep_running_firmware()
         else:
-            await self._decide_trial()
+            await self.trial.decide()
+            self._release_evses()
         await self._process_updates()
-
-    async def _decide_trial(self) -> None:
-        """Test the firmware on trial, and keep it; if it fails, give it up, and wait for the reboot.
-
-        As long as the boot loader's state cannot be written, nobody can charge, and it is tried again; the machine ends
-        the trial some time.
-        """
-        while not self.trial_decided.is_set():
-            try:
-                if problems := await self._trial.problems():
-                    _log.error("the self-test of the new firmware has failed: %s", "; ".join(problems))
-                    await self._context.updater.give_up()
-                    await self._reboot()
-                else:
-                    await self._context.updater.keep()
-                    self.trial_decided.set()
-            except InstallError as error:
-                _log.error("the trial of the new firmware cannot be ended: %s", error)
-                await self._clock.sleep(_TRIAL_PAUSE_S)
-        self._release_evses()
 
     async def _watch_evse(self, evse: Evse) -> None:
         """L01.FR.07: take an EVSE out of service that becomes idle while an installation waits."""
@@ -360,7 +330,7 @@ class FirmwareUpdates:
         updater = self._context.updater
         try:
             match await updater.activation():
-                case ActivationResult.RUNNING | ActivationResult.ON_TRIAL:  # its trial was passed before this
+                case ActivationResult.RUNNING | ActivationResult.ON_TRIAL:  # its trial is decided before this
                     pass
                 case ActivationResult.ROLLED_BACK:  # its trial boot is a verification of its own (L01.FR.29)
                     _log.error("the new firmware did not start; the previous one is running")
@@ -382,7 +352,7 @@ class FirmwareUpdates:
     async def _store_present_faults(self) -> None:
         """Let the self-test of the new firmware know which faults are older; without that, it fails with each fault."""
         try:
-            await asyncio.to_thread(self._trial.store_present_faults)
+            await asyncio.to_thread(self.trial.store_present_faults)
         except OSError as error:
             _log.error("the faults before the update cannot be stored: %s", error.strerror)
 
@@ -433,7 +403,8 @@ class FirmwareUpdates:
                 evse.set_withheld(WithholdReason.FIRMWARE, True)
 
     def _release_evses(self) -> None:
-        if self._holds_evses:
+        """Put the EVSEs into service again, unless the running firmware is still on trial."""
+        if self._holds_evses and self.trial.decided.is_set():
             self._holds_evses = False
             for evse in self._evses.values():
                 evse.set_withheld(WithholdReason.FIRMWARE, False)

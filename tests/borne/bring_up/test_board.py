@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -296,12 +295,15 @@ def test_a_lock_that_does_not_follow_fails(board: BoardBench, monkeypatch: pytes
     assert not any(dict(board.bench.chips.written).values())
 
 
-async def test_an_interrupted_lock_is_opened(board: BoardBench) -> None:
+@pytest.mark.parametrize("line", [SHUT, OPEN])
+async def test_a_lock_that_is_interrupted_while_it_moves_is_opened_and_its_motor_stops(
+    board: BoardBench, line: int
+) -> None:
+    """Also by a signal that comes while the command has begun to release the board."""
     async with board.in_terminal("lock") as terminal:
-        await until(lambda: (SHUT, True) in board.written)
+        await until(lambda: (line, True) in board.written)
         terminal.send_signal(signal.SIGTERM)
-        await terminal.exit_code()
-    await asyncio.sleep(0)
+        assert await terminal.exit_code() == 1
     assert board.safe
 
 

@@ -288,34 +288,58 @@ def test_records_that_are_not_in_the_backup_cannot_be_restored(station: StoredSt
     refused(station, "the backup has no billing records", "--records")
 
 
-def test_newer_records_are_not_replaced(tmp_path: Path) -> None:
+@pytest.fixture
+def saved(tmp_path: Path) -> StoredStation:
+    """A station with the records of one transaction, and a backup of them."""
     station = StoredStation(tmp_path)
     station.fill("saved")
     station.add_transaction("one")
     assert station.backup("--records").exit_code == 0
-    station.add_transaction("two")
-    refused(station, "the station has newer billing records than the backup (events)", "--records")
+    return station
 
 
-def test_other_records_with_the_same_numbers_are_not_replaced(tmp_path: Path) -> None:
-    station = StoredStation(tmp_path)
-    station.fill("saved")
-    station.add_transaction("one")
-    assert station.backup("--records").exit_code == 0
-    shutil.rmtree(station.storage)
-    station.fill("old")
-    station.add_transaction("other")
-    refused(station, "the station has other billing records than the backup (transaction other)", "--records")
+def test_newer_records_are_not_replaced(saved: StoredStation) -> None:
+    saved.add_transaction("two")
+    refused(saved, "the station has newer billing records than the backup (events)", "--records")
 
 
-def test_a_journal_is_never_shortened(tmp_path: Path) -> None:
-    station = StoredStation(tmp_path)
-    station.fill("saved")
-    station.add_transaction("one")
-    assert station.backup("--records").exit_code == 0
-    with (station.storage / "register-journal.jsonl").open("a", encoding="utf-8") as journal:
+def test_other_records_with_the_same_numbers_are_not_replaced(saved: StoredStation) -> None:
+    shutil.rmtree(saved.storage)
+    saved.fill("old")
+    saved.add_transaction("other")
+    refused(saved, "the station has other billing records than the backup (transaction other)", "--records")
+
+
+def test_a_journal_is_never_shortened(saved: StoredStation) -> None:
+    with (saved.storage / "register-journal.jsonl").open("a", encoding="utf-8") as journal:
         journal.write("a boot\n")
-    refused(station, "entries in register-journal.jsonl that the backup does not have", "--records")
+    refused(saved, "entries in register-journal.jsonl that the backup does not have", "--records")
+
+
+def test_events_that_were_delivered_since_are_not_sent_again(tmp_path: Path) -> None:
+    station = StoredStation(tmp_path)
+    station.fill("saved")
+    station.add_transaction("one", settled=False)
+    assert station.backup("--records").exit_code == 0
+    with station.database() as database:
+        database.execute("UPDATE events SET settled_at = '2026-03-01T13:00:00+00:00'")
+    refused(station, "the station has delivered events since the backup (transaction one)", "--records")
+
+
+def test_records_in_another_folder_are_not_left_behind(saved: StoredStation) -> None:
+    elsewhere = saved.storage.with_name("elsewhere")
+    saved.storage.rename(elsewhere)
+    text = saved.installation.read_text(encoding="utf-8")
+    saved.installation.write_text(text.replace(str(saved.storage), str(elsewhere)), encoding="utf-8")
+    refused(saved, f"and this station in {elsewhere}")
+
+
+def test_a_request_to_clear_the_data_of_a_customer_outlasts_a_restore(saved: StoredStation) -> None:
+    row = ("04c0ffee", "ISO14443", "2026-03-02T12:00:00+00:00")
+    with saved.database() as database:
+        database.execute("INSERT INTO customers_to_forget VALUES (?, ?, ?)", row)
+    assert saved.restore("--records").exit_code == 0
+    assert saved.read("SELECT * FROM customers_to_forget") == [row]
 
 
 def test_a_register_never_runs_back(tmp_path: Path) -> None:
