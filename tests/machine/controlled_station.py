@@ -139,7 +139,9 @@ async def save_controlled_station(image: BuiltImage, folder: Path) -> SavedContr
         await bench.run("chmod 644 /data/station.toml")
         await bench.run(f"mkdir -p {folder} && printf '{unit}' > {folder}/controller.conf && systemctl daemon-reload")
         boots = len(bench.csms.received("BootNotification"))
-        await bench.run("systemctl restart --no-block borne.service")
+        # Without records: the meter of the simulated circuit was another one, and an exchange needs a confirmation.
+        await bench.run("systemctl stop borne.service && find /var/lib/borne -mindepth 1 -delete")
+        await bench.run("systemctl start --no-block borne.service")
         await bench.until_booted(boots + 1)
         await bench.until_status("Available")
         await asyncio.to_thread(bench.station.status)
