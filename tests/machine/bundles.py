@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from tests.machine.conftest import BuiltImage
 from tests.machine.signing import create_bundle_keys
@@ -34,7 +35,22 @@ def newer_bundle(image: BuiltImage, folder: Path) -> Path:
     return _bundle(image, source, root, folder)
 
 
-def failing_bundle(image: BuiltImage, folder: Path, commands: Sequence[str]) -> Path:
+_RELABEL: Final = """\
+cd $1/opt/borne && mv {old} {new} && cd {new}
+mv lib/python3.13/site-packages/borne-{old}.dist-info lib/python3.13/site-packages/borne-{new}.dist-info
+sed -i 's/^Version: {old}$/Version: {new}/' lib/python3.13/site-packages/borne-{new}.dist-info/METADATA
+sed -i '1s/{old}/{new}/' bin/borne
+ln -sf /opt/borne/{new}/bin/borne $1/usr/bin/borne
+sed -i 's/{old}/{new}/' $1/etc/rauc/system.conf
+"""
+
+
+def relabelled_bundle(image: BuiltImage, folder: Path) -> Path:
+    """A bundle with the program of the image under the next version: it takes seconds to build."""
+    return changed_bundle(image, folder, [_RELABEL.format(old=source_tree().version, new=next_version())])
+
+
+def changed_bundle(image: BuiltImage, folder: Path, commands: Sequence[str]) -> Path:
     """A bundle of the next version with the root file system of the image, changed by shell commands (`$1`: root)."""
     root = folder / "root"
     run_command("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)

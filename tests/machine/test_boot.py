@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from tests.machine.conftest import SavedStates, note_figure
 from tests.machine.guest_station import CARD, GuestStation, HostCsms
 from tests.machine.virtual_machine import GUEST_PATIENCE_S, VirtualMachine, overlay
@@ -29,6 +31,7 @@ def _properties(machine: VirtualMachine, unit: str, *names: str) -> dict[str, st
     return dict(line.split("=", 1) for line in output.splitlines())
 
 
+@pytest.mark.brief
 def test_the_light_comes_first_and_both_watchdogs_are_fed(states: SavedStates, tmp_path: Path) -> None:
     with _resumed(states, tmp_path) as machine:
         names = (
@@ -85,6 +88,7 @@ def test_only_the_services_of_a_station_can_be_reached_and_no_unit_has_failed(
         assert machine.try_run("touch /usr/lib/borne/other")[0] != 0
 
 
+@pytest.mark.brief
 def test_a_charge_by_command_is_billed_over_tls(states: SavedStates, csms: HostCsms, tmp_path: Path) -> None:
     earlier = {bill["id"] for bill in csms.transactions()}
     with _resumed(states, tmp_path) as machine:

@@ -14,6 +14,7 @@ from tests.machine.bench import Bench, patiently
 from tests.machine.conftest import BuiltImage, note_figure
 from tests.machine.controlled_station import SavedControlledStation, charging_station, now, save_controlled_station
 
+_LIMIT_MEMORY: Final = "systemctl set-property --runtime borne.service MemoryMax"
 _BUSY_S: Final = 20.0
 """longer than that a busy host never delays a record of the contactor"""
 _OPENS_WITHIN: Final = timedelta(seconds=TIMEOUT_S + _BUSY_S)
@@ -38,9 +39,13 @@ async def _check_end(bench: Bench, reason: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "command", "reason"),
     [
-        ("killed", "systemctl kill --signal=KILL --kill-whom=main borne.service", "Unknown"),
+        ("killed", "systemctl kill --signal=KILL --kill-whom=main borne.service", "ApplicationReset"),
         ("hung", "systemctl kill --signal=STOP --kill-whom=main borne.service", "Watchdog"),
-        ("out of memory", "systemctl set-property --runtime borne.service MemoryMax=16M MemorySwapMax=0", "Unknown"),
+        (
+            "out of memory",
+            "systemctl set-property --runtime borne.service MemoryMax=16M MemorySwapMax=0",
+            "ApplicationReset",
+        ),
     ],
 )
 async def test_the_contactor_opens_when_the_program_fails(
@@ -53,7 +58,7 @@ async def test_the_contactor_opens_when_the_program_fails(
         note_figure(f"{kind}: contactor open after {(opened_at - failed_at).total_seconds():.1f} s")
         assert opened_at - failed_at < _OPENS_WITHIN
         if kind == "out of memory":
-            await bench.run("systemctl set-property --runtime borne.service MemoryMax=infinity")
+            await bench.run(f"{_LIMIT_MEMORY}=infinity")
         await _check_end(bench, reason)
 
 

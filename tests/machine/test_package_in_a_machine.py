@@ -98,7 +98,8 @@ def _medium(image: BuiltImage, folder: Path) -> Path:
     package = build_package(source_tree().with_version(next_version()), "amd64", folder)
     package.rename(content / "next.deb")
     station = f"opt/borne/{next_version()}/lib/python3.13/site-packages/station"
-    _repack(content / "next.deb", content / "broken.deb", f'echo "raise SystemExit(1)" > {station}/__init__.py')
+    broken = f'rm -r {station}/__pycache__; echo "raise SystemExit(1)" > {station}/__init__.py'
+    _repack(content / "next.deb", content / "broken.deb", broken)
     (current,) = image.files.root.parent.glob("borne_*_amd64.deb")
     _repack(current, content / "older.deb", f"sed -i 's/^Version: .*/Version: 0.1.0/' DEBIAN/control; {_OLDER}")
     for stored in all_stored():

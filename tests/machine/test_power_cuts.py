@@ -16,7 +16,9 @@ from tests.machine.guest_station import CARD, GuestStation, HostCsms
 from tests.machine.virtual_machine import GUEST_PATIENCE_S, overlay
 from tests.patience import wait_until
 
-_CUTS: Final = int(os.environ.get("BORNE_TEST_POWER_CUTS", "5"))
+_CUTS: Final = int(os.environ.get("BORNE_TEST_POWER_CUTS", "36"))
+"""with those of the updates and of the migrations fifty-two in all"""
+_BRIEF_CUTS: Final = 5
 _SEED: Final = 25
 _LONGEST_CHARGE_S: Final = 15.0
 _MOUNT: Final = (
@@ -26,7 +28,9 @@ _MOUNT: Final = (
 )
 
 
-@pytest.mark.parametrize("number", range(_CUTS))
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.brief] * (number < _BRIEF_CUTS)) for number in range(_CUTS)]
+)
 def test_a_power_cut_at_any_moment_of_a_charge_loses_nothing_and_bills_nothing_twice(
     number: int, states: SavedStates, csms: HostCsms, tmp_path: Path
 ) -> None:

@@ -31,6 +31,8 @@ _GRUB_MODULES: Final = (
     *("part_gpt", "fat", "squash4", "lzopio", "linux", "normal", "configfile", "loadenv", "test", "echo", "regexp"),
     *("sleep", "reboot", "boot", "search", "minicmd"),
 )
+_STORED: Final = "-noI -noD -noF -noX"
+"""arguments of mksquashfs: the content of a bundle is compressed already"""
 _FIRST_SECTOR: Final = 2048
 _SECTOR: Final = 512
 
@@ -49,6 +51,8 @@ class ImageOptions:
     """the installation file of all stations of this image; None: a simulated station"""
     kernel_options: str = ""
     """further options of the kernel's command line"""
+    compression_level: int = 8
+    """of the root file system (LZO): 1 is fast, 9 is small"""
     boot_mib: int = 64
     slot_mib: int = 512
     data_mib: int = 512
@@ -101,7 +105,8 @@ def _build_slot(source: SourceTree, options: ImageOptions, package: Path, target
     os.utime(bill, (source.timestamp, source.timestamp))
     target.unlink(missing_ok=True)
     run(
-        *("mksquashfs", root, target, "-comp", "lzo", "-no-progress", "-quiet", "-noappend"),
+        *("mksquashfs", root, target, "-comp", "lzo", "-Xcompression-level", str(options.compression_level)),
+        *("-no-progress", "-quiet", "-noappend"),
         environment={**os.environ, **source.environment()},
     )
 
@@ -127,7 +132,8 @@ def build_bundle(source: SourceTree, options: ImageOptions, root: Path, output: 
             "[bundle]\nformat=verity\n\n[image.rootfs]\nfilename=root.squashfs\n"
         )
         (content / "manifest.raucm").write_text(manifest, encoding="utf-8")
-        run("rauc", "bundle", f"--cert={options.certificate}", f"--key={options.key}", content, bundle)
+        keys = (f"--cert={options.certificate}", f"--key={options.key}")
+        run("rauc", "bundle", *keys, f"--mksquashfs-args={_STORED}", content, bundle)
     return bundle
 
 
