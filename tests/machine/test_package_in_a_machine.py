@@ -10,13 +10,14 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import pytest
 
 from tests.machine.bench import Bench, SavedStation, patiently, resumed, save_station
 from tests.machine.bundles import next_version, run_command
-from tests.machine.conftest import BuiltImage
+from tests.machine.conftest import BuiltImage, note_figure
 from tests.machine.guest_station import CARD
 from tests.machine.virtual_machine import HOST_ADDRESS, Hardware
 from tests.stored.storage import BASIC_AUTH, DATABASE, Stored, all_stored
@@ -180,22 +181,61 @@ async def test_an_upgrade_takes_over_the_storage_of_a_released_version(
     version: str, packaged: PackagedStation, tmp_path: Path
 ) -> None:
     """What was open when the power failed is ended, and everything that waited reaches the CSMS once."""
+    async with resumed(packaged.saved, tmp_path) as bench:
+        open_before = await _install_with_storage(bench, packaged, version, tmp_path)
+        await bench.run("systemctl start --no-block borne")
+        await _check_taken_over(bench, open_before)
+
+
+def _moments() -> list[tuple[str, float]]:
+    """Moments of the first start with the storage of a released version, in seconds after its order."""
+    random = Random(25)
+    return [(stored.version, round(random.uniform(3.0, 14.0), 1)) for stored in all_stored() for _ in range(2)]
+
+
+@pytest.mark.parametrize(("version", "delay_s"), _moments())
+async def test_a_power_cut_while_a_storage_is_taken_over_loses_nothing(
+    version: str, delay_s: float, packaged: PackagedStation, tmp_path: Path
+) -> None:
+    async with resumed(packaged.saved, tmp_path) as bench:
+        open_before = await _install_with_storage(bench, packaged, version, tmp_path)
+        await bench.run("sync")
+        await bench.run("systemctl start --no-block borne")
+        await asyncio.sleep(delay_s)
+        bench.machine.cut_power()
+        boots = len(bench.csms.received("BootNotification"))
+        await asyncio.to_thread(bench.machine.start)
+        await _check_taken_over(bench, open_before, boots)
+        assert "intact" in await bench.run("runuser -u borne -- borne journal verify --config /etc/borne/station.toml")
+        note_figure(f"power cut {delay_s} s after the first start with the storage of {version}: nothing lost")
+
+
+async def _install_with_storage(bench: Bench, packaged: PackagedStation, version: str, folder: Path) -> set[str]:
+    """Upgrade the package of a station that has the storage of a released version, without a start.
+
+    Returns the transactions that are open in it.
+    """
     (stored,) = [stored for stored in all_stored() if stored.version == version]
     station = _STORED_STATION.format(url=f"ws://{HOST_ADDRESS}:{packaged.saved.csms_port}/ocpp", password=BASIC_AUTH)
-    async with resumed(packaged.saved, tmp_path) as bench:
-        await bench.run("systemctl stop borne && find /var/lib/borne -mindepth 1 -delete && rm -f /data/station.env")
-        await bench.run(f"cp -r {_MEDIUM}/{version}/. /var/lib/borne && chown -R borne:borne /var/lib/borne")
-        await bench.run(f"cat > /etc/borne/station.toml <<'END'\n{station}\nEND")
-        await bench.run(f"dpkg --install {_MEDIUM}/next.deb && systemctl start --no-block borne")
-        boot = await bench.until_booted()
-        assert boot["chargingStation"]["serialNumber"] == "0001"
-        assert boot["chargingStation"]["firmwareVersion"] == next_version()
-        open_before = _open_transactions(stored, tmp_path / "stored")
-        assert open_before
-        await patiently(lambda: open_before <= {_identity(event) for event in bench.events() if _is_end(event)})
-        keys = [(_identity(event), event["seqNo"]) for event in bench.events()]
-        assert len(keys) == len(set(keys))
-        assert not bench.csms.schema_faults
+    await bench.run("systemctl stop borne && find /var/lib/borne -mindepth 1 -delete && rm -f /data/station.env")
+    await bench.run(f"cp -r {_MEDIUM}/{version}/. /var/lib/borne && chown -R borne:borne /var/lib/borne")
+    await bench.run(f"cat > /etc/borne/station.toml <<'END'\n{station}\nEND")
+    await bench.run(f"dpkg --install {_MEDIUM}/next.deb")
+    open_before = _open_transactions(stored, folder / "stored")
+    assert open_before
+    return open_before
+
+
+async def _check_taken_over(bench: Bench, open_before: set[str], earlier_boots: int = 0) -> None:
+    boot = await bench.until_booted(earlier_boots + 1)
+    assert boot["chargingStation"]["serialNumber"] == "0001"
+    assert boot["chargingStation"]["firmwareVersion"] == next_version()
+    await patiently(lambda: open_before <= {_identity(event) for event in bench.events() if _is_end(event)})
+    events = {(_identity(event), event["seqNo"]): event for event in bench.events()}
+    repeated = len(bench.events()) - len(events)
+    assert repeated <= earlier_boots  # the one whose answer was on its way when the power failed
+    assert all(event == events[_identity(event), event["seqNo"]] for event in bench.events())
+    assert not bench.csms.schema_faults
 
 
 def _open_transactions(stored: Stored, folder: Path) -> set[str]:
