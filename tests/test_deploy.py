@@ -22,7 +22,7 @@ ANALYZE = shutil.which("systemd-analyze")
 SYSUSERS = shutil.which("systemd-sysusers")
 UDEVADM = shutil.which("udevadm")
 _EXPOSURE = 1.5
-"""as docs/deploy.md tells; 0 is best"""
+"""as docs/host-requirements.md tells; 0 is best"""
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ def test_the_unit_is_as_closed_as_its_document_says(unit: str) -> None:
     found = re.search(r"exposure level for borne\.service: ([\d.]+)", completed.stdout)
     assert found is not None, completed.stdout + completed.stderr
     assert float(found[1]) <= _EXPOSURE
-    assert f"{_EXPOSURE} (OK" in (DEPLOY.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert f"{_EXPOSURE} (OK" in (DEPLOY.parent / "docs" / "host-requirements.md").read_text(encoding="utf-8")
 
 
 def test_the_unit_gives_descriptors_to_all_connections_and_everything_else() -> None:

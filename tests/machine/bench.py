@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.csms import Csms, running_csms
-from tests.machine.conftest import BuiltImage
+from tests.machine.built_image import BuiltImage
 from tests.machine.guest_station import GuestStation, disk_for
 from tests.machine.virtual_machine import GUEST_PATIENCE_S, HOST_ADDRESS, Hardware, VirtualMachine, free_port, overlay
 from tests.patience import until

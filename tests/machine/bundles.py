@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.machine.conftest import BuiltImage
+from tests.machine.built_image import BuiltImage
 from tests.machine.signing import create_bundle_keys
 from tools.delivery.debian_package import build_package
 from tools.delivery.disk_image import build_bundle

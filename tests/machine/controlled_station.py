@@ -19,7 +19,7 @@ from foundation.clock import SystemClock
 from metering.drivers.models import MODELS
 from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
 from tests.machine.bench import Bench, SavedStation, patiently, resumed, save_station
-from tests.machine.conftest import BuiltImage
+from tests.machine.built_image import BuiltImage
 from tests.machine.virtual_machine import HOST_ADDRESS, Hardware, free_port
 from tests.modbus_controllers import charx_process
 from tests.project import ROOT

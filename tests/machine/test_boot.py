@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.machine.conftest import SavedStates, note_figure
+from tests.machine.built_image import note_figure
+from tests.machine.conftest import SavedStates
 from tests.machine.guest_station import CARD, GuestStation, HostCsms
 from tests.machine.virtual_machine import GUEST_PATIENCE_S, VirtualMachine, overlay
 from tests.patience import wait_until
@@ -63,7 +64,9 @@ def test_the_light_comes_first_and_both_watchdogs_are_fed(states: SavedStates, t
 
 
 def test_the_exposure_of_the_service_is_as_documented(states: SavedStates, tmp_path: Path) -> None:
-    documented = re.search(r"rates the unit ([0-9.]+) \((\w+)", (ROOT / "docs/deploy.md").read_text(encoding="utf-8"))
+    documented = re.search(
+        r"rates the unit ([0-9.]+) \((\w+)", (ROOT / "docs/host-requirements.md").read_text(encoding="utf-8")
+    )
     assert documented is not None
     with _resumed(states, tmp_path) as machine:
         output = machine.run("systemd-analyze security --no-pager borne.service")

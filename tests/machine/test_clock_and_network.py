@@ -11,7 +11,7 @@ import pytest
 
 from tests.csms import Csms, running_csms
 from tests.machine.bench import Bench, SavedStation, patiently, resumed, save_station
-from tests.machine.conftest import BuiltImage
+from tests.machine.built_image import BuiltImage
 from tests.machine.guest_station import CARD, disk_for
 from tests.machine.virtual_machine import HOST_ADDRESS, Hardware, VirtualMachine, free_port
 

@@ -11,7 +11,7 @@ import pytest
 
 from station.devices.modbus.controllers import TIMEOUT_S
 from tests.machine.bench import Bench, patiently
-from tests.machine.conftest import BuiltImage, note_figure
+from tests.machine.built_image import BuiltImage, note_figure
 from tests.machine.controlled_station import SavedControlledStation, charging_station, now, save_controlled_station
 
 _LIMIT_MEMORY: Final = "systemctl set-property --runtime borne.service MemoryMax"

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import pytest
 
-from tests.machine.bench import Bench, SavedStation, patiently, resumed, save_station
-from tests.machine.bundles import next_version, run_command
-from tests.machine.conftest import BuiltImage, note_figure
+from tests.machine.bench import Bench, patiently, resumed
+from tests.machine.built_image import note_figure
+from tests.machine.bundles import next_version
 from tests.machine.guest_station import CARD
-from tests.machine.virtual_machine import HOST_ADDRESS, Hardware
+from tests.machine.packaged_station import MEDIUM, PackagedStation
+from tests.machine.virtual_machine import HOST_ADDRESS
 from tests.stored.storage import BASIC_AUTH, DATABASE, Stored, all_stored
-from tools.delivery.debian_package import build_package
-from tools.delivery.source_tree import source_tree
 
-_MEDIUM: Final = "/mnt"
 _STORED_STATION: Final = """\
 [station]
 identity = "BORNE-TEST"
@@ -57,76 +52,12 @@ id = 4
 """
 
 
-@dataclass(frozen=True)
-class PackagedStation:
-    """A machine with the package in a writable root file system, and a medium with other packages and storages."""
-
-    saved: SavedStation
-    version: str
-
-
-@pytest.fixture(scope="module")
-def packaged(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> PackagedStation:
-    """The state from which each test goes on: the station runs, and the medium is mounted."""
-    folder = tmp_path_factory.mktemp("packaged")
-    medium = _medium(image, folder)
-    root = folder / "root"
-    run_command("unsquashfs", "-quiet", "-no-progress", "-dest", root, image.files.root)
-    kernel, initrd = (Path(shutil.copy(root / "boot" / name, folder / name)) for name in ("vmlinuz", "initrd.img"))
-    disk = folder / "root.img"
-    run_command("mke2fs", "-q", "-t", "ext4", "-L", "writable", "-d", root, disk, "3G")
-    shutil.rmtree(root)
-    options = "root=/dev/disk/by-label/writable rootfstype=ext4 rw rauc.slot=A console=ttyS0 quiet panic=10"
-    hardware = Hardware(
-        second_disk=disk,
-        more=(
-            *("-kernel", str(kernel), "-initrd", str(initrd), "-append", options),
-            *("-drive", f"if=virtio,format=raw,readonly=on,file={medium}"),
-        ),
-    )
-
-    async def mount(bench: Bench) -> None:
-        await bench.run(f"mount /dev/vdc {_MEDIUM}")
-
-    saved = asyncio.run(save_station(image, folder, mount, hardware))
-    return PackagedStation(saved, source_tree().version)
-
-
-def _medium(image: BuiltImage, folder: Path) -> Path:
-    """A read-only file system: the packages `next`, `broken` (its program fails) and `older`, and stored storages."""
-    content = folder / "medium"
-    content.mkdir()
-    package = build_package(source_tree().with_version(next_version()), "amd64", folder)
-    package.rename(content / "next.deb")
-    station = f"opt/borne/{next_version()}/lib/python3.13/site-packages/station"
-    broken = f'rm -r {station}/__pycache__; echo "raise SystemExit(1)" > {station}/__init__.py'
-    _repack(content / "next.deb", content / "broken.deb", broken)
-    (current,) = image.files.root.parent.glob("borne_*_amd64.deb")
-    _repack(current, content / "older.deb", f"sed -i 's/^Version: .*/Version: 0.1.0/' DEBIAN/control; {_OLDER}")
-    for stored in all_stored():
-        stored.restore(content / stored.version)
-    medium = folder / "medium.squashfs"
-    run_command("mksquashfs", content, medium, "-comp", "lzo", "-Xcompression-level", "1", "-no-progress", "-quiet")
-    return medium
-
-
-_OLDER: Final = f"sed -i 's/{source_tree().version}/0.1.0/g' DEBIAN/preinst"
-
-
-def _repack(package: Path, target: Path, change: str) -> None:
-    folder = target.with_suffix(".content")
-    run_command("dpkg-deb", "--raw-extract", package, folder)
-    subprocess.run(["sh", "-ec", change], cwd=folder, check=True)
-    run_command("dpkg-deb", "--build", "--root-owner-group", "-Znone", folder, target)
-    shutil.rmtree(folder)
-
-
 async def test_an_upgrade_ends_a_running_charge_in_order_and_loses_nothing(
     packaged: PackagedStation, tmp_path: Path
 ) -> None:
     async with resumed(packaged.saved, tmp_path) as bench:
         await _start_charge(bench)
-        output = await bench.run(f"dpkg --install {_MEDIUM}/next.deb")
+        output = await bench.run(f"dpkg --install {MEDIUM}/next.deb")
         boot = await bench.until_booted()
         assert boot["chargingStation"]["firmwareVersion"] == next_version(), output
         await patiently(lambda: _ended(bench))
@@ -146,7 +77,7 @@ async def test_a_package_that_is_refused_leaves_the_charge_alone(
 ) -> None:
     async with resumed(packaged.saved, tmp_path) as bench:
         await _start_charge(bench)
-        code, output = await asyncio.to_thread(bench.machine.try_run, f"dpkg --install {_MEDIUM}/{package}.deb")
+        code, output = await asyncio.to_thread(bench.machine.try_run, f"dpkg --install {MEDIUM}/{package}.deb")
         assert code != 0
         assert reason in output
         received = len(bench.events())
@@ -170,7 +101,7 @@ async def test_removing_keeps_the_records_and_a_purge_removes_them_if_asked(
         assert left.split() == ["/var/lib/borne/borne.sqlite", "inactive"]
         await bench.run("DEBIAN_FRONTEND=noninteractive dpkg --purge borne")
         assert await bench.run("ls /var/lib/borne/borne.sqlite") == "/var/lib/borne/borne.sqlite\n"
-        await bench.run(f"DEBIAN_FRONTEND=noninteractive dpkg --install {_MEDIUM}/next.deb")
+        await bench.run(f"DEBIAN_FRONTEND=noninteractive dpkg --install {MEDIUM}/next.deb")
         await bench.run("echo borne borne/remove-records boolean true | debconf-set-selections")
         await bench.run("DEBIAN_FRONTEND=noninteractive dpkg --purge borne")
         assert not (await bench.run("ls -A /var/lib/borne; ls /etc/borne 2>/dev/null; true")).split()
@@ -218,9 +149,9 @@ async def _install_with_storage(bench: Bench, packaged: PackagedStation, version
     (stored,) = [stored for stored in all_stored() if stored.version == version]
     station = _STORED_STATION.format(url=f"ws://{HOST_ADDRESS}:{packaged.saved.csms_port}/ocpp", password=BASIC_AUTH)
     await bench.run("systemctl stop borne && find /var/lib/borne -mindepth 1 -delete && rm -f /data/station.env")
-    await bench.run(f"cp -r {_MEDIUM}/{version}/. /var/lib/borne && chown -R borne:borne /var/lib/borne")
+    await bench.run(f"cp -r {MEDIUM}/{version}/. /var/lib/borne && chown -R borne:borne /var/lib/borne")
     await bench.run(f"cat > /etc/borne/station.toml <<'END'\n{station}\nEND")
-    await bench.run(f"dpkg --install {_MEDIUM}/next.deb")
+    await bench.run(f"dpkg --install {MEDIUM}/next.deb")
     open_before = _open_transactions(stored, folder / "stored")
     assert open_before
     return open_before

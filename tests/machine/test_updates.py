@@ -16,8 +16,8 @@ import pytest
 from tests.conformance.firmware import FileServer, Signer, signer, update_request
 from tests.conformance.pki import Pki
 from tests.machine.bench import Bench, SavedStation, patiently, resumed, save_station
+from tests.machine.built_image import BuiltImage, note_figure
 from tests.machine.bundles import changed_bundle, empty_bundle, newer_bundle, next_version, relabelled_bundle
-from tests.machine.conftest import BuiltImage, note_figure
 from tests.machine.virtual_machine import HOST_ADDRESS
 from tools.delivery.source_tree import source_tree
 

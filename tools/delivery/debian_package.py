@@ -72,7 +72,8 @@ def _lay_out(source: SourceTree, architecture: str, tree: Path) -> None:
     (debian / "copyright").write_text(_COPYRIGHT, encoding="utf-8")
 
     lay_out_program(source, architecture, tree)
-    shutil.copyfile(source.root / "docs" / "deploy.md", tree / "usr/share/doc/borne/deploy.md")
+    for page in ("deploy.md", "host-requirements.md"):
+        shutil.copyfile(source.root / "docs" / page, tree / "usr/share/doc/borne" / page)
     _write(tree / "usr/share/bash-completion/completions/borne", script())
     check = tree / "usr/lib/borne/upgrade-check"
     _write(check, (debian / "upgrade-check").read_text(encoding="utf-8"))
