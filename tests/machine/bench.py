@@ -60,6 +60,21 @@ class Bench:
             lambda: [s["connectorStatus"] for s in self.csms.received("StatusNotification")][-1:] == [status]
         )
 
+    async def restart_with(self, text: str) -> None:
+        """Start the station with another installation file, and wait until it is connected and Available.
+
+        Without the records of the one before: its meters were others, and an exchange needs a confirmation.
+        """
+        await self.run(f"cat > /data/station.toml <<'END'\n{text}\nEND\nchmod 644 /data/station.toml")
+        unit = "[Service]\\nBindReadOnlyPaths=/data/station.toml:/etc/borne/station.toml\\n"
+        folder = "/run/systemd/system/borne.service.d"
+        await self.run(f"mkdir -p {folder} && printf '{unit}' > {folder}/station.conf && systemctl daemon-reload")
+        boots = len(self.csms.received("BootNotification"))
+        await self.run("systemctl stop borne.service && find /var/lib/borne -mindepth 1 -delete")
+        await self.run("systemctl start --no-block borne.service")
+        await self.until_booted(boots + 1)
+        await self.until_status("Available")
+
     def events(self) -> list[dict[str, Any]]:
         """The transaction events that the CSMS has received."""
         return self.csms.received("TransactionEvent")

@@ -133,17 +133,7 @@ async def save_controlled_station(image: BuiltImage, folder: Path) -> SavedContr
     text = _INSTALLATION.format(host=HOST_ADDRESS, controller_port=controller_port, meter_port=meter_port)
 
     async def use_controller(bench: Bench) -> None:
-        await bench.run(f"cat > /data/station.toml <<'END'\n{text}\nEND")
-        unit = "[Service]\\nBindReadOnlyPaths=/data/station.toml:/etc/borne/station.toml\\n"
-        folder = "/run/systemd/system/borne.service.d"
-        await bench.run("chmod 644 /data/station.toml")
-        await bench.run(f"mkdir -p {folder} && printf '{unit}' > {folder}/controller.conf && systemctl daemon-reload")
-        boots = len(bench.csms.received("BootNotification"))
-        # Without records: the meter of the simulated circuit was another one, and an exchange needs a confirmation.
-        await bench.run("systemctl stop borne.service && find /var/lib/borne -mindepth 1 -delete")
-        await bench.run("systemctl start --no-block borne.service")
-        await bench.until_booted(boots + 1)
-        await bench.until_status("Available")
+        await bench.restart_with(text)
         await asyncio.to_thread(bench.station.status)
         await bench.run("sync")
 
