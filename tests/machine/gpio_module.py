@@ -1,4 +1,4 @@
-"""GPIO lines for a guest: Debian's kernel comes without simulated ones, so its own source of them is built as a module."""
+"""GPIO lines for a guest: Debian's kernel has no simulated ones, but its source, which is built as a module."""
 
 from __future__ import annotations
 

@@ -100,10 +100,10 @@ class _Board:
         self._bench = bench
         self._lines = ""
 
-    async def fit(self, module: Path) -> str:
+    async def fit(self, module: bytes) -> str:
         """Give the guest the chip with what is connected to it, and the files; returns the path of the chip."""
         run = self._bench.run
-        await run(f"base64 -d > /run/module.ko <<'END'\n{base64.encodebytes(module.read_bytes()).decode()}END")
+        await run(f"base64 -d > /run/module.ko <<'END'\n{base64.encodebytes(module).decode()}END")
         await run("modprobe configfs && udevadm settle")
         await run("mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config")
         await run(f"insmod /run/module.ko && mkdir -p {_CHIP}/bank && echo 64 > {_CHIP}/bank/num_lines")
@@ -136,9 +136,11 @@ class _Board:
 
     async def until(self, line: int, *, active: bool) -> None:
         """Wait until a line is active, or not."""
-        async with asyncio.timeout(600.0):
-            while await self.active(line) is not active:
-                await asyncio.sleep(0.2)
+
+        async def reached() -> bool:
+            return await self.active(line) is active
+
+        await patiently(reached)
 
     async def duty(self) -> float:
         """The duty cycle of the pilot."""
@@ -158,7 +160,7 @@ async def test_a_linux_board_charges_once_on_the_lines_of_a_gpio_chip(image: Bui
                 pytest.skip(reason)
             module = await asyncio.to_thread(build_gpio_module, kernel, tmp_path / "module")
             board = _Board(bench)
-            chip = await board.fit(module)
+            chip = await board.fit(await asyncio.to_thread(module.read_bytes))
             text = _INSTALLATION.replace("CHIP", chip).replace("METER_PORT", str(meter_port))
             await bench.restart_with(text)
             assert not await board.active(CONTACTOR)
