@@ -66,7 +66,7 @@ async def test_an_upgrade_ends_a_running_charge_in_order_and_loses_nothing(
         assert (await bench.run("ls /opt/borne")).split() == [next_version()]
         ended_wh = _energy_wh(bench.events()[-1])
         assert await asyncio.to_thread(bench.station.register_wh) == pytest.approx(ended_wh, abs=0.1)
-        assert "intact" in await bench.run("runuser -u borne -- borne journal verify --config /etc/borne/station.toml")
+        assert "intact" in await bench.run("runuser -u borne -- borne journal verify /var/lib/borne")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ async def test_a_power_cut_while_a_storage_is_taken_over_loses_nothing(
         boots = len(bench.csms.received("BootNotification"))
         await asyncio.to_thread(bench.machine.start)
         await _check_taken_over(bench, open_before, boots)
-        assert "intact" in await bench.run("runuser -u borne -- borne journal verify --config /etc/borne/station.toml")
+        assert "intact" in await bench.run("runuser -u borne -- borne journal verify /var/lib/borne")
         note_figure(f"power cut {delay_s} s after the first start with the storage of {version}: nothing lost")
 
 

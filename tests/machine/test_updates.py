@@ -211,5 +211,5 @@ async def test_a_power_cut_in_an_update_leaves_a_station_that_starts_and_reports
         assert (version, current) == ((next_version(), "B") if installed else (source_tree().version, "A"))
         assert await asyncio.to_thread(bench.station.register_wh) == register_wh
         assert await bench.run("systemctl list-units --failed --no-legend --plain") == ""
-        assert "intact" in await bench.run("runuser -u borne -- borne journal verify --config /etc/borne/station.toml")
+        assert "intact" in await bench.run("runuser -u borne -- borne journal verify /var/lib/borne")
         note_figure(f"power cut {delay_s} s after {status}: {update.statuses()[-1]}, slot {current}")
