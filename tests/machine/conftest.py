@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.machine.built_image import BuiltImage, built_image, missing_image_tool
 from tests.machine.containers import missing_container_tool
@@ -18,6 +20,7 @@ from tests.machine.virtual_machine import VirtualMachine
 from tools.delivery.oci_image import build_image
 from tools.delivery.source_tree import source_tree
 
+_TESTS_OF_STATES: Final = ("/test_boot.py", "/test_power_cuts.py")
 _UNMOUNT: Final = (
     "systemctl stop borne.service chrony.service && journalctl --relinquish-var &&"
     " umount /var/lib/borne /var/log/journal /var/lib/chrony /data /boot"
@@ -35,6 +38,20 @@ def image() -> BuiltImage:
     if (reason := missing_image_tool()) is not None:
         pytest.skip(reason)
     return built_image()
+
+
+class _ByMachine(LoadScopeScheduling):
+    """Runs the tests that go on from one saved machine in one process, since each would start it for itself."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return "states" if file.endswith(_TESTS_OF_STATES) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Spread the tests over the processes of pytest-xdist."""
+    return _ByMachine(config, log)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from tests.machine.virtual_machine import GUEST_PATIENCE_S, VirtualMachine, over
 from tests.patience import wait_until
 from tests.project import ROOT
 
-pytestmark = pytest.mark.xdist_group("states")
 _MIB: Final = 1 << 20
 _MOST_MEMORY: Final = 160 * _MIB
 """of the service, with its API loaded"""

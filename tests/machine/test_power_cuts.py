@@ -16,7 +16,6 @@ from tests.machine.guest_station import CARD, GuestStation, HostCsms
 from tests.machine.virtual_machine import GUEST_PATIENCE_S, overlay
 from tests.patience import wait_until
 
-pytestmark = pytest.mark.xdist_group("states")
 _CUTS: Final = int(os.environ.get("BORNE_TEST_POWER_CUTS", "36"))
 """with those of the updates and of the migrations fifty-two in all"""
 _BRIEF_CUTS: Final = 5

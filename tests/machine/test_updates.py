@@ -21,7 +21,6 @@ from tests.machine.bundles import changed_bundle, empty_bundle, newer_bundle, ne
 from tests.machine.virtual_machine import HOST_ADDRESS
 from tools.delivery.source_tree import source_tree
 
-pytestmark = pytest.mark.xdist_group("updates")
 _PAST: Final = "2020-01-01T00:00:00Z"
 _INSTALLED: Final = ["Downloading", "Downloaded", "SignatureVerified", "Installing", "InstallRebooting", "Installed"]
 _ENDS: Final = {"Installed", "InstallationFailed", "InstallVerificationFailed", "DownloadFailed", "InvalidSignature"}
