@@ -45,6 +45,7 @@ TTYPath=/dev/ttyS1
 Restart=always
 RestartSec=0
 IgnoreSIGPIPE=no
+KillSignal=SIGKILL
 OOMScoreAdjust=-1000
 """
 _SHELL_DROPIN: Final = "[Unit]\nWants=tests-shell.service\n"
