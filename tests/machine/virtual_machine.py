@@ -54,6 +54,8 @@ _LIGHT_UNITS: Final = {
     "tests-light.path": """\
 [Unit]
 DefaultDependencies=no
+After=systemd-tmpfiles-setup.service
+Before=basic.target
 [Path]
 PathModified=/run/borne/led/brightness
 """,
@@ -216,7 +218,7 @@ class VirtualMachine:
             *("-device", "vmgenid,guid=auto"),  # a machine that goes on twice from one state draws other random numbers
             *("-smbios", f"type=11,value={_credential('systemd.extra-unit.tests-shell.service', _SHELL_UNIT)}"),
             *("-smbios", f"type=11,value={_credential('tmpfiles.extra', _LED)}"),
-            *("-smbios", f"type=11,value={_credential('systemd.unit-dropin.multi-user.target', _LIGHT_DROPIN)}"),
+            *("-smbios", f"type=11,value={_credential('systemd.unit-dropin.basic.target', _LIGHT_DROPIN)}"),
             *(
                 word
                 for name, unit in _LIGHT_UNITS.items()
