@@ -52,13 +52,13 @@ async def test_the_package_is_installed_configured_and_removed(packaged: Package
         await bench.run("DEBIAN_FRONTEND=noninteractive dpkg --purge borne")
         folder = f"mkdir /run/here && cd /run/here && cp {MEDIUM}/current.deb borne_{packaged.version}_amd64.deb"
         await bench.run(folder)
-        output = await bench.run(f"cd /run/here && set -e\n{install}")
+        output = await bench.run(f"(cd /run/here; set -e\n{install}\n)")
         assert "Available" in output
         assert await bench.run("systemctl is-enabled borne; systemctl is-active borne") == "enabled\nactive\n"
-        await bench.run(f"set -e\n{secrets}")
+        await bench.run(f"(set -e\n{secrets}\n)")
         assert await bench.run("stat --format='%a %U %G' /etc/borne/environment") == "640 root borne\n"
         assert await bench.run("systemctl is-active borne") == "active\n"
-        await bench.run(f"export DEBIAN_FRONTEND=noninteractive; set -e\n{remove}")
+        await bench.run(f"(export DEBIAN_FRONTEND=noninteractive; set -e\n{remove}\n)")
         assert not (await bench.run("ls -A /var/lib/borne /opt/borne 2>/dev/null; command -v borne; true")).split()
 
 
