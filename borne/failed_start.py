@@ -55,7 +55,7 @@ def _writable(folder: Path) -> bool:
     """Whether a file can be written in a folder, and reaches the disk."""
     probe = folder / ".writable"
     try:
-        private_files.write(probe, "")
+        private_files.write(probe, "x")  # on a full disk an empty file can be written
         private_files.remove(probe)
     except OSError:
         return False

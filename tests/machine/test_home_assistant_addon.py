@@ -104,7 +104,7 @@ def test_a_charge_in_the_addon_survives_restart_and_a_restored_backup(
     station.wait_until_healthy()
     assert "offers no MQTT broker" in station.logs()
     assert station.status()["time_zone"] == "Europe/Paris"
-    station.charge(_LEAST_WH)
+    station.charge(_LEAST_WH, card=False)
     process = station.inside()["processes"]["1"]
     assert process["Name"] == "borne"
     assert process["Uid"].split() == [str(USER)] * 4

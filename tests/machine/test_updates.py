@@ -23,6 +23,7 @@ from tools.delivery.source_tree import source_tree
 
 _PAST: Final = "2020-01-01T00:00:00Z"
 _INSTALLED: Final = ["Downloading", "Downloaded", "SignatureVerified", "Installing", "InstallRebooting", "Installed"]
+_SHORT_TRIAL: Final = "sed -i 's/OnBootSec=.*/OnBootSec=5min/' $1/usr/lib/systemd/system/borne-trial.timer"
 _ENDS: Final = {"Installed", "InstallationFailed", "InstallVerificationFailed", "DownloadFailed", "InvalidSignature"}
 
 
@@ -154,9 +155,6 @@ async def test_a_bundle_that_does_not_start_is_given_up_by_the_boot_loader(
         assert await update.bench.run("cat /data/slots/state") == "fell-back B\n"
 
 
-_TRIAL: Final = "sed -i 's/OnBootSec=.*/OnBootSec=5min/' $1/usr/lib/systemd/system/borne-trial.timer"
-
-
 @pytest.mark.parametrize(
     ("kind", "command"),
     [
@@ -168,7 +166,7 @@ _TRIAL: Final = "sed -i 's/OnBootSec=.*/OnBootSec=5min/' $1/usr/lib/systemd/syst
 async def test_a_bundle_that_fails_its_trial_is_given_up(
     kind: str, command: str, image: BuiltImage, maker: Maker, tmp_path: Path
 ) -> None:
-    bundle = await asyncio.to_thread(changed_bundle, image, tmp_path, [_TRIAL, command])
+    bundle = await asyncio.to_thread(changed_bundle, image, tmp_path, [_SHORT_TRIAL, command])
     async with _bench(maker, tmp_path) as update:
         register_wh = await asyncio.to_thread(update.bench.station.register_wh)
         await update.update(bundle)
