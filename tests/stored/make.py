@@ -74,6 +74,8 @@ from tests.walks.visit import Api
 FORGOTTEN: Final = IdToken("04C0FFEE000080", "ISO14443")
 """whoever wants to be forgotten while the CSMS has not taken all of the transaction yet"""
 OWN_CARD: Final = IdToken("04AAAAAAAAAA80", "ISO14443")
+CONTRACT = "FRBRNC00000001X"
+"""the eMAID of a vehicle's contract"""
 FORMER_CARD: Final = IdToken("04BBBBBBBBBB80", "ISO14443")
 DAY_S: Final = 86_400.0
 
@@ -471,7 +473,7 @@ async def _store_contract(database: Database, folder: Path, clock: VirtualClock)
     """Store the record of a contract certificate, and the OCSP status of a certificate of an SECC."""
     pki = TestPki.create(folder / "v2g-pki")
     leaf, issuer = load_pem_x509_certificates(pki.contract("valid").chain.encode())[:2]
-    await ContractRecords(FactStore(database, "contract"), clock).add([hash_of(leaf, issuer)], "FRBRNC00000001X")
+    await ContractRecords(FactStore(database, "contract"), clock).add([hash_of(leaf, issuer)], CONTRACT)
     query = query_of(pki)
     statuses = CertificateStatusCache(FactStore(database, "certificate-status"), clock)
     await statuses.store(query, response_of(pki, query, clock.now))

@@ -37,8 +37,10 @@ from station.core.model import EventType, Fault, IdTokenInfo, TransactionEvent
 from station.core.version import package_version
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.firmware.state import UpdateOrder
+from station.security.certificates.contract_records import ContractRecords
 from station.storage import payloads
 from station.storage.database import Database
+from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
 from tests import project
@@ -46,6 +48,7 @@ from tests.csms import Csms, Payload, running_csms
 from tests.databases import open_database
 from tests.stored.make import (
     CARD,
+    CONTRACT,
     FORGOTTEN,
     FORMER_CARD,
     OWN_CARD,
@@ -106,6 +109,21 @@ async def test_every_table_that_the_migrations_make_is_in_the_fixture_of_this_re
         filled = {name for name, rows in tables(database).items() if rows}
     assert len(created) > 10
     assert created - filled == {"unreadable_rows"}  # empty, since every row of a fixture can be read
+
+
+@pytest.mark.parametrize(
+    "stored", STORED[4:], ids=lambda stored: stored.version
+)  # 0.5.0 was the first that knew contracts
+async def test_the_contract_of_a_driver_is_found_and_forgotten(stored: Stored, tmp_path: Path) -> None:
+    with contextlib.closing(_database_of(stored, tmp_path)) as database:
+        names = [str(row["name"]) for row in _rows_by_column(database, "facts")]
+    [key] = [name.partition("/")[2] for name in names if name.startswith("contract/")]
+    clock = VirtualClock()
+    async with open_database(tmp_path / DATABASE, clock) as database:
+        records = ContractRecords(FactStore(database, "contract"), clock)
+        assert await records.serial_numbers_of(CONTRACT) == [key.rpartition("-")[2]]
+        await records.forget(CONTRACT)
+        assert await FactStore(database, "contract").load() == {}
 
 
 def _kinds_of_module(file: Path) -> Iterator[str]:

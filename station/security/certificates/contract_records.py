@@ -93,10 +93,15 @@ class ContractRecords:
     async def _load(self) -> dict[str, ContractRecord]:
         found: dict[str, ContractRecord] = {}
         for key, text in (await self._facts.load()).items():
-            record = self._facts.read(key, lambda text: msgspec.json.decode(text, type=ContractRecord), text)
+            record = self._facts.read(key, _decode, text)
             if record is not None:
                 found[key] = record
         return found
+
+
+def _decode(text: str) -> ContractRecord:
+    # the first stations of 0.5.0 wrote the time by another name
+    return msgspec.json.decode(text.replace('"seen_at":', '"recorded_at":'), type=ContractRecord)
 
 
 def _serial_number(key: str) -> str:
