@@ -23,7 +23,7 @@ from tests.machine.gpio_module import build_gpio_module, missing_for_module
 from tests.machine.virtual_machine import HOST_ADDRESS, free_port
 from tests.walks.test_modbus_controllers import CircuitMeter
 
-_FILES: Final = "/run/borne/bench"
+_FILES: Final = "/run/bench"
 _CHIP: Final = "/sys/kernel/config/gpio-sim/bench"
 _INSTALLATION: Final = f"""\
 [station]
@@ -117,6 +117,9 @@ class _Board:
         await self._convert(1, -12.0 / GAIN)
         await self.set_cable(plugged=False)
         await run(f"chown -R borne:borne {_FILES}")
+        # On a board these files are below /sys/devices, to which the service may write.
+        folder = "/run/systemd/system/borne.service.d"
+        await run(f"mkdir -p {folder} && printf '[Service]\\nReadWritePaths={_FILES}\\n' > {folder}/bench.conf")
         return f"/dev/{chip}"
 
     async def _convert(self, channel: int, volts: float) -> None:
