@@ -109,7 +109,10 @@ def test_a_charge_in_the_addon_survives_restart_and_a_restored_backup(
     assert process["Name"] == "borne"
     assert process["Uid"].split() == [str(USER)] * 4
     assert process["CapEff"].strip("0") == ""
-    assert "key" not in station.podman.run("exec", "addon", "python3", "-c", "print(open('/proc/1/environ').read())")
+    read = "print(open('/proc/1/environ').read())"
+    environment = station.podman.run("exec", f"--user={USER}", "addon", "python3", "-c", read)
+    assert "PATH=" in environment
+    assert "key" not in environment
     station.stop()
 
     station.podman.run("start", "addon")
