@@ -13,6 +13,7 @@ import pytest
 from station.core.version import package_version
 from tests.project import ROOT
 from tools.delivery.debian_package import build_package
+from tools.delivery.root_file_system import SUITE, debian_sources
 from tools.delivery.source_tree import SourceTree, source_tree
 
 _BUILDERS = ("dpkg-buildpackage", "dh", "lintian")
@@ -55,6 +56,18 @@ def test_two_builds_in_two_folders_give_the_same_bytes(package: Path, tmp_path: 
 def test_lintian_finds_no_error_and_no_warning(package: Path) -> None:
     found = subprocess.run(["lintian", "--allow-root", package], check=False, capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (0, "")
+
+
+@pytest.mark.skipif(
+    any(shutil.which(tool) is None for tool in ("piuparts", "mmdebstrap")), reason="piuparts or mmdebstrap is missing"
+)
+def test_piuparts_installs_and_purges_it_and_finds_nothing_left(package: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base.tar"
+    subprocess.run(["mmdebstrap", "--variant=apt", "--mode=root", SUITE, base, *debian_sources()], check=True)
+    options = (f"--basetgz={base}", f"--distribution={SUITE}", "--keep-sources-list", "--no-upgrade-test")
+    found = subprocess.run(["piuparts", *options, package], check=False, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "PASS: All tests." in found.stdout
 
 
 def test_every_override_of_lintian_is_explained() -> None:
