@@ -28,6 +28,7 @@ from foundation.frozen import Frozen
 from foundation.json_values import is_list, is_object, parse_object
 from station.configuration.example_values import toml_text
 from station.configuration.installation_file import Configuration, ConfigurationError, load_configuration
+from station.storage.private_files import sync_folder
 
 _USER: Final = "borne"
 _SERVICES_URL: Final = "http://supervisor/services/mqtt"
@@ -195,14 +196,24 @@ def back_up(folders: AddonFolders) -> None:
     part.unlink(missing_ok=True)
     with closing(sqlite3.connect(folders.database)) as source, closing(sqlite3.connect(part)) as target:
         source.backup(target)
-    part.replace(copy)
+    _put_in_place(part, copy)
 
 
 def restore(folders: AddonFolders) -> None:
     """Use the copied database if there is none: after Home Assistant has restored a backup."""
     if folders.database_copy.exists() and not folders.database.exists():
         folders.storage.mkdir(exist_ok=True)
-        shutil.copyfile(folders.database_copy, folders.database)
+        part = folders.database.with_suffix(".part")
+        shutil.copyfile(folders.database_copy, part)
+        _put_in_place(part, folders.database)
+
+
+def _put_in_place(part: Path, file: Path) -> None:
+    """Give a complete file its name: a power cut leaves none or all of it."""
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    part.replace(file)
+    sync_folder(file.parent)
 
 
 def _give_up_root(folders: AddonFolders) -> None:

@@ -142,6 +142,9 @@ class SimulatedUpdater:
             case _:
                 return ActivationResult.NOT_YET
 
+    async def take_back(self) -> None:
+        """Do nothing: a simulated machine reboots whenever it shall."""
+
     async def keep(self) -> None:
         """Do nothing: the simulated boot loader has kept what it has started."""
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from metering.drivers.bus_registry import BusRegistry
     from station.configuration.installation_file import Configuration
     from station.core.installation_file.charging_tables import EvseConfig
-    from station.devices.device_config import RealBoardConfig
     from station.devices.linux.board_lines import BoardLine
     from station.devices.linux.wiring import AnalogInput, PwmOutput
+    from station.devices.modbus.modbus_board_config import ModbusBoardConfig
 
 
 def board_checks(configuration: Configuration, clock: Clock, buses: BusRegistry) -> Iterator[DeviceCheck]:
@@ -35,16 +35,15 @@ def board_checks(configuration: Configuration, clock: Clock, buses: BusRegistry)
 
 
 def _controller_check(
-    key: str, table: RealBoardConfig, evse: EvseConfig, clock: Clock, buses: BusRegistry
+    key: str, table: ModbusBoardConfig, evse: EvseConfig, clock: Clock, buses: BusRegistry
 ) -> DeviceCheck:
     wiring = table.evse[evse.id - 1]
     endpoint = getattr(wiring, "endpoint", None)
 
     async def ask() -> Answer:
         board = table.open(evse, clock, buses)
-        observations = board.observations()
         try:
-            observation = await anext(aiter(observations))
+            observation = await board.observe_once()
         finally:
             if endpoint is not None:  # not `close`, which would write
                 await buses.bus_for(endpoint).leave(board)

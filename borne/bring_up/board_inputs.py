@@ -39,7 +39,7 @@ def input_reader(configuration: Configuration, board: RealBoardConfig, clock: Cl
     async def read() -> Values:
         found: dict[str, str] = {}
         for evse_id, controller in boards.items():
-            found |= described_observation(evse_id, await first_observation(controller))
+            found |= described_observation(evse_id, await controller.observe_once())
         return found
 
     return read

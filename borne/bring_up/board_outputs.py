@@ -10,9 +10,9 @@ import contextlib
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Final
 
+from borne.bring_up.background_lines import background_lines
 from borne.bring_up.board_inputs import first_observation, read_converters
 from borne.bring_up.interruption import say_if_possible
-from borne.output import say
 from foundation.expected_error import ExpectedError
 from foundation.supervision import run_to_end
 from metering.drivers.bus_registry import BusRegistry
@@ -100,7 +100,7 @@ async def hold_line(config: LinuxBoardConfig, name: str, seconds: float, clock: 
     with single_outputs(config) as outputs:
         active = outputs.active_inputs()
         outputs.set_line(name, True)
-        say(f"{name}: active for {seconds:g} s")
+        background_lines.say(f"{name}: active for {seconds:g} s")
         ends_s = clock.monotonic() + seconds
         ended = False
         while not ended:
@@ -108,12 +108,12 @@ async def hold_line(config: LinuxBoardConfig, name: str, seconds: float, clock: 
             ended = clock.monotonic() >= ends_s
             before, active = active, outputs.active_inputs()
             for changed in sorted(before ^ active):
-                say(f"  {changed}: {'active' if changed in active else 'inactive'}")
+                background_lines.say(f"  {changed}: {'active' if changed in active else 'inactive'}")
         outputs.set_line(name, False)
-        say(f"{name}: inactive")
+        background_lines.say(f"{name}: inactive")
         await clock.sleep(_POLL_S)
         for changed in sorted(active ^ outputs.active_inputs()):
-            say(f"  {changed}: {'inactive' if changed in active else 'active'}")
+            background_lines.say(f"  {changed}: {'inactive' if changed in active else 'active'}")
     return 0
 
 
@@ -121,7 +121,9 @@ async def hold_duty_cycle(config: LinuxBoardConfig, evse_id: int, duty: float, s
     """Set the pilot of an EVSE for some seconds; print its voltage and the other readings as they change. Returns 0."""
     with single_outputs(config) as outputs:
         outputs.set_duty_cycle(evse_id, duty)
-        say(f"evse{evse_id}: pilot at a duty cycle of {duty:.1%} for {seconds:g} s; the contactor stays open")
+        background_lines.say(
+            f"evse{evse_id}: pilot at a duty cycle of {duty:.1%} for {seconds:g} s; the contactor stays open"
+        )
         ends_s = clock.monotonic() + seconds
         printed: dict[str, str] = {}
         ended = False
@@ -134,7 +136,7 @@ async def hold_duty_cycle(config: LinuxBoardConfig, evse_id: int, duty: float, s
                 raise BoardError(f"{error}") from error
             for name, text in read.items():
                 if printed.get(name) != text:
-                    say(f"  {name}: {text}")
+                    background_lines.say(f"  {name}: {text}")
             printed = read
     return 0
 
@@ -145,7 +147,7 @@ async def hold_current(
     """Let a controller offer a current for some seconds; print what it observes. Returns 0."""
     async with safe_board(config, evse, clock) as board:
         await board.apply(Outputs(pilot_a=current_a))
-        say(f"evse{evse.id}: {current_a:g} A offered for {seconds:g} s")
+        background_lines.say(f"evse{evse.id}: {current_a:g} A offered for {seconds:g} s")
         ends_s, printed, ended = clock.monotonic() + seconds, "", False
         while not ended:
             await clock.sleep(min(_POLL_S, seconds))
@@ -153,7 +155,7 @@ async def hold_current(
             observed = await first_observation(board)
             text = f"state {observed.pilot}, contactor {'closed' if observed.contactor_closed else 'open'}"
             if text != printed:
-                say(f"  evse{evse.id}.pilot: {text}")
+                background_lines.say(f"  evse{evse.id}.pilot: {text}")
             printed = text
     return 0
 
@@ -177,7 +179,7 @@ async def _set_lock(board: Board, evse_id: int, clock: Clock, *, shut: bool) -> 
                 if observed.locked is shut:
                     break
     except TimeoutError:
-        say(f"evse{evse_id}.lock: NOT {word} within {_LOCK_TIMEOUT_S:g} s")
+        background_lines.say(f"evse{evse_id}.lock: NOT {word} within {_LOCK_TIMEOUT_S:g} s")
         return False
-    say(f"evse{evse_id}.lock: {word} after {clock.monotonic() - began_s:.1f} s")
+    background_lines.say(f"evse{evse_id}.lock: {word} after {clock.monotonic() - began_s:.1f} s")
     return True

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+from borne.bring_up.background_lines import background_lines
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_STOPPING: Final = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+"""signals that would stop the process where it is (Ctrl-Z, or a terminal that it may not use): they end the work too"""
 
 
 def run_until_signal(work: Callable[[], Awaitable[int]]) -> int:
     """Run work in an event loop; returns its exit code, 1 if a signal has ended it.
 
-    The first signal cancels the work, whose cleanup then runs to its end: further signals do nothing.
+    The first signal cancels the work, whose cleanup then runs to its end: further signals do nothing. After that the
+    lines that it had printed in the background are waited for.
     """
     received: list[signal.Signals] = []
 
@@ -28,7 +34,7 @@ def run_until_signal(work: Callable[[], Awaitable[int]]) -> int:
                 task.cancel()
             received.append(number)
 
-        for number in _SIGNALS:
+        for number in (*_ENDING, *_STOPPING):
             loop.add_signal_handler(number, stop, number)
         return await work()
 
@@ -39,6 +45,15 @@ def run_until_signal(work: Callable[[], Awaitable[int]]) -> int:
             raise
         say_if_possible(f"stopped by {received[0].name}")
         return 1
+    finally:
+        _wait_for_lines()
+
+
+def _wait_for_lines() -> None:
+    try:
+        background_lines.wait()
+    except KeyboardInterrupt:
+        os._exit(1)  # the end of the interpreter would wait for the terminal too
 
 
 def say_if_possible(text: str) -> None:

@@ -15,6 +15,7 @@ from borne.bring_up.board_outputs import hold_current, hold_duty_cycle, hold_lin
 from borne.bring_up.confirmation import require_typed_name
 from borne.commands import board_parts
 from borne.commands.board_options import add_config, add_evse, add_seconds, run, stopped_station
+from borne.commands.installed_argument import load_or_refuse
 from borne.output import refuse, say
 from foundation.clock import SystemClock
 from station.configuration.missing_packages import missing_package_errors
@@ -59,7 +60,7 @@ def lines(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne board lines`: print the lines of the board with name and direction; requests none of them."""
     add_config(parser)
     given = parser.parse_args(arguments)
-    configuration = start.load_installation(given.config)
+    configuration = load_or_refuse(given.config)
     start.require_packages(missing_package_errors(configuration), given.config)
     board = _real_board(configuration)
     if isinstance(board, LinuxBoardConfig):

@@ -13,6 +13,7 @@ from borne import start
 from borne.arguments import SERVICE_FILE
 from borne.bring_up.interruption import run_until_signal
 from borne.bring_up.stopped_station import lock_out_station
+from borne.commands.installed_argument import load_or_refuse
 from borne.output import refuse
 from foundation.expected_error import ExpectedError
 from station.configuration.missing_packages import missing_package_errors
@@ -61,7 +62,7 @@ def add_evse(parser: ArgumentParser) -> None:
 @contextlib.contextmanager
 def stopped_station(file: Path) -> Generator[Configuration]:
     """Load the installation file, and keep its station from running in the block; exit with 2 if it runs."""
-    configuration = start.load_installation(file)
+    configuration = load_or_refuse(file)
     start.require_packages(missing_package_errors(configuration), file)
     with contextlib.ExitStack() as held:
         try:

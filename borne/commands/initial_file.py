@@ -16,10 +16,12 @@ from station.configuration.installation_choices import (
     LANGUAGES,
     MAX_EVSES,
     METERS,
+    STATION_IMAGE,
     InstallationChoices,
     chosen_values,
 )
 from station.configuration.installation_example import installation_example
+from station.configuration.short_installation_example import short_installation_example
 
 T = TypeVar("T")
 
@@ -42,9 +44,11 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     if choices is None and sys.stdin.isatty() and sys.stdout.isatty():
         choices = _ask_choices()
     values = dict(chosen_values(choices)) if choices is not None else {}
+    if given.image:
+        values |= STATION_IMAGE
     if given.storage:
         values["station"] = {"storage": given.storage}
-    example = installation_example(values)
+    example = short_installation_example(values) if given.short else installation_example(values)
     if file is None:
         say(example, end="")
         return 0
@@ -67,6 +71,12 @@ def _refuse_existing(file: Path) -> None:
 def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="Default: standard output.")
     parser.add_argument("--force", action="store_true", help="Overwrite the file.")
+    parser.add_argument("--short", action="store_true", help="Only what is in force, without the explanations.")
+    parser.add_argument(
+        "--image",
+        action="store_true",
+        help="For a station image: its updates, its storage, a page for the network.",
+    )
     parser.add_argument("--storage", metavar="DIRECTORY", help="Directory of the records.")
     parser.add_argument("--board", choices=BOARDS, help=f"Kind of board. [default: {_DEFAULTS.board}]")
     parser.add_argument(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,10 @@ from typing import Final
 
 from borne import start
 from borne.arguments import SERVICE_FILE, Action, positive_seconds
+from borne.commands.installed_argument import load_or_refuse
 from borne.output import refuse, say
 from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
+from borne.support.installed_station import installed_environment
 from station.configuration.installation_file import Configuration
 from station.configuration.missing_packages import missing_package_errors
 from station.maintenance.commissioning.label import Label, label_svg, page_address
@@ -41,6 +42,11 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         "--storage", action="store_true", help="Check the stored records instead, and list each unreadable row."
     )
     parser.add_argument(
+        "--new",
+        action="store_true",
+        help="With --storage: only rows that the station does not list itself, as before an upgrade.",
+    )
+    parser.add_argument(
         "--here",
         action="store_true",
         help="Open every device, and say what it answers; sets no output.",
@@ -58,10 +64,12 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         parser.error("the following arguments are required: FILE")
     if given.json and not given.here:
         parser.error("--json needs --here")
+    if given.new and not given.storage:
+        parser.error("--new needs --storage")
     file: Path = given.file if given.file is not None else SERVICE_FILE
-    configuration = start.load_installation(file)
+    configuration = load_or_refuse(file)
     if given.storage:
-        return _check_storage(Path(configuration.station.storage))
+        return _check_storage(Path(configuration.station.storage), only_new=given.new)
     if given.here:
         from borne.commands.device_check import check_here  # late: the drivers of devices
 
@@ -70,23 +78,23 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     if configuration.variable:
         from borne.variable_tables_check import describe_refused_variables  # late: all parts of a station
 
-        if refused := describe_refused_variables(configuration, file, os.environ):
+        if refused := describe_refused_variables(configuration, file, installed_environment(file)):
             refuse("\n".join(refused))
     say(f"{file}: ok: {_summary(configuration)}")
     return 0
 
 
-def _check_storage(storage: Path) -> int:
+def _check_storage(storage: Path, *, only_new: bool) -> int:
     """List unreadable rows; returns the exit code: 0 without any, 1 with some, 2 if the storage cannot be opened."""
     try:
-        found = describe_unreadable_rows(storage)
+        found = describe_unreadable_rows(storage, only_new=only_new)
     except StorageUnreadableError as error:
         refuse(str(error))
     for sentence in found:
         say(sentence)
     if found:
         return 1
-    say(f"{storage}: ok: every row can be read")
+    say(f"{storage}: ok: every row can be read{' that the station has been able to read' if only_new else ''}")
     return 0
 
 
@@ -100,7 +108,7 @@ def health(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument("file", metavar="FILE", type=Path, help="The installation file of the station.")
     given = parser.parse_args(arguments)
     file: Path = given.file
-    failure = check_health(start.load_installation(file).http)
+    failure = check_health(load_or_refuse(file).http)
     if failure is not None:
         sys.stderr.write(f"{failure}\n")
         return 1
@@ -114,7 +122,7 @@ def label(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument("--code", action="store_true", help="Include the installer's code (http.installer_code).")
     given = parser.parse_intermixed_args(arguments)
     config: Path = given.config
-    configuration = start.load_installation(config)
+    configuration = load_or_refuse(config)
     station, code = configuration.station, configuration.http.installer_code
     if given.code and code is None:
         refuse(f"{config}: http.installer_code: is missing")

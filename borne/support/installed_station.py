@@ -34,14 +34,27 @@ def load_installed(file: Path, environment: str | None = None) -> Configuration:
     Raises:
         ConfigurationError: one sentence for each error.
     """
-    if environment is None:
-        try:
-            environment = file.with_name(ENVIRONMENT_NAME).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            environment = ""
-        except OSError as error:
-            raise ConfigurationError(f"{file.with_name(ENVIRONMENT_NAME)}: {error.strerror}") from error
-    return load_configuration(file, {**service_variables(environment), **os.environ})
+    variables = installed_environment(file) if environment is None else _overridden(environment)
+    return load_configuration(file, variables)
+
+
+def installed_environment(file: Path) -> dict[str, str]:
+    """Return the environment of the service of an installation file, overridden by that of this process.
+
+    Raises:
+        ConfigurationError: the environment file cannot be read.
+    """
+    environment = file.with_name(ENVIRONMENT_NAME)
+    try:
+        return _overridden(environment.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        return dict(os.environ)
+    except OSError as error:
+        raise ConfigurationError(f"{environment}: {error.strerror}") from error
+
+
+def _overridden(environment: str) -> dict[str, str]:
+    return {**service_variables(environment), **os.environ}
 
 
 def service_variables(text: str) -> dict[str, str]:

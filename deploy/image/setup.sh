@@ -9,6 +9,8 @@ ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 # The clock starts at this time if it is not kept.
 touch -d "@$SOURCE_DATE_EPOCH" "$root/usr/lib/clock-epoch"
 echo station > "$root/etc/hostname"
+# What the boot partition said of this station applies to the service and to each command.
+ln -s /data/station.env "$root/etc/borne/environment"
 mkdir -p "$root/data" "$root/boot" "$root/etc/systemd/system-generators"
 # The page of a station is for the network that it is in; [http] of the maker's installation file may say otherwise.
 chroot "$root" systemctl --quiet enable borne.service borne-data.service borne-first-boot.service borne-reboot.path borne-trial.timer nftables.service \

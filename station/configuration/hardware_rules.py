@@ -23,7 +23,7 @@ def simulated_part_errors(configuration: InstallationTables) -> Iterator[RuleErr
     if configuration.given_simulation is not UNSET:
         yield RuleError(("simulation",), f"must be left out: {around}, and nothing is simulated")
     if (updater_key := configuration.firmware.simulated_key) is not None:
-        yield RuleError(("firmware", *updater_key), f'must be "command": {around}')
+        yield RuleError(("firmware", *updater_key), f'must be "command", or "rauc" on a station image: {around}')
     for table, device in configuration.devices:
         if device.simulated_key is not None:
             must = "must be a real meter" if table[-1] == "meter" else "must not be simulated"

@@ -27,6 +27,15 @@ _GRID_LINE: Final = "/dev/ttyS0"
 
 Values = Mapping[str, object]
 
+STATION_IMAGE: Final[Mapping[str, Values]] = MappingProxyType(
+    {
+        "station": {"storage": "/var/lib/borne"},
+        "http": {"host": "0.0.0.0"},  # its firewall admits nothing else
+        "firmware": {"type": "rauc"},
+    }
+)
+"""the keys of tables that a station image needs, by the name of the table"""
+
 
 class InstallationChoices(Frozen):
     """The answers from which `borne init` makes an installation file; each has an option of the command."""

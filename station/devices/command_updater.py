@@ -103,6 +103,9 @@ class CommandUpdater:
             return ActivationResult.ROLLED_BACK
         return ActivationResult.RUNNING if result.status == 0 else ActivationResult.ROLLED_BACK
 
+    async def take_back(self) -> None:
+        """Do nothing: no command is configured for this."""
+
     async def keep(self) -> None:
         """Do nothing: the confirm command has said whether the new firmware runs."""
 

@@ -7,6 +7,7 @@ the previous slot after some attempts, or at once (`give_up`). deploy/image/ has
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -85,16 +86,32 @@ class RaucUpdater:
         try:
             await self._ask_for_reboot()
         except InstallError:
-            await self._mark("mark-active", "booted")  # else the next boot, whenever that is, would be a trial
+            await self.take_back()
             raise
 
+    async def take_back(self) -> None:
+        """Let the boot loader start the running slot again: else the next boot, whenever that is, would be a trial.
+
+        Raises:
+            InstallError: RAUC or the boot loader's handler fails.
+        """
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._reboot_file.unlink)
+        await self._mark("mark-active", "booted")
+
     async def activation(self) -> ActivationResult:
-        """Read from the state file how the trial of the slot installed last went; NOT_YET if there was none."""
+        """Read from the state file how the trial of the slot installed last went; NOT_YET if there was none.
+
+        ON_TRIAL if the disk cannot be read: firmware that may be on trial is kept only after its self-test.
+        """
         with self._clock.outside_wait():
             try:
-                text = await asyncio.to_thread(self._state_file.read_text, encoding="utf-8")
-            except (OSError, UnicodeDecodeError):
+                text = await asyncio.to_thread(self._state_file.read_text, encoding="utf-8", errors="replace")
+            except FileNotFoundError:
                 return ActivationResult.NOT_YET
+            except OSError as error:
+                _log.error("%s: %s; the firmware counts as on trial", self._state_file, error.strerror)
+                return ActivationResult.ON_TRIAL
         return _RESULTS.get(text.split(" ")[0], ActivationResult.NOT_YET)
 
     async def keep(self) -> None:

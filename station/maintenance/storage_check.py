@@ -169,11 +169,11 @@ def _sources(settings: SettingGroups) -> tuple[_Source, ...]:
     return (*_SOURCES, _Source("settings", "name", "name, value", check_setting))
 
 
-def unreadable_rows(storage: Path, settings: SettingGroups) -> list[str]:
+def unreadable_rows(storage: Path, settings: SettingGroups, *, only_new: bool = False) -> list[str]:
     """Describe each unreadable row of a storage folder in a sentence; read-only, a station may be using it. Blocks.
 
     A storage of an older version is checked as this version would read it after its start. Rows recorded by the station
-    itself, such as facts, are included.
+    itself, such as facts, are included; with `only_new` no row is that it has recorded.
 
     Raises:
         StorageUnreadableError: there is no storage, it is of a newer version, or it is not a database.
@@ -188,8 +188,10 @@ def unreadable_rows(storage: Path, settings: SettingGroups) -> list[str]:
             "SELECT source, row_key, transaction_id, seq_no, problem FROM unreadable_rows ORDER BY source, row_key"
         )
         for source, key, transaction_id, seq_no, problem in recorded:
-            if source not in checked:
-                address = RowAddress(str(source), str(key), transaction_id, seq_no)
+            address = RowAddress(str(source), str(key), transaction_id, seq_no)
+            if only_new:
+                problems.pop(address.identity, None)
+            elif source not in checked:
                 problems[address.identity] = (address, str(problem))
         return [f"{address}: {problem}" for address, problem in problems.values()]
 

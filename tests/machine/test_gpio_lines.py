@@ -145,10 +145,15 @@ class _Board:
 
         await patiently(reached)
 
-    async def duty(self) -> float:
-        """The duty cycle of the pilot."""
-        duty_ns, period_ns = (await self._bench.run(f"cd {_FILES}/pwm0 && cat duty_cycle; echo; cat period")).split()
-        return int(duty_ns) / int(period_ns)
+    async def until_duty(self, duty: float) -> None:
+        """Wait until the pilot has a duty cycle."""
+
+        async def reached() -> bool:
+            words = await self._bench.run(f"cd {_FILES}/pwm0 && cat duty_cycle; echo; cat period")
+            duty_ns, period_ns = words.split()
+            return abs(int(duty_ns) / int(period_ns) - duty) < 1e-3
+
+        await patiently(reached)
 
 
 async def test_a_linux_board_charges_once_on_the_lines_of_a_gpio_chip(image: BuiltImage, tmp_path: Path) -> None:
@@ -171,7 +176,7 @@ async def test_a_linux_board_charges_once_on_the_lines_of_a_gpio_chip(image: Bui
             await board.set_pilot(9.0)
             await board.until(LOCKED, active=True)
             await patiently(lambda: bench.events())
-            assert await board.duty() == pytest.approx(32 / 60, abs=1e-3)
+            await board.until_duty(32 / 60)
             assert not await board.active(CONTACTOR)
             await board.set_pilot(6.0)
             await board.until(CONTACTOR, active=True)

@@ -75,6 +75,7 @@ class Machine:
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "BORNE_SLOTS": str(self.folder / "slots"),
             "BORNE_DATA": str(self.folder / "borne"),
+            "BORNE_DATA_PARTITION": str(self.folder / "partition"),
             "BORNE_GRUBENV": str(self.variables_file),
             "BORNE_COMMAND_LINE": str(command_line),
             "BORNE_SLOTS_LOCK": str(self.folder / "lock"),
@@ -88,6 +89,23 @@ class Machine:
             return None
         assert completed.returncode == 0, completed.stderr
         return completed.stdout.strip()
+
+    def stand_in(self, name: str, command: str) -> None:
+        """Put a program in the place of one of the machine's."""
+        program = self.folder / "bin" / name
+        program.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
+        program.chmod(0o755)
+
+    def reboots_at_the_end_of_the_trial(self, *, mounted: bool = True, active: bool = True) -> bool:
+        """Whether it is rebooted ten minutes after its start. `mounted`: the data; `active`: the station runs."""
+        orders = self.folder / "orders"
+        orders.write_text("", encoding="utf-8")
+        self.stand_in(
+            "systemctl", f'case "$*" in *is-active*) {str(active).lower()} ;; *) echo "$@" >> {orders} ;; esac'
+        )
+        self.stand_in("mountpoint", f'[ "$2" = {self.folder}/partition ] && {str(mounted).lower()}')
+        self.call("end-trial")
+        return orders.read_text(encoding="utf-8") == "reboot\n"
 
     def start_boot_loader(self) -> None:
         """Choose a slot as grub.cfg does, and count the attempt."""
@@ -152,6 +170,8 @@ def prepared(machine: Machine, stage: str) -> None:
     if stage == "installed":
         return
     machine.call("set-primary", "B")
+    if stage == "chosen":
+        return
     machine.start_boot_loader()
     if stage == "third boot":
         machine.start_boot_loader()
@@ -209,19 +229,12 @@ def test_an_update_after_a_failed_one_forgets_it(tmp_path: Path) -> None:
 
 def test_the_end_of_the_trial_gives_up_only_a_slot_that_is_on_trial(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "m")
-    reboot = tmp_path / "m/bin/systemctl"
-    reboot.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/orders\n', encoding="utf-8")
-    reboot.chmod(0o755)
     prepared(machine, "on trial")
     machine.call("set-state", "B", "good")
-    machine.call("end-trial")
-    assert not (tmp_path / "orders").exists()
+    assert not machine.reboots_at_the_end_of_the_trial()
     other = Machine(tmp_path / "n")
-    shutil.copyfile(reboot, tmp_path / "n/bin/systemctl")
-    (tmp_path / "n/bin/systemctl").chmod(0o755)
     prepared(other, "on trial")
-    other.call("end-trial")
-    assert (tmp_path / "orders").read_text(encoding="utf-8") == "reboot\n"
+    assert other.reboots_at_the_end_of_the_trial()
     other.boot()
     assert (other.slot, other.state, other.data) == ("A", "fell-back B", "old")
 
@@ -310,3 +323,66 @@ def test_a_version_without_a_copy_of_the_data_does_not_start(tmp_path: Path) -> 
     assert not (machine.folder / "slots" / "data.new").exists()
     machine.boot()
     assert (machine.slot, machine.state, machine.data) == ("A", "fell-back B", "old")
+
+
+def test_a_slot_that_cannot_mount_the_data_is_left_by_attempts_that_the_boot_loader_counts(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "first boot")
+    shutil.move(machine.folder / "slots", machine.folder / "unmounted")
+    assert machine.reboots_at_the_end_of_the_trial(mounted=False)
+    machine.start_boot_loader()
+    machine.start_boot_loader()
+    assert machine.slot == "B"
+    shutil.rmtree(machine.folder / "slots", ignore_errors=True)
+    shutil.move(machine.folder / "unmounted", machine.folder / "slots")  # slot A can mount them
+    machine.boot()
+    assert (machine.slot, machine.state, machine.data) == ("A", "fell-back B", "old")
+
+
+def test_power_ups_too_short_for_anything_do_not_bring_back_the_former_version_for_good(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "on trial")
+    machine.call("set-state", "B", "good")
+    for _ in range(4):
+        machine.start_boot_loader()  # and the power fails again
+    assert (machine.slot, machine.state) == ("A", "kept B")
+    machine.call("start")
+    assert not machine.reboots_at_the_end_of_the_trial()  # its station runs
+    assert machine.reboots_at_the_end_of_the_trial(active=False)  # it cannot read the records of the other one
+    machine.boot()
+    assert (machine.slot, machine.state, machine.data) == ("B", "kept B", "new")
+    machine.boot()
+    assert machine.slot == "B"
+
+
+def test_a_choice_that_is_taken_back_leaves_no_slot_that_could_start_without_a_trial(tmp_path: Path) -> None:
+    for machine, done in each_cut(tmp_path, "set-primary", "A", prepare="chosen"):
+        if done:
+            assert (machine.state, machine.call("get-state", "B")) == ("", "bad")
+        for _ in range(4):
+            machine.start_boot_loader()
+            assert machine.slot == "A" or machine.state == "chosen B"
+
+
+@pytest.mark.parametrize("prepare", ["installed", "given up"])
+def test_a_boot_partition_that_cannot_be_written_stops_no_start(prepare: str, tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    prepared(machine, prepare)
+    before = machine.variables_file.read_bytes()
+    machine.stand_in("cp", f'case "$*" in *grubenv*) exit 1 ;; esac\nexec {shutil.which("cp")} "$@"')
+    for _ in range(3):
+        machine.call("start")
+        assert machine.data == "old"
+        assert machine.state == ("fell-back B" if prepare == "given up" else "")
+    assert machine.variables_file.read_bytes() == before
+
+
+def test_a_rejected_slot_that_starts_after_all_is_on_trial_again(tmp_path: Path) -> None:
+    """As after a fall-back that could not be written to the boot partition."""
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "given up")
+    machine.call("start")
+    assert (machine.slot, machine.state) == ("A", "fell-back B")
+    machine.slot = "B"
+    machine.call("start")
+    assert (machine.state, (tmp_path / "m/slots/data/version").read_text(encoding="utf-8")) == ("trial B", "old")

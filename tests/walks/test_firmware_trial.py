@@ -212,6 +212,20 @@ async def test_a_trial_that_no_update_of_the_record_explains_is_decided_all_the_
         await walk.until(lambda: availability(walk) == "Available")
 
 
+async def test_a_machine_that_does_not_reboot_goes_on_with_its_slot(rauc: Path, tmp_path: Path, maker: Maker) -> None:
+    async with updating(rauc, tmp_path, maker) as walk:
+        await walk.until(lambda: (rauc / "reboot").exists(), within_s=120.0)
+        await walk.until(lambda: statuses(walk, 1)[-1] == "InstallationFailed", within_s=700.0)
+        assert calls(rauc)[-2:] == ["status mark-active other", "status mark-active booted"]
+        assert not (rauc / "state").exists()
+        assert not (rauc / "reboot").exists()
+
+
+async def test_firmware_whose_state_cannot_be_read_is_not_kept_without_a_self_test(rauc: Path) -> None:
+    (rauc / "state").mkdir()
+    assert await updater(rauc).activation() is ActivationResult.ON_TRIAL
+
+
 async def test_a_reboot_that_cannot_be_asked_for_takes_the_choice_back(rauc: Path) -> None:
     with pytest.raises(InstallError, match="cannot be asked to reboot"):
         await RaucUpdater(rauc / "state", rauc / "missing" / "reboot", SystemClock()).activate()

@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
 
-from station.configuration.installation_example import installation_example
+from station.configuration.short_installation_example import short_installation_example
 from station.maintenance.software_components import SoftwareComponent, software_components
 from tools.delivery.bill_of_materials import bill_of_materials
 from tools.delivery.program_environment import MACHINES, build_environment, packages_of, wheel_hashes
@@ -72,8 +72,8 @@ def _lay_out(source: SourceTree, architecture: str, tree: Path) -> None:
     (debian / "copyright").write_text(_COPYRIGHT, encoding="utf-8")
 
     lay_out_program(source, architecture, tree)
-    for page in ("deploy.md", "host-requirements.md"):
-        shutil.copyfile(source.root / "docs" / page, tree / "usr/share/doc/borne" / page)
+    for page in (source.root / "docs").glob("*.md"):
+        shutil.copyfile(page, tree / "usr/share/doc/borne" / page.name)
     _write(tree / "usr/share/bash-completion/completions/borne", script())
     check = tree / "usr/lib/borne/upgrade-check"
     _write(check, (debian / "upgrade-check").read_text(encoding="utf-8"))
@@ -97,7 +97,8 @@ def lay_out_program(source: SourceTree, architecture: str, tree: Path) -> None:
     _write(documents / "bill-of-materials.cdx.json", bill)
     _write(documents / "licences.txt", licence_texts(software_components([str(packages_of(environment))])))
     shutil.copyfile(source.root / "CHANGELOG.md", documents / "release-notes.md")
-    _write(tree / "etc/borne/station.toml", installation_example({"station": {"storage": STORAGE}}))
+    # Short: dpkg asks about a file that was changed on the machine whenever that of the package has changed too.
+    _write(tree / "etc/borne/station.toml", short_installation_example({"station": {"storage": STORAGE}}))
 
 
 def _changelog(source: SourceTree) -> str:

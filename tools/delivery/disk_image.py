@@ -13,12 +13,15 @@ import re
 import shutil
 import sys
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
+from station.configuration.installation_choices import STATION_IMAGE
+from station.configuration.short_installation_example import short_installation_example
 from tools.delivery.bill_of_materials import image_bill_of_materials
 from tools.delivery.debian_package import build_package
 from tools.delivery.root_file_system import build_root
@@ -96,9 +99,9 @@ def _build_slot(source: SourceTree, options: ImageOptions, package: Path, target
     system.write_text(text, encoding="utf-8")
     shutil.copyfile(options.keyring, files / "etc/rauc/keyring.pem")
     root = folder / "root"
-    steps = [f"{source.root}/deploy/image/setup.sh $1"]
-    if options.installation_file is not None:
-        steps.insert(0, f"cp {options.installation_file.resolve()} $1/etc/borne/station.toml")
+    model = folder / "station.toml"
+    model.write_text(_installation_file(options.installation_file), encoding="utf-8")
+    steps = [f"cp {model} $1/etc/borne/station.toml", f"{source.root}/deploy/image/setup.sh $1"]
     build_root(source, package, root, _image_packages(source), files=files, steps=steps)
     bill = root / "usr/share/doc/borne/image.cdx.json"
     bill.write_text(image_bill_of_materials(source, root, "amd64"), encoding="utf-8")
@@ -109,6 +112,22 @@ def _build_slot(source: SourceTree, options: ImageOptions, package: Path, target
         *("-no-progress", "-quiet", "-noappend"),
         environment={**os.environ, **source.environment()},
     )
+
+
+def _installation_file(given: Path | None) -> str:
+    """The installation file of the maker's model, or that of a simulated station.
+
+    Raises:
+        DeliveryError: the station could not be updated.
+    """
+    if given is None:
+        return short_installation_example(STATION_IMAGE)
+    text = given.read_text(encoding="utf-8")
+    if tomllib.loads(text).get("firmware", {}).get("type") != "rauc":
+        raise DeliveryError(
+            f'{given}: firmware.type: must be "rauc", which updates an image; borne init --image writes such a file'
+        )
+    return text
 
 
 def _image_packages(source: SourceTree) -> list[str]:

@@ -70,6 +70,14 @@ class Updater(Protocol):
         """
         ...
 
+    async def take_back(self) -> None:
+        """Let the running firmware run from the next boot on too, because the machine did not reboot after `activate`.
+
+        Raises:
+            InstallError: the boot loader's state cannot be written.
+        """
+        ...
+
     async def activation(self) -> ActivationResult:
         """Read whether the firmware that was installed last runs, was rolled back, or is not activated yet."""
         ...

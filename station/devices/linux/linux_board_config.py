@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class LinuxBoardConfig(BoardTable, tag_field="type", tag="linux"):
     """[board] of type "linux": the station drives pilot, contactor and lock itself by GPIO, PWM and A/D converters.
 
-    It needs real meters, and a [firmware] of type "command"; a [simulation] is not possible.
+    It needs real meters, and a [firmware] of type "command" or "rauc"; a [simulation] is not possible.
     """
 
     type: ClassVar[Literal["linux"]] = "linux"

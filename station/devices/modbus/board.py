@@ -70,7 +70,7 @@ class ModbusBoard:
         self._no_timeout_logged = False
         self._outputs = SAFE_OUTPUTS
         self._is_commanded = False
-        """outputs were applied; whoever only observes writes none"""
+        """outputs were applied"""
         self._configured = False
         """whether the controller's settings were confirmed since the start and the last failure"""
         self._kept_values: dict[int, int] = {}
@@ -103,7 +103,7 @@ class ModbusBoard:
         while True:
             with self.observation_task:
                 await self._keep_alive()
-                self._last_observation = await self._observe()
+                self._last_observation = await self.observe_once()
             if self._last_observation != reported:
                 reported = self._last_observation
                 yield reported
@@ -235,7 +235,12 @@ class ModbusBoard:
         single = self._controller.single_register_writes
         await self._bus.write(str(self), self._unit, address, (value,), self._timeout_s, single=single)
 
-    async def _observe(self) -> Observation:
+    async def observe_once(self) -> Observation:
+        """Read the controller, and write nothing, which may be in use by another program.
+
+        Raises:
+            BoardError: the controller does not respond, or reports an unknown state.
+        """
         registers = await self._exchange_with_retry(
             lambda: self._bus.read(str(self), self._unit, self._controller.blocks, self._timeout_s),
             self._timeout_s + 1.0,

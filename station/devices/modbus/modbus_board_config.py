@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from foundation.device_table import Resource
     from metering.drivers.bus_registry import BusRegistry
     from station.core.hardware.back_plate import BackPlate
-    from station.core.hardware.board import Board
     from station.core.installation_file.charging_tables import EvseConfig
+    from station.devices.modbus.board import ModbusBoard
 
 
 class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
     """[board] of type "modbus": each EVSE has a controller on Modbus, which operates pilot and contactor.
 
-    It needs real meters, and a [firmware] of type "command"; a [simulation] is not possible. The controllers do not
-    report contactor and lock; the station infers both.
+    It needs real meters, and a [firmware] of type "command" or "rauc"; a [simulation] is not possible. The controllers
+    do not report contactor and lock; the station infers both.
     """
 
     type: ClassVar[Literal["modbus"]] = "modbus"
@@ -64,11 +64,11 @@ class ModbusBoardConfig(BoardTable, tag_field="type", tag="modbus"):
             resource for position, evse in enumerate(self.evse) for resource in evse.resources(("evse", position))
         )
 
-    def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
+    def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> ModbusBoard:
         """Create the board of an EVSE: joins its bus; nothing is sent yet."""
-        from station.devices.modbus.board import ModbusBoard  # late: only stations with such a controller
+        from station.devices.modbus import board  # late: only stations with such a controller
 
-        return ModbusBoard(
+        return board.ModbusBoard(
             self.evse[evse.id - 1],
             clock,
             buses,

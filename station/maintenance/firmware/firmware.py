@@ -357,11 +357,16 @@ class FirmwareUpdates:
             _log.error("the faults before the update cannot be stored: %s", error.strerror)
 
     async def _reboot(self) -> FirmwareStatus:
-        """Reboot the machine, or wait for it to reboot itself; returns only if that does not happen: a failure."""
+        """Reboot the machine, or wait for it to reboot itself; returns only if that does not happen: a failure.
+
+        Raises:
+            InstallError: nor can the activation be taken back.
+        """
         if not self._context.updater.reboots_by_itself:
             self._context.reboot(BootReason.FIRMWARE_UPDATE)
         await self._clock.sleep(_MACHINE_REBOOT_TIMEOUT_S)
         _log.error("the machine did not reboot to activate the new firmware")
+        await self._context.updater.take_back()
         return FirmwareStatus.INSTALLATION_FAILED
 
     async def _wait_reported(self, within_s: float) -> None:

@@ -82,7 +82,7 @@ def test_what_is_simulated_is_refused_beside_it(tmp_path: Path, added: str, sent
         (
             '[firmware]\ntype = "command"\ninstall_command = ["/bin/true"]\n',
             "",
-            'firmware.type: must be "command": board.type is "linux"',
+            'firmware.type: must be "command", or "rauc" on a station image: board.type is "linux"',
         ),
         (
             'meter = { type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.20" }\n',
