@@ -17,6 +17,8 @@ from tests.patience import until
 _ROOT: Final = Path(__file__).parents[1]
 CTRL_C: Final = "\x03"
 CTRL_D: Final = "\x04"
+CTRL_Q: Final = "\x11"
+CTRL_S: Final = "\x13"
 
 
 class Terminal:

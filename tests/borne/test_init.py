@@ -72,6 +72,36 @@ def test_choices_are_in_force_and_what_is_not_chosen_stays_as_in_the_example(tmp
     assert given["board"] == {"type": "simulated"}
 
 
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_short_file_configures_the_same_station_as_the_example(board: str, grid: str, tmp_path: Path) -> None:
+    options = ("--board", board, "--grid", grid, "--evses", "2", "--storage", "records")
+    given = [
+        Configuration.from_tree(tomllib.loads(written(tmp_path, *options, *short)[0].read_text("utf-8")))
+        for short in ((), ("--short",))
+    ]
+    assert given[0] == given[1]
+
+
+def test_the_short_file_has_nothing_that_a_later_version_would_word_in_another_way(tmp_path: Path) -> None:
+    file, _ = written(tmp_path, "--short", "--storage", "/var/lib/borne")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == [
+        *("[station]", 'identity = "BORNE-0001"', 'storage = "/var/lib/borne"'),
+        *("[[evse]]", "[evse.meter]", 'type = "simulated"'),
+        *("[board]", 'type = "simulated"', "[light]", 'type = "simulated"', "[firmware]", 'type = "simulated"'),
+    ]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_the_file_for_an_image_is_accepted_and_has_what_an_image_needs(board: str, tmp_path: Path) -> None:
+    file, _ = written(tmp_path, "--image", "--board", board)
+    assert invoke(["check", str(file)]).exit_code == 0
+    configuration = Configuration.from_tree(tomllib.loads(file.read_text(encoding="utf-8")))
+    assert configuration.firmware.type == "rauc"
+    assert (configuration.http.host, str(configuration.station.storage)) == ("0.0.0.0", "/var/lib/borne")
+
+
 def test_without_options_and_without_a_terminal_the_example_is_written(tmp_path: Path) -> None:
     file, outcome = written(tmp_path)
     assert file.read_text(encoding="utf-8") == installation_example()

@@ -21,7 +21,7 @@ from tests.borne.bring_up.board_bench import BoardBench
 from tests.command_line import invoke
 from tests.linux_double import CONTACTOR, FLAP, OPEN, SHUNT, SHUT, TEST, Bench, Chips
 from tests.patience import until
-from tests.terminal import CTRL_C
+from tests.terminal import CTRL_C, CTRL_Q, CTRL_S
 
 WITH_STATION = {
     "watch": (),
@@ -206,7 +206,7 @@ def test_a_simulated_board_has_no_lines(tmp_path: Path) -> None:
 # Safe whatever happens
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP])
 async def test_a_signal_opens_the_contactor(board: BoardBench, number: signal.Signals) -> None:
     async with board.in_terminal("set", "evse1.contactor", "--seconds", "60") as terminal:
         await terminal.wait_for("to confirm: ")
@@ -217,6 +217,32 @@ async def test_a_signal_opens_the_contactor(board: BoardBench, number: signal.Si
         assert f"stopped by {number.name}" in terminal.text
         assert "all outputs are in the safe state" in terminal.text
     assert board.safe
+
+
+@pytest.mark.parametrize("ended_by", ["time", "signal"])
+async def test_a_terminal_that_is_held_up_holds_up_no_output(board: BoardBench, ended_by: str) -> None:
+    async with board.in_terminal(
+        "set", "evse1.contactor", "--seconds", {"time": "1", "signal": "60"}[ended_by]
+    ) as terminal:
+        await terminal.wait_for("to confirm: ")
+        terminal.type_line("evse1.contactor")
+        await board.until_closed()
+        terminal.type(CTRL_S)  # and the contact that follows would be printed
+        if ended_by == "signal":
+            terminal.send_signal(signal.SIGTERM)
+        await until(lambda: board.safe)
+        terminal.type(CTRL_Q)
+        assert await terminal.exit_code() == {"time": 0, "signal": 1}[ended_by]
+        assert "all outputs are in the safe state" in terminal.text
+
+
+def test_a_station_whose_storage_the_environment_of_the_service_names_is_found(board: BoardBench) -> None:
+    elsewhere = board.folder / "elsewhere"
+    (board.folder / "environment").write_text(f"BORNE_STATION_STORAGE={elsewhere}\n", encoding="utf-8")
+    with StorageLock(elsewhere):
+        outcome = board.invoke("set", "evse1.residual.test", "--yes")
+    assert (outcome.exit_code, "a station runs with this board" in outcome.stderr) == (2, True)
+    assert board.bench.chips.settings == {}
 
 
 async def test_the_loss_of_the_terminal_opens_the_contactor(board: BoardBench) -> None:

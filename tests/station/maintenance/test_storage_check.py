@@ -16,6 +16,7 @@ from station.maintenance.storage_check import StorageUnreadableError
 from station.storage.database_schema import MIGRATIONS
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
+from station.storage.unreadable_rows import RowAddress
 from tests import fakes
 from tests.borne.test_cli import borne
 from tests.databases import open_database
@@ -132,6 +133,20 @@ async def test_what_the_station_could_not_read_of_its_facts_is_listed_too(tmp_pa
         await OwnerCards(FactStore(database, "card"), clock).load()
         await database.unreadable.save()
     assert describe_unreadable_rows(tmp_path) == ["facts card/1: value: is missing"]
+
+
+async def test_before_an_upgrade_only_rows_count_that_the_station_could_read(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    sentence = spoil(tmp_path, "charging_profiles")
+    assert len(describe_unreadable_rows(tmp_path, only_new=True)) == 1
+    async with open_database(tmp_path / "borne.sqlite", fakes.clock()) as database:
+        database.unreadable.add(RowAddress("charging_profiles", "7"), "id: is missing")
+        database.unreadable.add(RowAddress("facts", "card/1"), "value: is missing")
+        await database.unreadable.save()
+    assert describe_unreadable_rows(tmp_path, only_new=True) == []
+    assert describe_unreadable_rows(tmp_path) == [sentence, "facts card/1: value: is missing"]
+    other = spoil(tmp_path, "firmware_updates")
+    assert describe_unreadable_rows(tmp_path, only_new=True) == [other]
 
 
 def test_a_storage_of_an_older_version_is_read_as_after_its_start(tmp_path: Path) -> None:

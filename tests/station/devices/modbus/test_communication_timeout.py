@@ -55,6 +55,23 @@ class Bench:
                 await self.clock.sleep(1.0)
 
 
+@pytest.mark.parametrize("model", TIMEOUTS)
+async def test_a_look_at_a_controller_writes_nothing_to_it(model: str) -> None:
+    """As `borne check --here` and `borne board watch` do, perhaps beside another program."""
+    clock = fakes.clock()
+    device = DEVICES[model](clock)
+    before = dict(device.words)
+    async with wire_of(device, clock) as server:
+        tree = {"model": model, "timeout_s": 5.0, **server.address}
+        board = ModbusBoard(ModbusEvse.from_tree(tree), clock, BusRegistry(), attached_cable=False)
+        for _ in range(2):
+            assert (await board.observe_once()).pilot is PilotState.A
+            await clock.advance(KEEP_ALIVE_S)
+        device.stop()
+        assert dict(device.words) == before
+        assert device.writes == []
+
+
 @contextlib.asynccontextmanager
 async def wired(
     model: str, device: SimulatedController | None = None, **more: Any
