@@ -144,9 +144,11 @@ async def test_before_an_upgrade_only_rows_count_that_the_station_could_read(tmp
         database.unreadable.add(RowAddress("facts", "card/1"), "value: is missing")
         await database.unreadable.save()
     assert describe_unreadable_rows(tmp_path, only_new=True) == []
-    assert describe_unreadable_rows(tmp_path) == [sentence, "facts card/1: value: is missing"]
+    profile, card = describe_unreadable_rows(tmp_path)
+    assert (profile.startswith(sentence), card) == (True, "facts card/1: value: is missing")
     other = spoil(tmp_path, "firmware_updates")
-    assert describe_unreadable_rows(tmp_path, only_new=True) == [other]
+    (found,) = describe_unreadable_rows(tmp_path, only_new=True)
+    assert found.startswith(other)
 
 
 def test_a_storage_of_an_older_version_is_read_as_after_its_start(tmp_path: Path) -> None:
