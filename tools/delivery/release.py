@@ -59,13 +59,15 @@ def build_steps(keys: Mapping[str, str], output: Path) -> list[Step]:
     image = ["--certificate", keys["BORNE_BUNDLE_CERTIFICATE"], "--key", keys["BORNE_BUNDLE_KEY"]]
     package = [python, "-m", "tools.delivery.debian_package", *folder, "--architecture"]
     container = [python, "-m", "tools.delivery.oci_image", *folder, "--architecture"]
+    addon, archive = output / "home-assistant", output / "borne-home-assistant.tar.gz"
     return [
         Step("package-amd64", [*package, "amd64"]),
         Step("package-arm64", [*package, "arm64"]),
         Step("bill-of-materials", [python, "-m", "tools.delivery.bill_of_materials", *folder]),
         Step("image-oci-amd64", [*container, "amd64"]),
         Step("image-oci-arm64", [*container, "arm64"]),
-        Step("home-assistant-addon", [python, "-m", "tools.delivery.home_assistant_addon"]),
+        Step("home-assistant-addon", [python, "-m", "tools.delivery.home_assistant_addon", "--output", str(addon)]),
+        Step("addon-archive", ["tar", "-czf", str(archive), "--remove-files", "-C", str(addon), "borne"]),
         Step("image-disk", [python, "-m", "tools.delivery.disk_image", *folder, *image]),
     ]
 
