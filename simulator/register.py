@@ -11,6 +11,7 @@ from pathlib import Path
 
 from foundation.expected_error import ExpectedError
 from metering.reading import Phases
+from station.storage.private_files import sync_folder
 
 NOTHING_WH = Phases(0.0, 0.0, 0.0)
 """what a new meter shows"""
@@ -62,7 +63,7 @@ class EnergyRegister:
         self._durable = durable
         self._locked_descriptor: int | None = None
         try:
-            file = _locked_file(path, begins_at_wh)
+            file = _locked_file(path, begins_at_wh, durable=durable)
             try:
                 values = _STORED_VALUES.unpack(os.pread(file, _STORED_VALUES.size, 0).ljust(_STORED_VALUES.size, b"\0"))
                 if not folder_locked:
@@ -112,7 +113,7 @@ class EnergyRegister:
             self._locked_descriptor = None
 
 
-def _locked_file(path: Path, begins_at_wh: Phases[float]) -> int:
+def _locked_file(path: Path, begins_at_wh: Phases[float], *, durable: bool) -> int:
     """Open and lock the file, with its first values if it is empty; returns its descriptor."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -121,6 +122,9 @@ def _locked_file(path: Path, begins_at_wh: Phases[float]) -> int:
         if os.fstat(file).st_size == 0:
             total_wh = sum(begins_at_wh)
             os.pwrite(file, _STORED_VALUES.pack(total_wh, *begins_at_wh, total_wh), 0)  # takes its disk space now
+            if durable:
+                os.fsync(file)
+                sync_folder(path.parent)
     except BaseException:
         os.close(file)
         raise
