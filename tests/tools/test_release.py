@@ -13,7 +13,7 @@ import pytest
 
 from tests.project import ROOT
 from tools.delivery import release
-from tools.delivery.release import Step, check_steps, release_problems, run_steps, write_checksums
+from tools.delivery.release import Step, build_steps, check_steps, release_problems, run_steps, write_checksums
 from tools.delivery.source_tree import DeliveryError, source_tree
 
 _SOURCE: Final = dataclasses.replace(source_tree(), version="1.2.3", modified=False)
@@ -74,6 +74,16 @@ def test_every_check_is_a_target_of_make_or_a_module_that_runs(tmp_path: Path) -
         else:
             helped = subprocess.run([*step.command[:3], "--help"], cwd=ROOT, capture_output=True, check=False)
             assert helped.returncode == 0
+
+
+def test_every_module_that_builds_knows_the_options_that_it_is_given(tmp_path: Path) -> None:
+    keys = dict.fromkeys(("BORNE_BUNDLE_CERTIFICATE", "BORNE_BUNDLE_KEY", "BORNE_RELEASE_KEY"), "key")
+    modules = [step.command for step in build_steps(keys, tmp_path) if "-m" in step.command]
+    assert len(modules) > 5
+    for command in modules:
+        shown = subprocess.run([*command[:3], "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        words = shown.replace("[", " ").replace("]", " ").split()
+        assert [word for word in command[3:] if word.startswith("--") and word not in words] == []
 
 
 def test_a_release_stops_at_the_first_step_that_fails_and_shows_its_output(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def build_steps(keys: Mapping[str, str], output: Path) -> list[Step]:
     return [
         Step("package-amd64", [*package, "amd64"]),
         Step("package-arm64", [*package, "arm64"]),
-        Step("bill-of-materials", [python, "-m", "tools.delivery.bill_of_materials", *folder]),
+        Step("bill-of-materials", [python, "-m", "tools.delivery.bill_of_materials", str(output / "borne.cdx.json")]),
         Step("image-oci-amd64", [*container, "amd64"]),
         Step("image-oci-arm64", [*container, "arm64"]),
         Step("home-assistant-addon", [python, "-m", "tools.delivery.home_assistant_addon", "--output", str(addon)]),
