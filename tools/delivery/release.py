@@ -53,17 +53,18 @@ def check_steps(folder: Path) -> list[Step]:
     ]
 
 
-def build_steps(keys: Mapping[str, str], output: Path) -> list[Step]:
-    """The steps that build what is released, into the folder `output`."""
+def build_steps(keys: Mapping[str, str], output: Path, version: str) -> list[Step]:
+    """The steps that build what is released as this version, into the folder `output`."""
     python, folder = sys.executable, ["--output", str(output)]
     image = ["--certificate", keys["BORNE_BUNDLE_CERTIFICATE"], "--key", keys["BORNE_BUNDLE_KEY"]]
     package = [python, "-m", "tools.delivery.debian_package", *folder, "--architecture"]
     container = [python, "-m", "tools.delivery.oci_image", *folder, "--architecture"]
+    bill = str(output / f"borne-{version}.cdx.json")
     addon, archive = output / "home-assistant", output / "borne-home-assistant.tar.gz"
     return [
         Step("package-amd64", [*package, "amd64"]),
         Step("package-arm64", [*package, "arm64"]),
-        Step("bill-of-materials", [python, "-m", "tools.delivery.bill_of_materials", str(output / "borne.cdx.json")]),
+        Step("bill-of-materials", [python, "-m", "tools.delivery.bill_of_materials", bill]),
         Step("image-oci-amd64", [*container, "amd64"]),
         Step("image-oci-arm64", [*container, "arm64"]),
         Step("home-assistant-addon", [python, "-m", "tools.delivery.home_assistant_addon", "--output", str(addon)]),
@@ -142,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
             run_steps(check_steps(logs), logs, sys.stdout.write)
         if source_tree().modified:
             raise DeliveryError("the checks have changed a file, such as docs/conformance.md: commit it first")
-        run_steps(build_steps(os.environ, output), logs, sys.stdout.write)
+        run_steps(build_steps(os.environ, output, source.version), logs, sys.stdout.write)
         sums = write_checksums(output)
         sign = [
             "minisign",
