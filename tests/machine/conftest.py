@@ -13,9 +13,11 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.machine.built_image import BuiltImage, built_image, missing_image_tool
+from tests.machine.bundles import relabelled_bundle
 from tests.machine.containers import missing_container_tool
 from tests.machine.guest_station import GuestStation, HostCsms, new_disk
 from tests.machine.packaged_station import PackagedStation, save_packaged_station
+from tests.machine.update_bench import Maker, save_station_of_maker
 from tests.machine.virtual_machine import VirtualMachine
 from tools.delivery.oci_image import build_image
 from tools.delivery.source_tree import source_tree
@@ -108,3 +110,15 @@ def container_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packaged(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> PackagedStation:
     """The station with the package in a writable root file system, from which each test goes on."""
     return save_packaged_station(image, tmp_path_factory.mktemp("packaged"))
+
+
+@pytest.fixture(scope="module")
+def maker(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Maker:
+    """The maker of the station that each test of updates goes on with."""
+    return save_station_of_maker(image, tmp_path_factory.mktemp("maker"))
+
+
+@pytest.fixture(scope="module")
+def relabelled(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with the same program under the next version."""
+    return relabelled_bundle(image, tmp_path_factory.mktemp("relabelled"))
