@@ -60,6 +60,7 @@ def build_steps(keys: Mapping[str, str], output: Path, version: str) -> list[Ste
     package = [python, "-m", "tools.delivery.debian_package", *folder, "--architecture"]
     container = [python, "-m", "tools.delivery.oci_image", *folder, "--architecture"]
     bill = str(output / f"borne-{version}.cdx.json")
+    built = ["--package", str(output / f"borne_{version}_amd64.deb")]
     addon, archive = output / "home-assistant", output / "borne-home-assistant.tar.gz"
     return [
         Step("package-amd64", [*package, "amd64"]),
@@ -69,7 +70,7 @@ def build_steps(keys: Mapping[str, str], output: Path, version: str) -> list[Ste
         Step("image-oci-arm64", [*container, "arm64"]),
         Step("home-assistant-addon", [python, "-m", "tools.delivery.home_assistant_addon", "--output", str(addon)]),
         Step("addon-archive", ["tar", "-czf", str(archive), "--remove-files", "-C", str(addon), "borne"]),
-        Step("image-disk", [python, "-m", "tools.delivery.disk_image", *folder, *image]),
+        Step("image-disk", [python, "-m", "tools.delivery.disk_image", *folder, *image, *built]),
     ]
 
 
