@@ -50,6 +50,8 @@ id = 3
 [[evse]]
 id = 4
 """
+_UNMARKED_EVENTS: Final = 64
+"""that the CSMS may have answered before a power cut without a mark on disk (`Outbox.settle`): they are sent again"""
 
 
 async def test_an_upgrade_ends_a_running_charge_in_order_and_loses_nothing(
@@ -164,7 +166,7 @@ async def _check_taken_over(bench: Bench, open_before: set[str], earlier_boots: 
     await patiently(lambda: open_before <= {_identity(event) for event in bench.events() if _is_end(event)})
     events = {(_identity(event), event["seqNo"]): event for event in bench.events()}
     repeated = len(bench.events()) - len(events)
-    assert repeated <= earlier_boots  # the one whose answer was on its way when the power failed
+    assert repeated <= earlier_boots * _UNMARKED_EVENTS
     assert all(event == events[_identity(event), event["seqNo"]] for event in bench.events())
     assert not bench.csms.schema_faults
 
