@@ -176,11 +176,11 @@ async def test_a_linux_board_charges_once_on_the_lines_of_a_gpio_chip(image: Bui
             await board.set_pilot(9.0)
             await board.until(LOCKED, active=True)
             await patiently(lambda: bench.events())
-            await board.until_duty(32 / 60)
+            await board.until_duty(8 / 60)  # no current selector is wired: the lowest position counts
             assert not await board.active(CONTACTOR)
             await board.set_pilot(6.0)
             await board.until(CONTACTOR, active=True)
-            current_a[0] = 16.0
+            current_a[0] = 7.9
             await asyncio.to_thread(bench.station.wait_for_state, charging_state="Charging")
             await board.set_pilot(9.0)
             await board.until(CONTACTOR, active=False)
