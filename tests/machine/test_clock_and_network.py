@@ -89,13 +89,14 @@ async def test_a_day_without_a_network_loses_nothing(saved: SavedStation, tmp_pa
         await patiently(lambda: len(bench.csms.headers) > connected)
         await patiently(lambda: any(event["eventType"] == "Ended" for event in bench.events()))
         (events,) = _complete_transactions(bench).values()
-        registers = [
-            float(sample["value"])
+        readings = sorted(  # by their time: the last event has the reading of the begin once more
+            (value["timestamp"], float(sample["value"]))
             for event in events
             for value in event.get("meterValue", [])
             for sample in value["sampledValue"]
             if sample.get("measurand", "Energy.Active.Import.Register") == "Energy.Active.Import.Register"
-        ]
+        )
+        registers = [register_wh for _, register_wh in readings]
         assert registers == sorted(registers)
         assert registers[-1] - registers[0] == pytest.approx(charged_wh, abs=1.0)
         lasted = datetime.fromisoformat(events[-1]["timestamp"]) - datetime.fromisoformat(events[0]["timestamp"])
