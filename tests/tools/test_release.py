@@ -77,7 +77,7 @@ def test_every_check_is_a_target_of_make_or_a_module_that_runs(tmp_path: Path) -
 
 
 def test_every_module_that_builds_knows_the_options_that_it_is_given(tmp_path: Path) -> None:
-    keys = dict.fromkeys(("BORNE_BUNDLE_CERTIFICATE", "BORNE_BUNDLE_KEY", "BORNE_RELEASE_KEY"), "key")
+    keys: dict[str, str] = dict.fromkeys(("BORNE_BUNDLE_CERTIFICATE", "BORNE_BUNDLE_KEY", "BORNE_RELEASE_KEY"), "key")
     modules = [step.command for step in build_steps(keys, tmp_path, "1.2.3") if "-m" in step.command]
     assert len(modules) > 5
     for command in modules:
