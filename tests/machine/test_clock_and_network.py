@@ -89,7 +89,7 @@ async def test_a_day_without_a_network_loses_nothing(saved: SavedStation, tmp_pa
         await patiently(lambda: len(bench.csms.headers) > connected)
         await patiently(lambda: any(event["eventType"] == "Ended" for event in bench.events()))
         (events,) = _complete_transactions(bench).values()
-        readings = sorted(  # by their time: the last event has the reading of the begin once more
+        readings = sorted(  # by their time: an event may repeat the reading of the begin
             (value["timestamp"], float(sample["value"]))
             for event in events
             for value in event.get("meterValue", [])
