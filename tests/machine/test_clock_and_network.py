@@ -37,6 +37,12 @@ async def _charge(bench: Bench, hours: int = 0) -> None:
     await bench.request("POST", "/api/sim/evses/1/unplug", {})
 
 
+async def _set_variable(bench: Bench, component: str, variable: str, value: str) -> None:
+    data = {"component": {"name": component}, "variable": {"name": variable}, "attributeValue": value}
+    answer = await bench.csms.call("SetVariables", {"setVariableData": [data]})
+    assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted"
+
+
 def _complete_transactions(bench: Bench) -> dict[str, list[dict[str, Any]]]:
     """The events of the transactions by their ids, as they came: each of them ended, complete, in order."""
     transactions: dict[str, list[dict[str, Any]]] = {}
@@ -76,9 +82,8 @@ async def test_a_charge_while_the_time_is_unknown_has_the_right_time_once_the_cs
 
 async def test_a_day_without_a_network_loses_nothing(saved: SavedStation, tmp_path: Path) -> None:
     async with resumed(saved, tmp_path) as bench:
-        interval = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
-        answer = await bench.csms.call("SetVariables", {"setVariableData": [{**interval, "attributeValue": "900"}]})
-        assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted"
+        await _set_variable(bench, "SampledDataCtrlr", "TxUpdatedInterval", "900")
+        await _set_variable(bench, "OCPPCommCtrlr", "RetryBackOffRepeatTimes", "4")  # 32 s: 2,700 attempts in a day
         bench.machine.plug_network(plugged=False)
         before_wh = await asyncio.to_thread(bench.station.register_wh)
         await _charge(bench, hours=24)
