@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -91,12 +92,20 @@ def missing_tool() -> str | None:
     return None
 
 
+def _own_processors() -> int:
+    """The processors of this machine that one of the tests' processes has for itself, at least one.
+
+    An emulated processor that waits for another one, which the host does not run, only burns time.
+    """
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
 @dataclass
 class Hardware:
     """The hardware of a virtual machine."""
 
     memory_mib: int = 768
-    processors: int = 2
+    processors: int = field(default_factory=lambda: min(2, _own_processors()))
     network: bool = True
     """whether the network cable is plugged in at the start"""
     clock: str = "utc"
