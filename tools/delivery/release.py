@@ -49,7 +49,7 @@ def check_steps(folder: Path) -> list[Step]:
         Step("days", [python, "-m", "bench.life", "--days", str(_SIMULATED_DAYS)]),
         Step("fleet-plan", [python, "-m", "borne", "fleet", "init", plan]),
         Step("fleet", [python, "-m", "borne", "fleet", plan]),
-        Step("machine", ["make", "test-machine"]),
+        Step("machine", ["make", "test-machine", "ARGS=-n auto -v"]),
     ]
 
 
