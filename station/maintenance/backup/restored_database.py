@@ -28,6 +28,22 @@ _SOURCE: Final = "backup"
 """the name of the attached database with the rows of the backup"""
 _COUNTED_TABLES: Final = ("events", "transactions", "signed_records")
 """tables of billing records whose highest id tells how far the records of a station have come"""
+_KEEP_OWN: Final = (
+    "CREATE TEMP TABLE own_requests AS SELECT * FROM main.customers_to_forget",
+    "CREATE TEMP TABLE own_log AS SELECT * FROM main.security_events",
+)
+_ADD_OWN: Final = (
+    "INSERT OR IGNORE INTO main.customers_to_forget SELECT * FROM temp.own_requests",
+    """
+    UPDATE main.security_events SET to_tell = 0 WHERE to_tell = 1 AND (type, occurred_at, info) IN
+    (SELECT type, occurred_at, info FROM temp.own_log WHERE to_tell = 0)
+    """,
+    """
+    INSERT INTO main.security_events (type, occurred_at, info, to_tell)
+    SELECT type, occurred_at, info, to_tell FROM temp.own_log WHERE (type, occurred_at, info) NOT IN
+    (SELECT type, occurred_at, info FROM main.security_events) ORDER BY id
+    """,
+)
 
 
 class BackupRows:
@@ -146,7 +162,8 @@ class RestoredDatabase:
     def take(self, parts: Sequence[Part], backup: BackupRows, occurred_at: str, sentence: str) -> None:
         """Replace parts by those of the backup, and add `sentence` to the security log.
 
-        Customers whose data were to be cleared since the backup stay on that list.
+        Customers whose data were to be cleared since the backup stay on that list, and what the security log has had
+        since then stays in it; a security event that the CSMS has received since is not sent again.
 
         Raises:
             sqlite3.Error: the disk is full.
@@ -154,10 +171,12 @@ class RestoredDatabase:
         with self._attached(backup) as own:
             own.execute("BEGIN IMMEDIATE")
             with without_triggers(own):
-                own.execute("CREATE TEMP TABLE own_requests AS SELECT * FROM main.customers_to_forget")
+                for statement in _KEEP_OWN:
+                    own.execute(statement)
                 for part in parts:
                     replace_part(own, part, _SOURCE)
-                own.execute("INSERT OR IGNORE INTO main.customers_to_forget SELECT * FROM temp.own_requests")
+                for statement in _ADD_OWN:
+                    own.execute(statement)
                 own.execute(
                     "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES (?, ?, ?, 0)",
                     (SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, occurred_at, sentence),

@@ -342,6 +342,30 @@ def test_a_request_to_clear_the_data_of_a_customer_outlasts_a_restore(saved: Sto
     assert saved.read("SELECT * FROM customers_to_forget") == [row]
 
 
+def test_the_security_log_since_the_backup_outlasts_a_restore(tmp_path: Path) -> None:
+    station = StoredStation(tmp_path)
+    station.fill("saved")
+    insert = "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES (?, ?, ?, ?)"
+    with station.database() as database:
+        database.execute(insert, ("TamperDetectionActivated", "2026-03-01T11:00:00.000000+00:00", "", 1))
+        database.execute(insert, ("StartupOfTheDevice", "2026-03-01T12:00:00.000000+00:00", "", 1))
+    assert station.backup("--records").exit_code == 0
+    with station.database() as database:
+        database.execute("UPDATE security_events SET to_tell = 0 WHERE type = 'TamperDetectionActivated'")
+        database.execute(insert, ("SettingSystemTime", "2026-03-02T11:00:00.000000+00:00", "by a person", 0))
+        database.execute(insert, ("InvalidCsmsCertificate", "2026-03-02T12:00:00.000000+00:00", "", 1))
+    for restores in (1, 2):  # a second one doubles nothing
+        assert station.restore("--records").exit_code == 0
+        rows = station.read("SELECT type, to_tell FROM security_events ORDER BY id")
+        assert rows[:4] == [
+            ("TamperDetectionActivated", 0),
+            ("StartupOfTheDevice", 1),
+            ("SettingSystemTime", 0),
+            ("InvalidCsmsCertificate", 1),
+        ]
+        assert [name for name, _ in rows[4:]] == ["ReconfigurationOfSecurityParameters"] * restores
+
+
 def test_a_register_never_runs_back(tmp_path: Path) -> None:
     station = StoredStation(tmp_path)
     station.fill("saved")
