@@ -23,7 +23,7 @@ _RELEASED: Final = "# Changelog\n\n## [Unreleased]\n\n## [1.2.3] - 2026-12-01\n\
 @pytest.fixture
 def keys(tmp_path: Path) -> dict[str, str]:
     """The environment with all keys, in files."""
-    names = ("BORNE_BUNDLE_CERTIFICATE", "BORNE_BUNDLE_KEY", "BORNE_RELEASE_KEY")
+    names = ("RELEASE_BUNDLE_CERTIFICATE", "RELEASE_BUNDLE_KEY", "RELEASE_SIGNING_KEY")
     for name in names:
         (tmp_path / name).write_text("key", encoding="utf-8")
     return {name: str(tmp_path / name) for name in names}
@@ -58,12 +58,12 @@ def test_a_changelog_that_does_not_fit_is_named(changelog: str, problem: str, ke
 
 def test_changes_and_missing_keys_are_named(keys: dict[str, str]) -> None:
     modified = dataclasses.replace(_SOURCE, modified=True)
-    environment = {**keys, "BORNE_BUNDLE_KEY": "/nowhere/key"}
-    del environment["BORNE_RELEASE_KEY"]
+    environment = {**keys, "RELEASE_BUNDLE_KEY": "/nowhere/key"}
+    del environment["RELEASE_SIGNING_KEY"]
     found = "\n".join(release_problems(modified, _RELEASED, environment))
     assert "differs from its commit" in found
-    assert "BORNE_BUNDLE_KEY: there is no file /nowhere/key" in found
-    assert "BORNE_RELEASE_KEY is not set" in found
+    assert "RELEASE_BUNDLE_KEY: there is no file /nowhere/key" in found
+    assert "RELEASE_SIGNING_KEY is not set" in found
 
 
 def test_every_check_is_a_target_of_make_or_a_module_that_runs(tmp_path: Path) -> None:
@@ -77,7 +77,9 @@ def test_every_check_is_a_target_of_make_or_a_module_that_runs(tmp_path: Path) -
 
 
 def test_every_module_that_builds_knows_the_options_that_it_is_given(tmp_path: Path) -> None:
-    keys: dict[str, str] = dict.fromkeys(("BORNE_BUNDLE_CERTIFICATE", "BORNE_BUNDLE_KEY", "BORNE_RELEASE_KEY"), "key")
+    keys: dict[str, str] = dict.fromkeys(
+        ("RELEASE_BUNDLE_CERTIFICATE", "RELEASE_BUNDLE_KEY", "RELEASE_SIGNING_KEY"), "key"
+    )
     modules = [step.command for step in build_steps(keys, tmp_path, "1.2.3") if "-m" in step.command]
     assert len(modules) > 5
     for command in modules:

@@ -22,9 +22,9 @@ from typing import Final
 from tools.delivery.source_tree import ROOT, DeliveryError, SourceTree, source_tree
 
 _KEYS: Final = {
-    "BORNE_BUNDLE_CERTIFICATE": "PEM certificate that signs update bundles",
-    "BORNE_BUNDLE_KEY": "its PEM key",
-    "BORNE_RELEASE_KEY": "secret key of minisign that signs the checksums",
+    "RELEASE_BUNDLE_CERTIFICATE": "PEM certificate that signs update bundles",
+    "RELEASE_BUNDLE_KEY": "its PEM key",
+    "RELEASE_SIGNING_KEY": "secret key of minisign that signs the checksums",
 }
 """what the environment must name: files"""
 _SIMULATED_DAYS: Final = 30
@@ -56,7 +56,7 @@ def check_steps(folder: Path) -> list[Step]:
 def build_steps(keys: Mapping[str, str], output: Path, version: str) -> list[Step]:
     """The steps that build what is released as this version, into the folder `output`."""
     python, folder = sys.executable, ["--output", str(output)]
-    image = ["--certificate", keys["BORNE_BUNDLE_CERTIFICATE"], "--key", keys["BORNE_BUNDLE_KEY"]]
+    image = ["--certificate", keys["RELEASE_BUNDLE_CERTIFICATE"], "--key", keys["RELEASE_BUNDLE_KEY"]]
     package = [python, "-m", "tools.delivery.debian_package", *folder, "--architecture"]
     container = [python, "-m", "tools.delivery.oci_image", *folder, "--architecture"]
     bill = str(output / f"borne-{version}.cdx.json")
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str]) -> int:
             "minisign",
             "-S",
             "-s",
-            os.environ["BORNE_RELEASE_KEY"],
+            os.environ["RELEASE_SIGNING_KEY"],
             "-m",
             str(sums),
             "-t",
