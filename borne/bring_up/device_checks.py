@@ -32,6 +32,7 @@ from station.devices.display_config import CharacterLcdConfig, FileDisplayConfig
 from station.devices.leds import SysfsLightConfig
 from station.devices.reader_table import ReaderTable
 from station.devices.simulated_config import SimulatedReaderConfig
+from station.devices.updater_config import CommandUpdaterConfig
 
 if TYPE_CHECKING:
     from energy.sources.grid_source_config import GridSourceConfig
@@ -52,6 +53,8 @@ def device_checks(configuration: Configuration, clock: Clock, buses: BusRegistry
         for number, path in enumerate(configuration.light.paths):
             checks.append(_blocking_check(f"light.paths[{number}]", f"LED {path}", lambda path=path: _led(path)))
     checks += _network_checks(configuration)
+    if isinstance(configuration.firmware, CommandUpdaterConfig):
+        checks.append(_updater_check(configuration.firmware.install_command[0]))
     return checks
 
 
@@ -248,12 +251,37 @@ def _network_checks(configuration: Configuration) -> Iterator[DeviceCheck]:
     http = configuration.http
     yield _blocking_check("http.port", f"page at {http.host}:{http.port}", lambda: _port_free(http.host, http.port))
     if configuration.csms is not None:
+        csms = configuration.csms
+        files = {"ca_file": csms.ca_file, "certificate_file": csms.certificate_file, "key_file": csms.key_file}
+        for name, file in files.items():
+            if file is not None:
+                yield _blocking_check(
+                    f"csms.{name}", f"file {file}", lambda file=file: _readable(Path(file)), held_by_station=False
+                )
         parts = urlsplit(configuration.csms.url)
         host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme.lower(), 443)
         yield _tcp_check("csms.url", f"CSMS at {host}:{port}", host, port)
     if configuration.mqtt is not None:
         broker = configuration.mqtt
         yield _tcp_check("mqtt.host", f"broker at {broker.host}:{broker.port}", broker.host, broker.port)
+
+
+def _readable(file: Path) -> Answer:
+    with file.open("rb") as opened:
+        return {"size": f"{len(opened.read())} B"}
+
+
+def _updater_check(command: str) -> DeviceCheck:
+    return _blocking_check(
+        "firmware.install_command", f"program {command}", lambda: _executable(command), held_by_station=False
+    )
+
+
+def _executable(command: str) -> Answer:
+    found = shutil.which(command)
+    if found is None:
+        raise FileNotFoundError(f"{command}: there is no such program")
+    return {"program": found}
 
 
 def _tcp_check(key: str, device: str, host: str, port: int) -> DeviceCheck:

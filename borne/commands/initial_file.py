@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from borne.arguments import Action
+from borne.arguments import SERVICE_FILE, SERVICE_STORAGE, Action
 from borne.output import refuse, say
 from station.configuration.installation_choices import (
     BOARDS,
@@ -46,8 +46,8 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     values = dict(chosen_values(choices)) if choices is not None else {}
     if given.image:
         values |= STATION_IMAGE
-    if given.storage:
-        values["station"] = {"storage": given.storage}
+    if storage := given.storage or (SERVICE_STORAGE if file == SERVICE_FILE else None):
+        values["station"] = {"storage": storage}
     example = short_installation_example(values) if given.short else installation_example(values)
     if file is None:
         say(example, end="")
@@ -77,7 +77,11 @@ def _add_options(parser: ArgumentParser) -> None:
         action="store_true",
         help="For a station image: its updates, its storage, a page for the network.",
     )
-    parser.add_argument("--storage", metavar="DIRECTORY", help="Directory of the records.")
+    parser.add_argument(
+        "--storage",
+        metavar="DIRECTORY",
+        help=f"Directory of the records. For {SERVICE_FILE}, the default is {SERVICE_STORAGE}.",
+    )
     parser.add_argument("--board", choices=BOARDS, help=f"Kind of board. [default: {_DEFAULTS.board}]")
     parser.add_argument(
         "--grid", choices=GRIDS, help=f"How the current of the house is measured. [default: {_DEFAULTS.grid}]"

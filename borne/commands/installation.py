@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -81,7 +81,24 @@ def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         if refused := describe_refused_variables(configuration, file, installed_environment(file)):
             refuse("\n".join(refused))
     say(f"{file}: ok: {_summary(configuration)}")
+    for note in _commissioning_notes(configuration):
+        say(f"note: {note}")
     return 0
+
+
+def _commissioning_notes(configuration: Configuration) -> Iterator[str]:
+    """What an installer lacks to commission the station, although the installation file is valid."""
+    if configuration.station.commissioning != "required":
+        return
+    from station.interfaces.mdns import is_loopback_host  # late: few files require a commissioning
+
+    if is_loopback_host(configuration.http.host):
+        yield (
+            f'http.host is "{configuration.http.host}": nobody in the network reaches the page, on which an'
+            ' installer has to commission this station; "0.0.0.0" is for all networks'
+        )
+    if configuration.http.installer_code is None:
+        yield "http.installer_code is not set: only on this machine can the station be commissioned"
 
 
 def _check_storage(storage: Path, *, only_new: bool) -> int:

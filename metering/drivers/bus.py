@@ -18,7 +18,7 @@ from foundation.clock import SystemClock, machine_time
 from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.decode_errors import catch_decode_errors
-from metering.drivers.endpoints import ModbusEndpoint, TcpWire
+from metering.drivers.endpoints import ModbusEndpoint, TcpWire, obstacle
 from metering.drivers.registers import MeterModel, RegisterAddress, RegisterBlock, RegisterWords
 from metering.meter import MeterError
 
@@ -279,7 +279,7 @@ class Bus:
                 raise MeterError(f"{meter_name}: cannot be reached ({failure})", transient=False) from failure
             _raise_lost_cancellation()
             if not reached:
-                raise MeterError(f"{meter_name}: cannot be reached")
+                raise MeterError(f"{meter_name}: cannot be reached{obstacle(self.endpoint.wire)}")
             self.connections += 1
         return self._client
 

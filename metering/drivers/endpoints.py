@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from foundation.device_table import Resource, ResourceKind, TableKey
 from foundation.frozen import Frozen
@@ -23,6 +24,18 @@ class SerialWire(Frozen):
 
     device: str
     line: SerialLine
+
+
+def obstacle(wire: TcpWire | SerialWire) -> str:
+    """Why a serial device cannot be opened, to be put after a sentence that says so; empty: nothing is known.
+
+    `pymodbus` does not pass the reason on.
+    """
+    if isinstance(wire, TcpWire):
+        return ""
+    if not Path(wire.device).exists():
+        return f" (there is no {wire.device})"
+    return "" if os.access(wire.device, os.R_OK | os.W_OK) else f" (this user may not open {wire.device})"
 
 
 class ModbusEndpoint(Frozen):

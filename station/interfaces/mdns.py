@@ -28,7 +28,7 @@ _LONGEST_NAME: Final = 63
 
 def is_announced(config: MdnsConfig, http_host: str) -> bool:
     """Return whether to announce the station: as configured; by default if its page is not on loopback only."""
-    return not _is_loopback(http_host) if config.enabled is None else config.enabled
+    return not is_loopback_host(http_host) if config.enabled is None else config.enabled
 
 
 def txt_records(configuration: Configuration, path: str, version: str) -> dict[str, str]:
@@ -103,7 +103,7 @@ def addresses_of(host: str) -> list[str]:
 
     ips = (address.ip for adapter in ifaddr.get_adapters() for address in adapter.ips)
     found = {ip if isinstance(ip, str) else ip[0] for ip in ips if isinstance(ip, str) or ":" in host}
-    return sorted(ip for ip in found if not _is_loopback(ip))
+    return sorted(ip for ip in found if not is_loopback_host(ip))
 
 
 def _service_label(text: str) -> str:
@@ -120,5 +120,5 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback_host(host: str) -> bool:
     return ipaddress.ip_address(host).is_loopback if _is_address(host) else host == "localhost"

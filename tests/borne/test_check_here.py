@@ -292,3 +292,24 @@ def test_here_takes_the_file_of_the_service_and_its_options_are_its_own(tmp_path
     assert "required: FILE" in invoke(["check"]).stderr
     assert "--json needs --here" in invoke(["check", "--json", str(tmp_path / "x")]).stderr
     assert "--within" in invoke(["check", "--here", "--within", "0"]).stderr
+
+
+async def test_files_of_the_connection_and_the_program_that_installs_firmware_are_looked_for(station: Station) -> None:
+    roots = station.folder / "roots.pem"
+    roots.write_text("roots", encoding="utf-8")
+    station.add('[[evse]]\n[firmware]\ntype = "command"\ninstall_command = ["/usr/sbin/no-such-program", "--slot"]')
+    with listening() as port:
+        station.add(
+            f'[csms]\nurl = "wss://127.0.0.1:{port}/ocpp"\nca_file = "{roots}"\n'
+            f'certificate_file = "{station.folder}/station.pem"\nkey_file = "{station.folder}/station-key.pem"'
+        )
+        outcome, report = await station.check()
+    found = by_key(report)
+    assert outcome.exit_code == 1
+    assert found["csms.ca_file"]["answer"] == {"size": "5 B"}
+    for key, reason in {
+        "csms.certificate_file": "No such file",
+        "csms.key_file": "No such file",
+        "firmware.install_command": "/usr/sbin/no-such-program: there is no such program",
+    }.items():
+        assert reason in found[key]["reason"]

@@ -116,6 +116,24 @@ def test_check_sums_up_a_good_file_in_one_line(tmp_path: Path, text: str, summar
     )
 
 
+@pytest.mark.parametrize(
+    ("http", "notes"),
+    [
+        ("", ["http.host", "http.installer_code"]),
+        ('[http]\nhost = "0.0.0.0"', ["http.installer_code"]),
+        ('[http]\nhost = "::1"\ninstaller_code = "TRYS-TATN-HERE"', ["http.host"]),
+        ('[http]\nhost = "0.0.0.0"\ninstaller_code = "TRYS-TATN-HERE"', []),
+    ],
+)
+def test_check_notes_what_an_installer_lacks_to_commission_the_station(
+    tmp_path: Path, http: str, notes: list[str]
+) -> None:
+    (tmp_path / "station.toml").write_text(f'{STATION}commissioning = "required"\n{http}\n')
+    result = borne("check", "station.toml", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [line.split()[1] for line in result.stdout.splitlines() if line.startswith("note: ")] == notes
+
+
 def test_check_takes_the_environment_into_account(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text("")
     result = borne("check", "station.toml", cwd=tmp_path, BORNE_STATION_IDENTITY="BORNE-0002")

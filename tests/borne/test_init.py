@@ -108,6 +108,16 @@ def test_without_options_and_without_a_terminal_the_example_is_written(tmp_path:
     assert outcome.stdout == ""
 
 
+def test_the_records_of_the_service_are_not_in_a_relative_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("borne.commands.initial_file.SERVICE_FILE", tmp_path / "station.toml")
+    for options, storage in (((), "/var/lib/borne"), (("--storage", "/srv/borne"), "/srv/borne")):
+        file, _ = written(tmp_path, *options)
+        configuration = Configuration.from_tree(tomllib.loads(file.read_text(encoding="utf-8")))
+        assert str(configuration.station.storage) == storage
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -78,6 +78,7 @@ class Machine:
             "BORNE_DATA_PARTITION": str(self.folder / "partition"),
             "BORNE_GRUBENV": str(self.variables_file),
             "BORNE_COMMAND_LINE": str(command_line),
+            "BORNE_UPTIME": str(self.folder / "uptime"),
             "BORNE_SLOTS_LOCK": str(self.folder / "lock"),
             "BORNE_STEPS": str(steps),
             "BORNE_CUT_AT": str(cut_at),
@@ -96,12 +97,30 @@ class Machine:
         program.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
         program.chmod(0o755)
 
-    def reboots_at_the_end_of_the_trial(self, *, mounted: bool = True, active: bool = True) -> bool:
-        """Whether it is rebooted ten minutes after its start. `mounted`: the data; `active`: the station runs."""
+    def reboots_at_the_end_of_the_trial(
+        self,
+        *,
+        mounted: bool = True,
+        bound: bool = True,
+        writable: bool = True,
+        active: bool = True,
+        uptime_s: int = 600,
+    ) -> bool:
+        """Whether it is rebooted ten minutes after its start, or `uptime_s`.
+
+        `mounted`: the data; `bound`: they are where the station expects them; `writable`: their file system;
+        `active`: the station runs.
+        """
         orders = self.folder / "orders"
         orders.write_text("", encoding="utf-8")
+        (self.folder / "uptime").write_text(f"{uptime_s}.42 1234.56\n", encoding="utf-8")
+        (self.folder / "partition").unlink(missing_ok=True)
+        if writable:
+            (self.folder / "partition").touch()
         self.stand_in(
-            "systemctl", f'case "$*" in *is-active*) {str(active).lower()} ;; *) echo "$@" >> {orders} ;; esac'
+            "systemctl",
+            f'case "$*" in *is-active*var-lib-borne.mount) {str(bound).lower()} ;;'
+            f' *is-active*borne.service) {str(active).lower()} ;; *) echo "$@" >> {orders} ;; esac',
         )
         self.stand_in("mountpoint", f'[ "$2" = {self.folder}/partition ] && {str(mounted).lower()}')
         self.call("end-trial")
@@ -329,7 +348,7 @@ def test_a_slot_that_cannot_mount_the_data_is_left_by_attempts_that_the_boot_loa
     machine = Machine(tmp_path / "m")
     prepared(machine, "first boot")
     shutil.move(machine.folder / "slots", machine.folder / "unmounted")
-    assert machine.reboots_at_the_end_of_the_trial(mounted=False)
+    assert machine.reboots_at_the_end_of_the_trial(mounted=False, active=False)
     machine.start_boot_loader()
     machine.start_boot_loader()
     assert machine.slot == "B"
@@ -349,10 +368,34 @@ def test_power_ups_too_short_for_anything_do_not_bring_back_the_former_version_f
     machine.call("start")
     assert not machine.reboots_at_the_end_of_the_trial()  # its station runs
     assert machine.reboots_at_the_end_of_the_trial(active=False)  # it cannot read the records of the other one
+    assert not machine.reboots_at_the_end_of_the_trial(active=False, uptime_s=1200)  # somebody has stopped it
     machine.boot()
     assert (machine.slot, machine.state, machine.data) == ("B", "kept B", "new")
     machine.boot()
     assert machine.slot == "B"
+
+
+@pytest.mark.parametrize("damage", ["mounted", "bound", "writable"])
+def test_a_machine_whose_data_cannot_be_used_reboots_unless_its_station_runs(damage: str, tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    for uptime_s in (600, 86_400):
+        assert not machine.reboots_at_the_end_of_the_trial(active=False, uptime_s=uptime_s)  # somebody has stopped it
+        assert machine.reboots_at_the_end_of_the_trial(active=False, uptime_s=uptime_s, **{damage: False})
+        assert not machine.reboots_at_the_end_of_the_trial(uptime_s=uptime_s, **{damage: False})
+
+
+def test_a_state_that_cannot_be_read_is_written_anew_once_the_station_keeps_its_slot(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "m")
+    prepared(machine, "on trial")
+    copy_of_data = machine.folder / "slots" / "data"
+    assert copy_of_data.exists()
+    state = machine.folder / "slots" / "state"
+    machine.stand_in("cat", f'[ "$1" != {state} ] && exec {shutil.which("cat")} "$@"')  # a bad block of the disk
+    machine.call("start")
+    assert copy_of_data.exists()
+    machine.call("set-state", "B", "good")
+    assert machine.state == "kept B"
+    assert not copy_of_data.exists()
 
 
 def test_a_choice_that_is_taken_back_leaves_no_slot_that_could_start_without_a_trial(tmp_path: Path) -> None:

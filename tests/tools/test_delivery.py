@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from borne.cli import COMMANDS
+from station.configuration.installation_choices import STATION_IMAGE
+from station.configuration.short_installation_example import short_installation_example
 from station.maintenance.software_components import program_component
+from tests.machine.signing import create_bundle_keys
 from tests.patience import PATIENCE_S
 from tests.project import ROOT
 from tools.delivery.debian_package import licence_texts
+from tools.delivery.disk_image import ImageOptions, build_bundle, build_images
 from tools.delivery.source_tree import DeliveryError, run, source_tree
 from tools.references.bash_completion import script
 from tools.references.command_parsers import commands
@@ -101,3 +108,58 @@ def test_the_licence_texts_name_each_component() -> None:
     text = licence_texts([program_component(), program_component()])
     assert text.count("borne ") >= 2
     assert "Apache License" in text
+
+
+@pytest.fixture
+def image_options(tmp_path: Path) -> ImageOptions:
+    files = [tmp_path / name for name in ("maker.pem", "maker.key", "model.toml")]
+    for file in files:
+        file.touch()
+    files[2].write_text(short_installation_example(STATION_IMAGE), encoding="utf-8")
+    return ImageOptions(files[0], files[1], files[0], installation_file=files[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[station", "model.toml:1"),
+        ('[firmware]\ntype = "rauc"\n[station]\nidentiy = "X"', "identiy"),
+        ('[station]\nidentity = "X"\n[[evse]]\n', 'firmware.type: must be "rauc"'),
+    ],
+)
+def test_an_installation_file_with_which_no_station_starts_makes_no_image(
+    text: str, reason: str, image_options: ImageOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "model.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(DeliveryError, match=re.escape(reason)):
+        build_images(source_tree(), image_options, tmp_path / "output", tmp_path / "no-package.deb")
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_missing_key_and_a_name_that_rauc_cannot_read_make_no_image(
+    image_options: ImageOptions, tmp_path: Path
+) -> None:
+    named = replace(image_options, compatible="two\nlines")
+    with pytest.raises(DeliveryError, match="--compatible"):
+        build_images(source_tree(), named, tmp_path / "output", tmp_path / "no-package.deb")
+    image_options.key.unlink()
+    with pytest.raises(DeliveryError, match=r"--key: there is no file .*maker\.key"):
+        build_images(source_tree(), image_options, tmp_path / "output", tmp_path / "no-package.deb")
+
+
+@pytest.mark.skipif(shutil.which("rauc") is None or shutil.which("mksquashfs") is None, reason="rauc is not installed")
+def test_a_bundle_is_of_its_model_and_not_larger_than_its_stations_download(
+    image_options: ImageOptions, tmp_path: Path
+) -> None:
+    create_bundle_keys(image_options.certificate, image_options.key)
+    root = tmp_path / "root.squashfs"
+    root.write_bytes(os.urandom(1 << 16))
+    options = replace(image_options, compatible="wallbox-32")
+    bundle = build_bundle(source_tree(), options, root, tmp_path)
+    info = run("rauc", "info", f"--keyring={options.keyring}", bundle)
+    assert "wallbox-32" in info
+    model = tmp_path / "model.toml"
+    small = '[[variable]]\ncomponent = "FirmwareCtrlr"\nvariable = "MostBytes"\nvalue = "60000"\n'
+    model.write_text(f"{model.read_text(encoding='utf-8')}\n{small}", encoding="utf-8")
+    with pytest.raises(DeliveryError, match="download at most 60000"):
+        build_bundle(source_tree(), options, root, tmp_path)

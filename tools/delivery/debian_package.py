@@ -67,6 +67,10 @@ def _lay_out(source: SourceTree, architecture: str, tree: Path) -> None:
         file.write_text(file.read_text(encoding="utf-8").replace("@VERSION@", source.version), encoding="utf-8")
     for name, kind in {"borne.service": "service", "borne.sysusers": "sysusers", "borne.tmpfiles": "tmpfiles"}.items():
         shutil.copyfile(deploy / name, debian / f"borne.{kind}")
+    # Until the next version is accepted, the unit that systemd has loaded starts the one that it came with.
+    unit = debian / "borne.service"
+    started = f"ExecStart=/opt/borne/{source.version}/bin/borne "
+    unit.write_text(unit.read_text(encoding="utf-8").replace("ExecStart=/usr/bin/borne ", started), encoding="utf-8")
     shutil.copyfile(deploy / "60-borne.rules", debian / "borne.udev")
     (debian / "changelog").write_text(_changelog(source), encoding="utf-8")
     (debian / "copyright").write_text(_COPYRIGHT, encoding="utf-8")

@@ -13,7 +13,6 @@ import re
 import shutil
 import sys
 import tempfile
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,16 @@ from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from station.configuration.installation_choices import STATION_IMAGE
+from station.configuration.installation_file import ConfigurationError, load_configuration
 from station.configuration.short_installation_example import short_installation_example
+from station.devices.updater_config import RaucUpdaterConfig
+from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from tools.delivery.bill_of_materials import image_bill_of_materials
 from tools.delivery.debian_package import build_package
 from tools.delivery.root_file_system import build_root
 from tools.delivery.source_tree import DeliveryError, SourceTree, run, source_tree
 
 _MIB: Final = 1 << 20
-COMPATIBLE: Final = "borne-amd64"
-"""what an image and its bundles have in common; a maker of another board chooses a name of their own"""
 _GRUB_MODULES: Final = (
     *("part_gpt", "fat", "squash4", "lzopio", "linux", "normal", "configfile", "loadenv", "test", "echo", "regexp"),
     *("sleep", "reboot", "boot", "search", "minicmd"),
@@ -52,6 +52,8 @@ class ImageOptions:
     """PEM roots that stations trust to sign bundles"""
     installation_file: Path | None = None
     """the installation file of all stations of this image; None: a simulated station"""
+    compatible: str = "borne-amd64"
+    """the name of the model: a station refuses bundles of another one"""
     kernel_options: str = ""
     """further options of the kernel's command line"""
     compression_level: int = 8
@@ -76,8 +78,10 @@ def build_images(source: SourceTree, options: ImageOptions, output: Path, packag
     """Write disk image and bundle into the folder `output`; `package` is built if it is not given.
 
     Raises:
-        DeliveryError: a tool is missing or fails, or a partition is too small.
+        DeliveryError: a file that the maker has given is missing or invalid, a tool is missing or fails, or a partition
+            is too small.
     """
+    _check_options(options)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output) as name:
         folder = Path(name)
@@ -95,12 +99,18 @@ def _build_slot(source: SourceTree, options: ImageOptions, package: Path, target
     files = folder / "files"
     shutil.copytree(source.root / "deploy" / "image" / "root", files)
     system = files / "etc/rauc/system.conf"
-    text = system.read_text(encoding="utf-8").replace("@COMPATIBLE@", COMPATIBLE).replace("@VERSION@", source.version)
+    text = (
+        system.read_text(encoding="utf-8")
+        .replace("@COMPATIBLE@", options.compatible)
+        .replace("@VERSION@", source.version)
+    )
     system.write_text(text, encoding="utf-8")
     shutil.copyfile(options.keyring, files / "etc/rauc/keyring.pem")
     root = folder / "root"
     model = folder / "station.toml"
-    model.write_text(_installation_file(options.installation_file), encoding="utf-8")
+    given = options.installation_file
+    text = given.read_text(encoding="utf-8") if given is not None else short_installation_example(STATION_IMAGE)
+    model.write_text(text, encoding="utf-8")
     steps = [f"cp {model} $1/etc/borne/station.toml", f"{source.root}/deploy/image/setup.sh $1"]
     build_root(source, package, root, _image_packages(source), files=files, steps=steps)
     bill = root / "usr/share/doc/borne/image.cdx.json"
@@ -114,20 +124,28 @@ def _build_slot(source: SourceTree, options: ImageOptions, package: Path, target
     )
 
 
-def _installation_file(given: Path | None) -> str:
-    """The installation file of the maker's model, or that of a simulated station.
+def _check_options(options: ImageOptions) -> None:
+    """Check what the maker has given, before minutes of building.
 
     Raises:
-        DeliveryError: the station could not be updated.
+        DeliveryError: a file is missing, the installation file is invalid, or the station could not be updated.
     """
-    if given is None:
-        return short_installation_example(STATION_IMAGE)
-    text = given.read_text(encoding="utf-8")
-    if tomllib.loads(text).get("firmware", {}).get("type") != "rauc":
+    files = {"certificate": options.certificate, "key": options.key, "keyring": options.keyring}
+    for name, file in files.items():
+        if not file.is_file():
+            raise DeliveryError(f"--{name}: there is no file {file}")
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]*", options.compatible) is None:
+        raise DeliveryError("--compatible: must have letters, digits, spaces, dots, hyphens and underscores only")
+    if (given := options.installation_file) is None:
+        return
+    try:
+        configuration = load_configuration(given, {})
+    except ConfigurationError as error:
+        raise DeliveryError("\n".join(error.sentences)) from error
+    if not isinstance(configuration.firmware, RaucUpdaterConfig):
         raise DeliveryError(
             f'{given}: firmware.type: must be "rauc", which updates an image; borne init --image writes such a file'
         )
-    return text
 
 
 def _image_packages(source: SourceTree) -> list[str]:
@@ -139,7 +157,7 @@ def build_bundle(source: SourceTree, options: ImageOptions, root: Path, output: 
     """Write the signed bundle with a root file system into the folder `output`.
 
     Raises:
-        DeliveryError: rauc is missing or fails.
+        DeliveryError: rauc is missing or fails, or the stations would not download the bundle.
     """
     bundle = output / f"borne-{source.version}.raucb"
     bundle.unlink(missing_ok=True)
@@ -147,13 +165,27 @@ def build_bundle(source: SourceTree, options: ImageOptions, root: Path, output: 
         content = Path(name)
         os.link(root, content / "root.squashfs")
         manifest = (
-            f"[update]\ncompatible={COMPATIBLE}\nversion={source.version}\nbuild={source.commit}\n\n"
+            f"[update]\ncompatible={options.compatible}\nversion={source.version}\nbuild={source.commit}\n\n"
             "[bundle]\nformat=verity\n\n[image.rootfs]\nfilename=root.squashfs\n"
         )
         (content / "manifest.raucm").write_text(manifest, encoding="utf-8")
         keys = (f"--cert={options.certificate}", f"--key={options.key}")
         run("rauc", "bundle", *keys, f"--mksquashfs-args={_STORED}", content, bundle)
+    if bundle.stat().st_size > (most := _most_bytes(options)):
+        raise DeliveryError(
+            f"{bundle}: has {bundle.stat().st_size} bytes, and the stations download at most {most}: raise the variable"
+            " MostBytes of FirmwareCtrlr by [[variable]] of their installation file, before the first such update"
+        )
     return bundle
+
+
+def _most_bytes(options: ImageOptions) -> int:
+    """The largest image that a station of this model downloads."""
+    if (given := options.installation_file) is not None:
+        for table in load_configuration(given, {}).variable:
+            if (table.component, table.variable) == ("FirmwareCtrlr", "MostBytes") and table.value is not None:
+                return int(table.value)
+    return int(FirmwareSettings().firmware_most_bytes)
 
 
 def _build_disk(source: SourceTree, options: ImageOptions, root: Path, disk: Path, folder: Path) -> None:
@@ -223,6 +255,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--key", type=Path, required=True, help="PEM key of the certificate.")
     parser.add_argument("--keyring", type=Path, help="PEM roots that stations trust. Default: the certificate.")
     parser.add_argument("--station", type=Path, metavar="FILE", help="Installation file of all stations of the image.")
+    parser.add_argument(
+        "--compatible",
+        metavar="NAME",
+        default=ImageOptions.compatible,
+        help="Name of the model; a station refuses bundles of another one. [default: %(default)s]",
+    )
     parser.add_argument("--kernel-options", default="", metavar="TEXT", help="Added to the kernel's command line.")
     parser.add_argument("--package", type=Path, metavar="FILE", help="A package that is built already.")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="Default: build/.")
@@ -233,6 +271,7 @@ def main(arguments: Sequence[str]) -> int:
         given.key,
         given.keyring or certificate,
         installation_file=given.station,
+        compatible=given.compatible,
         kernel_options=given.kernel_options,
     )
     source = source_tree()

@@ -80,7 +80,10 @@ def make_backup(request: BackupRequest, target: Path, passphrase: str) -> Manife
     """
     check_new_passphrase(passphrase)
     if not request.storage.is_dir():
-        raise BackupError(f"{request.storage}: does not exist: this station has not been started yet")
+        raise BackupError(
+            f"{request.storage}: does not exist: this station has not been started yet, or station.storage is relative"
+            " to another working directory"
+        )
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(_ChangedMeanwhileError), private_files.replacing(target) as file:
             writer = EncryptedWriter(file, passphrase)

@@ -174,8 +174,18 @@ def _check_identity(
     if present is not None and present.identity != manifest.identity and (used or request.keep_installation):
         raise BackupError(
             f"the backup is of the station {manifest.identity}, and this is {present.identity};"
-            f" if this board is to become {manifest.identity}, move {restored.storage} away"
+            f" if this board is to become {manifest.identity}, {_how_to_become(manifest, restored, used=used)}"
         )
+
+
+def _how_to_become(manifest: Manifest, restored: InstalledStation, *, used: bool) -> str:
+    """What to do before a restore of another station."""
+    if used:
+        return f"remove what is in {restored.storage}, or move it away"
+    return (
+        f'set station.identity (or BORNE_STATION_IDENTITY) to "{manifest.identity}", or restore without'
+        " --keep-installation"
+    )
 
 
 class _InstallationFiles:
@@ -342,7 +352,10 @@ def _check_beginning(present: Path, restored: Path) -> None:
     """
     if not present.exists():
         return
-    refusal = BackupError(f"the station has entries in {present.name} that the backup does not have")
+    refusal = BackupError(
+        f"the station has entries in {present.name} that the backup does not have: each start writes one. Without"
+        f" --records they stay. On a new board, whose records nobody needs, remove what is in {present.parent}"
+    )
     if not restored.exists():
         raise refusal
     with present.open("rb") as own, restored.open("rb") as other:

@@ -258,6 +258,8 @@ class FirmwareUpdates:
         await self.record.store_status(update, FirmwareStatus.DOWNLOADING)
         try:
             await asyncio.to_thread(images.clear, self._context.folder, image)
+            if order.location is not None:
+                await asyncio.to_thread(images.discard_uploaded, self.uploaded_image)
         except OSError as error:
             _log.error("the image directory cannot be prepared: %s", error.strerror)
             return FirmwareStatus.DOWNLOAD_FAILED

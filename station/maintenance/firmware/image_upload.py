@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import uuid
 from collections.abc import AsyncIterable
 from pathlib import Path
+from typing import Final
+
+from station.storage.disk_space import free_bytes
+from station.storage.storage_monitor import LOW_SPACE_BYTES
+
+_RESERVED_BYTES: Final = 2 * LOW_SPACE_BYTES
+"""disk space that an upload leaves free for transaction records"""
 
 
 class ImageTooLargeError(Exception):
@@ -25,7 +33,7 @@ async def receive_image(pieces: AsyncIterable[bytes], destination: Path, most_by
     Raises:
         ImageTooLargeError: discarded.
         UploadSupersededError: discarded.
-        OSError: the disk refuses; discarded.
+        OSError: the disk refuses, or would have too little space left for the records of the station; discarded.
     """
     unfinished = destination.with_name(f"{destination.name}.{uuid.uuid4().hex}.part")
     await asyncio.to_thread(_remove_incomplete_images, destination)
@@ -48,6 +56,7 @@ def _remove_incomplete_images(destination: Path) -> None:
 
 
 async def _write(pieces: AsyncIterable[bytes], file_name: Path, most_bytes: int) -> int:
+    room = free_bytes(file_name.parent) - _RESERVED_BYTES
     file = await asyncio.to_thread(file_name.open, "wb")
     with file:
         size = 0
@@ -55,6 +64,8 @@ async def _write(pieces: AsyncIterable[bytes], file_name: Path, most_bytes: int)
             size += len(piece)
             if size > most_bytes:
                 raise ImageTooLargeError
+            if size > room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             await asyncio.to_thread(file.write, piece)
         await asyncio.to_thread(file.flush)
         await asyncio.to_thread(os.fsync, file.fileno())

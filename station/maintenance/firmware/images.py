@@ -24,6 +24,16 @@ def move_uploaded(uploaded: Path, image: Path) -> FirmwareStatus:
         return FirmwareStatus.DOWNLOAD_FAILED
 
 
+def discard_uploaded(uploaded: Path) -> None:
+    """Delete an uploaded image and the parts of one, since another image takes their space. Blocks on the disk.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    for file in (uploaded, *uploaded.parent.glob(f"{uploaded.name}*.part")):
+        file.unlink(missing_ok=True)
+
+
 def clear(folder: Path, keep: Path | None) -> None:
     """Create the folder of images, and delete all images in it but `keep`. Blocks on the disk.
 

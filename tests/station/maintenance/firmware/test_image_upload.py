@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from station.maintenance.firmware.image_upload import ImageTooLargeError, UploadSupersededError, receive_image
+from station.maintenance.firmware.images import discard_uploaded
+from station.storage.storage_monitor import LOW_SPACE_BYTES
 
 
 class ImageSender:
@@ -56,3 +60,29 @@ async def test_what_a_power_cut_left_goes_and_what_was_brought_stays_until_the_n
     with pytest.raises(ImageTooLargeError):
         await receive_image(visitor.pieces(), place, 5)
     assert stored_files(tmp_path) == {"brought": b"old"}
+
+
+async def test_an_upload_leaves_space_for_the_records_of_the_station(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 2 * LOW_SPACE_BYTES + 5
+
+    def free_bytes(_: Path) -> int:
+        return free
+
+    monkeypatch.setattr("station.maintenance.firmware.image_upload.free_bytes", free_bytes)
+    place = tmp_path / "brought"
+    visitor = ImageSender(b"new")
+    visitor.may_continue.set()
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        await receive_image(visitor.pieces(), place, 100)
+    assert stored_files(tmp_path) == {}
+    free += 1
+    assert await receive_image(visitor.pieces(), place, 100) == 6
+
+
+def test_an_uploaded_image_makes_room_for_another_one(tmp_path: Path) -> None:
+    for name in ("brought", "brought.0123.part", "image-1"):
+        (tmp_path / name).write_bytes(b"image")
+    discard_uploaded(tmp_path / "brought")
+    assert stored_files(tmp_path) == {"image-1": b"image"}
