@@ -40,6 +40,7 @@ cd $1/opt/borne && mv {old} {new} && cd {new}
 mv lib/python3.13/site-packages/borne-{old}.dist-info lib/python3.13/site-packages/borne-{new}.dist-info
 sed -i 's/^Version: {old}$/Version: {new}/' lib/python3.13/site-packages/borne-{new}.dist-info/METADATA
 sed -i '1s/{old}/{new}/' bin/borne
+sed -i 's|/opt/borne/{old}/|/opt/borne/{new}/|' $1/usr/lib/systemd/system/borne.service
 ln -sf /opt/borne/{new}/bin/borne $1/usr/bin/borne
 sed -i 's/{old}/{new}/' $1/etc/rauc/system.conf
 """

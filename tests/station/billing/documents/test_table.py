@@ -9,7 +9,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -91,6 +91,7 @@ def test_no_cell_is_a_formula(begins: str) -> None:
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_whatever_the_texts_are_a_transaction_is_one_line_and_no_formula(serial: str, reason: str) -> None:
+    assume(CARD.value not in serial and CARD.value not in reason)
     text = table.csv_heading() + table.csv_rows([transaction(meter_serial=serial, stopped_reason=reason)], UTC, {})
     (row,) = parse_csv(text)
     assert row["meter_serial"] in {serial, f"'{serial}"}
