@@ -28,7 +28,7 @@ class StationConfig(Table):
     serial_number: Annotated[str, Meta(min_length=1, max_length=25, examples=["0001"])] | None = None
     """the serial number on the label"""
     firmware_version: Annotated[Name, Meta(examples=["1.0.0"])] = field(default_factory=package_version)
-    """the version that the CSMS sees; the version of this program when left out"""
+    """the version that the CSMS sees; the version of this program when left out, and where RAUC updates it"""
     iccid: Annotated[str, Meta(min_length=1, max_length=20, examples=["8933000000000000000"])] | None = None
     """the identifier of the SIM card of a mobile link"""
     imsi: Annotated[str, Meta(min_length=1, max_length=20, examples=["208010000000000"])] | None = None
