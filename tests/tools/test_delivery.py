@@ -123,7 +123,7 @@ def image_options(tmp_path: Path) -> ImageOptions:
     ("text", "reason"),
     [
         ("[station", "model.toml:1"),
-        ('[firmware]\ntype = "rauc"\n[station]\nidentiy = "X"', "identiy"),
+        ('[station]\nidentity = "X"\npaint = 1\n[[evse]]\n', "station.paint"),
         ('[station]\nidentity = "X"\n[[evse]]\n', 'firmware.type: must be "rauc"'),
     ],
 )
