@@ -16,6 +16,7 @@ from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
 from borne.support.installed_station import installed_environment
 from station.configuration.installation_file import Configuration
 from station.configuration.missing_packages import missing_package_errors
+from station.interfaces.mdns import is_loopback_host
 from station.maintenance.commissioning.label import Label, label_svg, page_address
 
 
@@ -90,8 +91,6 @@ def _commissioning_notes(configuration: Configuration) -> Iterator[str]:
     """What an installer lacks to commission the station, although the installation file is valid."""
     if configuration.station.commissioning != "required":
         return
-    from station.interfaces.mdns import is_loopback_host  # late: few files require a commissioning
-
     if is_loopback_host(configuration.http.host):
         yield (
             f'http.host is "{configuration.http.host}": nobody in the network reaches the page, on which an'
