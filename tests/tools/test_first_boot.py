@@ -96,4 +96,4 @@ def test_what_the_program_does_not_accept_stays_and_is_explained(station: Statio
     assert "BORNE_CSMS_URL: must be a URL" in station.start()
     assert station.taken() is None
     assert sorted(file.name for file in station.boot.iterdir()) == ["station.env", "station.error"]
-    assert not (station.data / "station.env.new").exists()
+    assert sorted(file.name for file in station.data.iterdir()) == ["identity", "ssh"]
