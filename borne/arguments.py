@@ -13,8 +13,6 @@ Action: TypeAlias = Callable[[argparse.ArgumentParser, Sequence[str]], int]
 
 SERVICE_FILE: Final = Path("/etc/borne/station.toml")
 """the installation file of the service, where none is named"""
-SERVICE_STORAGE: Final = "/var/lib/borne"
-"""the directory of the records of the service"""
 _LONGEST_WAIT_S: Final = 3600.0
 
 

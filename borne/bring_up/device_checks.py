@@ -268,7 +268,8 @@ def _network_checks(configuration: Configuration) -> Iterator[DeviceCheck]:
 
 def _readable(file: Path) -> Answer:
     with file.open("rb") as opened:
-        return {"size": f"{len(opened.read())} B"}
+        opened.read(1)
+        return {"size": f"{os.fstat(opened.fileno()).st_size} B"}
 
 
 def _updater_check(command: str) -> DeviceCheck:

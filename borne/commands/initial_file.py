@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from borne.arguments import SERVICE_FILE, SERVICE_STORAGE, Action
+from borne.arguments import SERVICE_FILE, Action
 from borne.output import refuse, say
 from station.configuration.installation_choices import (
     BOARDS,
@@ -16,6 +16,7 @@ from station.configuration.installation_choices import (
     LANGUAGES,
     MAX_EVSES,
     METERS,
+    SERVICE_STORAGE,
     STATION_IMAGE,
     InstallationChoices,
     chosen_values,

@@ -27,9 +27,11 @@ _GRID_LINE: Final = "/dev/ttyS0"
 
 Values = Mapping[str, object]
 
+SERVICE_STORAGE: Final = "/var/lib/borne"
+"""the directory of the records of the service, in package, image and container"""
 STATION_IMAGE: Final[Mapping[str, Values]] = MappingProxyType(
     {
-        "station": {"storage": "/var/lib/borne"},
+        "station": {"storage": SERVICE_STORAGE},
         "http": {"host": "0.0.0.0"},  # its firewall admits nothing else
         "firmware": {"type": "rauc"},
     }

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _EVERY_S = 600.0
 LOW_SPACE_BYTES = 16 * 1024 * 1024
 """threshold of free space; enough for some weeks of transactions and the logs of a day"""
+RESERVED_BYTES = 2 * LOW_SPACE_BYTES
+"""free space that files from elsewhere leave for transaction records"""
 
 
 class SpaceLow(Frozen):

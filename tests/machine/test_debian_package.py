@@ -114,6 +114,13 @@ def test_the_installation_file_is_a_conffile_that_the_program_accepts(content: P
     assert 'storage = "/var/lib/borne"' in (content / "etc/borne/station.toml").read_text(encoding="utf-8")
 
 
+def test_the_unit_starts_the_version_that_it_came_with(content: Path) -> None:
+    """Also while the next one is unpacked and not accepted yet."""
+    unit = (content / "usr/lib/systemd/system/borne.service").read_text(encoding="utf-8")
+    assert f"ExecStart=/opt/borne/{package_version()}/bin/borne run " in unit
+    assert "/usr/bin/borne" not in unit
+
+
 def test_the_package_for_arm_contains_programs_for_arm_only(tmp_path: Path) -> None:
     package = build_package(source_tree(), "arm64", tmp_path)
     subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "content"], check=True)

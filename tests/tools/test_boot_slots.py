@@ -384,18 +384,24 @@ def test_a_machine_whose_data_cannot_be_used_reboots_unless_its_station_runs(dam
         assert not machine.reboots_at_the_end_of_the_trial(uptime_s=uptime_s, **{damage: False})
 
 
-def test_a_state_that_cannot_be_read_is_written_anew_once_the_station_keeps_its_slot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["first boot", "on trial", "kept"])
+def test_a_slot_whose_state_cannot_be_read_is_on_trial_until_it_keeps_itself(stage: str, tmp_path: Path) -> None:
     machine = Machine(tmp_path / "m")
-    prepared(machine, "on trial")
-    copy_of_data = machine.folder / "slots" / "data"
-    assert copy_of_data.exists()
-    state = machine.folder / "slots" / "state"
-    machine.stand_in("cat", f'[ "$1" != {state} ] && exec {shutil.which("cat")} "$@"')  # a bad block of the disk
+    prepared(machine, "on trial" if stage == "kept" else stage)
+    if stage == "kept":
+        machine.call("set-state", "B", "good")
+    machine.stand_in(
+        "cat", f'grep -qs spoilt "$1" && exit 1; exec {shutil.which("cat")} "$@"'
+    )  # a bad block of the disk
+    (machine.folder / "slots" / "state").write_text("spoilt", encoding="utf-8")
+    machine.slot = "B"
     machine.call("start")
-    assert copy_of_data.exists()
+    assert machine.state == "trial B"
+    before = machine.folder / "slots" / "data" / "version"
+    assert before.read_text(encoding="utf-8") == ("new" if stage == "kept" else "old")
     machine.call("set-state", "B", "good")
     assert machine.state == "kept B"
-    assert not copy_of_data.exists()
+    assert not before.parent.exists()
 
 
 def test_a_choice_that_is_taken_back_leaves_no_slot_that_could_start_without_a_trial(tmp_path: Path) -> None:

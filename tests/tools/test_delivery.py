@@ -125,6 +125,11 @@ def image_options(tmp_path: Path) -> ImageOptions:
         ("[station", "model.toml:1"),
         ('[station]\nidentity = "X"\npaint = 1\n[[evse]]\n', "station.paint"),
         ('[station]\nidentity = "X"\n[[evse]]\n', 'firmware.type: must be "rauc"'),
+        (
+            '[station]\nidentity = "X"\n[[evse]]\n[firmware]\ntype = "rauc"\n[[variable]]\n'
+            'component = "FirmwareCtrlr"\nvariable = "MostBytes"\nvalue = "many"\n',
+            "FirmwareCtrlr.MostBytes",
+        ),
     ],
 )
 def test_an_installation_file_with_which_no_station_starts_makes_no_image(

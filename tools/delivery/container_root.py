@@ -13,8 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from station.configuration.installation_choices import SERVICE_STORAGE
 from tools.delivery.bill_of_materials import MD5_SUMS, image_bill_of_materials
-from tools.delivery.debian_package import STORAGE, lay_out_program
+from tools.delivery.debian_package import lay_out_program
 from tools.delivery.program_environment import compile_modules
 from tools.delivery.root_file_system import SUITE, debian_sources, path_filters
 from tools.delivery.source_tree import SourceTree, run
@@ -51,7 +52,7 @@ _NOT_NEEDED: Final = (
 )
 _USERS: Final = f"""\
 root:x:0:0:root:/root:/nonexistent
-borne:x:{USER}:{USER}:Charging station:{STORAGE}:/nonexistent
+borne:x:{USER}:{USER}:Charging station:{SERVICE_STORAGE}:/nonexistent
 nobody:x:65534:65534:nobody:/nonexistent:/nonexistent
 """
 _GROUPS: Final = f"root:x:0:\ndialout:x:20:\nborne:x:{USER}:\nnogroup:x:65534:\n"
@@ -144,4 +145,4 @@ def _configure(target: Path) -> None:
     bundle.parent.mkdir(parents=True, exist_ok=True)
     bundle.write_bytes(b"".join(file.read_bytes() for file in roots))
     shutil.rmtree(target / "usr/share/ca-certificates")
-    (target / STORAGE.lstrip("/")).mkdir(parents=True)
+    (target / SERVICE_STORAGE.lstrip("/")).mkdir(parents=True)

@@ -17,6 +17,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
 
+from station.configuration.installation_choices import SERVICE_STORAGE
 from station.configuration.short_installation_example import short_installation_example
 from station.maintenance.software_components import SoftwareComponent, software_components
 from tools.delivery.bill_of_materials import bill_of_materials
@@ -25,8 +26,6 @@ from tools.delivery.source_tree import DeliveryError, SourceTree, run, source_tr
 from tools.references.bash_completion import script
 from tools.references.manual_pages import MANUAL_PAGES
 
-STORAGE: Final = "/var/lib/borne"
-"""the directory of the records in the installation file of the package"""
 _COPYRIGHT: Final = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: borne
@@ -102,7 +101,7 @@ def lay_out_program(source: SourceTree, architecture: str, tree: Path) -> None:
     _write(documents / "licences.txt", licence_texts(software_components([str(packages_of(environment))])))
     shutil.copyfile(source.root / "CHANGELOG.md", documents / "release-notes.md")
     # Short: dpkg asks about a file that was changed on the machine whenever that of the package has changed too.
-    _write(tree / "etc/borne/station.toml", short_installation_example({"station": {"storage": STORAGE}}))
+    _write(tree / "etc/borne/station.toml", short_installation_example({"station": {"storage": SERVICE_STORAGE}}))
 
 
 def _changelog(source: SourceTree) -> str:

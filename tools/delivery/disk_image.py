@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
+from borne.variable_tables_check import describe_refused_variables
 from station.configuration.installation_choices import STATION_IMAGE
 from station.configuration.installation_file import ConfigurationError, load_configuration
 from station.configuration.short_installation_example import short_installation_example
@@ -99,12 +100,8 @@ def _build_slot(source: SourceTree, options: ImageOptions, package: Path, target
     files = folder / "files"
     shutil.copytree(source.root / "deploy" / "image" / "root", files)
     system = files / "etc/rauc/system.conf"
-    text = (
-        system.read_text(encoding="utf-8")
-        .replace("@COMPATIBLE@", options.compatible)
-        .replace("@VERSION@", source.version)
-    )
-    system.write_text(text, encoding="utf-8")
+    text = system.read_text(encoding="utf-8").replace("@COMPATIBLE@", options.compatible)
+    system.write_text(text.replace("@VERSION@", source.version), encoding="utf-8")
     shutil.copyfile(options.keyring, files / "etc/rauc/keyring.pem")
     root = folder / "root"
     model = folder / "station.toml"
@@ -146,6 +143,8 @@ def _check_options(options: ImageOptions) -> None:
         raise DeliveryError(
             f'{given}: firmware.type: must be "rauc", which updates an image; borne init --image writes such a file'
         )
+    if configuration.variable and (refused := describe_refused_variables(configuration, given, {})):
+        raise DeliveryError("\n".join(refused))
 
 
 def _image_packages(source: SourceTree) -> list[str]:

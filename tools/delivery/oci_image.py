@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
+from station.configuration.installation_choices import SERVICE_STORAGE
 from station.maintenance.software_components import program_component
 from tools.delivery.container_root import USER, build_container_root
-from tools.delivery.debian_package import STORAGE
 from tools.delivery.program_environment import MACHINES
 from tools.delivery.source_tree import DeliveryError, SourceTree, source_tree
 
@@ -79,7 +79,7 @@ def _write_layer(source: SourceTree, root: Path, layer: Path) -> str:
     """
 
     def normalized(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        is_stored = f"/{member.name}" == STORAGE
+        is_stored = f"/{member.name}" == SERVICE_STORAGE
         member.uid = member.gid = USER if is_stored else 0
         member.uname = member.gname = ""
         member.mtime = source.timestamp
@@ -120,8 +120,8 @@ def _configuration(source: SourceTree, architecture: str, content_digest: str, s
             "Env": ["PATH=/usr/bin", "LANG=C.UTF-8"],
             "Entrypoint": ["/usr/bin/borne"],
             "Cmd": ["run", "--config", _INSTALLATION_FILE],
-            "WorkingDir": STORAGE,
-            "Volumes": {STORAGE: {}},
+            "WorkingDir": SERVICE_STORAGE,
+            "Volumes": {SERVICE_STORAGE: {}},
             "ExposedPorts": {"8080/tcp": {}},
             "StopSignal": "SIGTERM",
             "Labels": labels,

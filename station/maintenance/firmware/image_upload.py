@@ -8,13 +8,10 @@ import os
 import uuid
 from collections.abc import AsyncIterable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO
 
 from station.storage.disk_space import free_bytes
-from station.storage.storage_monitor import LOW_SPACE_BYTES
-
-_RESERVED_BYTES: Final = 2 * LOW_SPACE_BYTES
-"""disk space that an upload leaves free for transaction records"""
+from station.storage.storage_monitor import RESERVED_BYTES
 
 
 class ImageTooLargeError(Exception):
@@ -56,7 +53,6 @@ def _remove_incomplete_images(destination: Path) -> None:
 
 
 async def _write(pieces: AsyncIterable[bytes], file_name: Path, most_bytes: int) -> int:
-    room = free_bytes(file_name.parent) - _RESERVED_BYTES
     file = await asyncio.to_thread(file_name.open, "wb")
     with file:
         size = 0
@@ -64,9 +60,18 @@ async def _write(pieces: AsyncIterable[bytes], file_name: Path, most_bytes: int)
             size += len(piece)
             if size > most_bytes:
                 raise ImageTooLargeError
-            if size > room:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            await asyncio.to_thread(file.write, piece)
-        await asyncio.to_thread(file.flush)
+            await asyncio.to_thread(_write_piece, file, piece, file_name.parent)
         await asyncio.to_thread(os.fsync, file.fileno())
     return size
+
+
+def _write_piece(file: BinaryIO, piece: bytes, folder: Path) -> None:
+    """Write a piece if the disk keeps its reserve, whatever else is written there meanwhile.
+
+    Raises:
+        OSError: it would not, or the disk refuses.
+    """
+    if free_bytes(folder) - len(piece) < RESERVED_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    file.write(piece)
+    file.flush()

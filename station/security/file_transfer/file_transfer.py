@@ -22,7 +22,7 @@ from station.security.file_transfer.location import (
     open_file,
 )
 from station.storage.disk_space import free_bytes
-from station.storage.storage_monitor import LOW_SPACE_BYTES
+from station.storage.storage_monitor import RESERVED_BYTES
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -51,8 +51,6 @@ _LONGEST_H = 6.0
 _MAX_RESUMES = 20
 _PAUSE_S = 2.0
 """pause before reconnecting"""
-_RESERVED_BYTES = 2 * LOW_SPACE_BYTES
-"""disk space that a download leaves free for transaction records"""
 
 
 async def download(url: str, target: Path, *, max_bytes: int, clock: Clock, tls: TlsContextFactory) -> None:
@@ -67,7 +65,7 @@ async def download(url: str, target: Path, *, max_bytes: int, clock: Clock, tls:
     location = FileLocation.parse(url)
     _log.info("downloading %s", location.log_text)
     with open_file(target, "wb") as file:
-        sink = DownloadFile(file, max_bytes, room=free_bytes(target.parent) - _RESERVED_BYTES)
+        sink = DownloadFile(file, max_bytes, room=free_bytes(target.parent) - RESERVED_BYTES)
         await _within_limit(_resume_on_loss(lambda: _fetch(location, sink, tls), lambda: sink.size, clock), clock)
         try:
             file.flush()
