@@ -47,9 +47,10 @@ explore: $(VENV)/.ready-dev
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto -m "hypothesis or fuzz" --hypothesis-profile fuzz --timeout 3600 $(ARGS)
 
-# Runs the certification cases and writes their results to docs/conformance.md.
+# Runs the certification cases and writes their results.
+REPORT := docs/conformance.md
 conformance-report: $(VENV)/.ready-dev
-	$(BIN)/pytest -n auto tests/conformance --conformance-report docs/conformance.md $(ARGS)
+	$(BIN)/pytest -n auto tests/conformance --conformance-report $(REPORT) $(ARGS)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -56,6 +56,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: longest.isdisjoint(item.path.parents))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With --no-skips, let a skipped test fail with the reason for which it was skipped."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("no_skips"):
+        report.outcome = "failed"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With --no-skips, let a module fail that is skipped as a whole."""
+    report = yield
+    if report.skipped and collector.config.getoption("no_skips"):
+        report.outcome = "failed"
+    return report
+
+
 @pytest.fixture(autouse=True)
 def _logging_restored() -> Generator[None]:
     """Restore logging after each test: a test that sets it up, as each `borne` command does, affects no later test."""
@@ -91,6 +111,7 @@ def chips(monkeypatch: pytest.MonkeyPatch) -> Chips:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the conformance suite, of the poisonous values, and of the virtual machines."""
     parser.addoption("--machine", action="store_true", help="also run the tests in virtual machines (root, minutes)")
+    parser.addoption("--no-skips", action="store_true", help="a test that cannot run here has failed, as in a release")
     group = parser.getgroup("conformance")
     group.addoption("--station", metavar="URL", help="local API of a station that runs already, in place of our own")
     group.addoption(

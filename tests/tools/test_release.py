@@ -12,7 +12,8 @@ from typing import Final
 import pytest
 
 from tests.project import ROOT
-from tools.delivery import release
+from tools.delivery import conformance_results, release
+from tools.delivery.conformance_results import different_results
 from tools.delivery.release import Step, build_steps, check_steps, release_problems, run_steps, write_checksums
 from tools.delivery.source_tree import DeliveryError, source_tree
 
@@ -68,12 +69,27 @@ def test_changes_and_missing_keys_are_named(keys: dict[str, str]) -> None:
 
 def test_every_check_is_a_target_of_make_or_a_module_that_runs(tmp_path: Path) -> None:
     targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
-    for step in check_steps(tmp_path):
+    for step in check_steps(tmp_path, tmp_path / "logs"):
         if step.command[0] == "make":
             assert step.command[1] in targets
         else:
             helped = subprocess.run([*step.command[:3], "--help"], cwd=ROOT, capture_output=True, check=False)
             assert helped.returncode == 0
+
+
+def test_results_of_a_run_are_compared_but_not_how_long_it_took(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
+    slower = re.sub(r"\d+\.\d s \|$", "99.9 s |", published, flags=re.MULTILINE)
+    assert slower != published
+    assert different_results(published, slower) == []
+    failed = re.sub(r"(\| TC_E_01_CS \|.*\|) passed \|", r"\1 not run |", slower)
+    different = different_results(published, failed)
+    assert [line[:13] for line in different if not line.startswith("@@")] == ["-| TC_E_01_CS", "+| TC_E_01_CS"]
+    (tmp_path / "report.md").write_text(failed, encoding="utf-8")
+    assert conformance_results.main([str(ROOT / "docs/conformance.md"), str(tmp_path / "report.md")]) == 1
+    assert "not run" in capsys.readouterr().out
 
 
 def test_every_module_that_builds_knows_the_options_that_it_is_given(tmp_path: Path) -> None:
