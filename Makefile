@@ -6,6 +6,9 @@ ARGS ?=
 # Some environments keep Python from writing byte code: each of the some thousand programs that the tests start would compile its
 # modules anew.
 export PYTHONDONTWRITEBYTECODE :=
+# These are for the target that they were given with, and not for a `make` that its command starts.
+MAKEOVERRIDES :=
+unexport ARGS REPORT
 # Tests wait for programs and real time, so more run at once than there are processors.
 export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 # Stations commit to their storage all the time: in memory, their tests take a sixth less processor time. Not where that has little
@@ -94,6 +97,7 @@ home-assistant-addon: $(VENV)/.ready-dev
 	$(BIN)/python -m tools.delivery.home_assistant_addon $(ARGS)
 
 # Starts the images in virtual machines and containers, as root: power cuts, updates, faults.
+test-machine: export PYTEST_XDIST_AUTO_NUM_WORKERS = $(shell nproc)
 test-machine: $(VENV)/.ready-dev
 	$(BIN)/pytest --machine --timeout 3600 tests/machine $(ARGS)
 

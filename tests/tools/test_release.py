@@ -77,6 +77,17 @@ def test_every_check_is_a_target_of_make_or_a_module_that_runs(tmp_path: Path) -
             assert helped.returncode == 0
 
 
+def test_what_is_given_to_make_is_for_its_target_only(tmp_path: Path) -> None:
+    """`make release ARGS=…` runs `make check`, and tests run documented commands such as `make deb`."""
+    (tmp_path / "inner").write_text('shown:\n\t@echo "[$(ARGS)] [$(REPORT)] $$ARGS $(MAKEFLAGS)"\n', encoding="utf-8")
+    outer = f"include {ROOT / 'Makefile'}\nouter:\n\t@make -s --no-print-directory -f {tmp_path / 'inner'}\n"
+    (tmp_path / "outer").write_text(outer, encoding="utf-8")
+    command = ["make", "-s", "-f", str(tmp_path / "outer"), "outer", "ARGS=-n auto", "REPORT=x"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("[] [] ")
+    assert "auto" not in printed
+
+
 def test_results_of_a_run_are_compared_but_not_how_long_it_took(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,7 +50,7 @@ def check_steps(output: Path, logs: Path) -> list[Step]:
         Step("conformance-results", results),
         Step("days", [python, "-m", "bench.life", "--days", str(_SIMULATED_DAYS)]),
         Step("fleet-plan", [python, "-m", "borne", "fleet", "init", plan]),
-        Step("fleet", [python, "-m", "borne", "fleet", plan]),
+        Step("fleet", [python, "-m", "borne", "fleet", plan, "--out", str(logs / "fleet")]),
         Step("machine", ["make", "test-machine", "ARGS=-n auto -v --no-skips"]),
     ]
 
@@ -141,6 +141,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     output: Path = given.output or ROOT / "build" / f"release-{source.version}"
     logs = output / "logs"
+    shutil.rmtree(logs, ignore_errors=True)  # of an attempt before
     try:
         if not given.without_checks:
             run_steps(check_steps(output, logs), logs, sys.stdout.write)
