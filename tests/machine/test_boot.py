@@ -91,6 +91,25 @@ def test_only_the_services_of_a_station_can_be_reached_and_no_unit_has_failed(
         assert machine.try_run("touch /usr/lib/borne/other")[0] != 0
 
 
+def test_a_data_partition_that_comes_late_starts_the_station(states: SavedStates, tmp_path: Path) -> None:
+    """Such as on a disk that answers only after systemd has given up to wait for it."""
+    with states.machine.twin(tmp_path / "vm", overlay(states.disk, tmp_path / "disk.qcow2")) as machine:
+        machine.start(states.unmounted)
+        (number,) = re.findall(r"(\d+)$", machine.run("readlink -f /dev/disk/by-partlabel/data").strip())
+        machine.run(f"partx --delete --nr {number} /dev/vda")
+        assert machine.try_run("systemctl start borne.service", GUEST_PATIENCE_S)[0] != 0
+        assert machine.run("systemctl show borne.service data.mount --property=ActiveState").split() == [
+            "ActiveState=inactive",
+            "ActiveState=inactive",
+        ]
+        machine.run(f"partx --add --nr {number} /dev/vda")
+        GuestStation(machine).wait_until_active()
+        assert machine.run("findmnt --noheadings --output SOURCE /data").strip() == f"/dev/vda{number}"
+        wait_until(
+            lambda: machine.try_run("systemctl is-active --quiet chrony.service")[0] == 0, within_s=GUEST_PATIENCE_S
+        )
+
+
 @pytest.mark.brief
 def test_a_charge_by_command_is_billed_over_tls(states: SavedStates, csms: HostCsms, tmp_path: Path) -> None:
     earlier = {bill["id"] for bill in csms.transactions()}
