@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("published", type=Path, metavar="PUBLISHED", help="docs/conformance.md")
     parser.add_argument("report", type=Path, metavar="REPORT", help="written by `make conformance-report REPORT=…`")
     given = parser.parse_args(arguments)
-    published, report = (Path(file).read_text(encoding="utf-8") for file in (given.published, given.report))
+    published, report = (file.read_text(encoding="utf-8") for file in (given.published, given.report))
     different = different_results(published, report)
     sys.stdout.write("".join(f"{line}\n" for line in different))
     return 1 if different else 0

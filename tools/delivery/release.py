@@ -72,6 +72,7 @@ def build_steps(keys: Mapping[str, str], output: Path, version: str) -> list[Ste
         Step("image-oci-arm64", [*container, "arm64"]),
         Step("home-assistant-addon", [python, "-m", "tools.delivery.home_assistant_addon", "--output", str(addon)]),
         Step("addon-archive", ["tar", "-czf", str(archive), "--remove-files", "-C", str(addon), "borne"]),
+        Step("addon-folder", ["rmdir", str(addon)]),
         Step("image-disk", [python, "-m", "tools.delivery.disk_image", *folder, *image, *built]),
     ]
 
