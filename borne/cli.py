@@ -92,6 +92,12 @@ def _fleet_commands() -> Mapping[str, Action]:
     return fleet.COMMANDS
 
 
+def _scenario_commands() -> Mapping[str, Action]:
+    from borne.commands import scenario  # late: only the group that is called
+
+    return scenario.COMMANDS
+
+
 def _csms_commands() -> Mapping[str, Action]:
     from borne.commands import bundled_csms  # late: only the group that is called
 
@@ -174,6 +180,9 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "fleet": CommandEntry(
         "Run the plan of a fleet, many simulated stations at one CSMS; `borne fleet init` writes one.", _fleet_commands
     ),
+    "scenario": CommandEntry(
+        "Play scenarios, steps and expectations for one station at a CSMS, with a verdict.", _scenario_commands
+    ),
     "decode": CommandEntry(
         "Decode a recording of a meter to JSON lines; exit 1 if nothing in it is valid.", _record_commands
     ),
@@ -210,7 +219,18 @@ JOURNAL_COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "export": CommandEntry("Print the entries of the register journal as JSON lines.", _record_commands),
 }
 """the commands of `borne journal`"""
-GROUPS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {"board": BOARD_COMMANDS, "journal": JOURNAL_COMMANDS}
+SCENARIO_COMMANDS: Final[Mapping[str, CommandEntry]] = {
+    "run": CommandEntry("Play scenarios: exit 0 if each passed, 1 if not, 2 if one is invalid.", _scenario_commands),
+    "check": CommandEntry("Check scenario files: each error with file, line and key.", _scenario_commands),
+    "init": CommandEntry("Write an example of a scenario.", _scenario_commands),
+    "list": CommandEntry("List the shipped scenarios.", _scenario_commands),
+}
+"""the commands of `borne scenario`"""
+GROUPS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
+    "board": BOARD_COMMANDS,
+    "journal": JOURNAL_COMMANDS,
+    "scenario": SCENARIO_COMMANDS,
+}
 """the commands that only have commands of their own, with these"""
 PKI_ACTIONS: Final[Mapping[str, CommandEntry]] = {
     "serve": CommandEntry("Answer OCSP requests for the certificates of a test PKI, until Ctrl-C.", _pki_actions),

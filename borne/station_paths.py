@@ -33,6 +33,17 @@ def web_application(stations: Sequence[StationRuntime]) -> ASGIApp:
     return StationPaths(api, stations)
 
 
+def bound_application(api: ASGIApp, station: StationRuntime) -> ASGIApp:
+    """Bind an application without a station to one, for requests whose path is below `/` and whose log is its own."""
+    with_parts = WithParts(api, lambda: station.parts)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        with station_context(station.identity):
+            await with_parts(scope, receive, send)
+
+    return application
+
+
 class StationPaths:
     """ASGI application of several stations: passes each request below `/stations/{identity}` to that station.
 

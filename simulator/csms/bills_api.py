@@ -41,7 +41,7 @@ async def answer_bills_request(request: Request, bills: BillStore) -> Response:
     if parts.path == "/api/bills":
         return _response(HTTPStatus.OK, {"stations": station_totals(transactions)})
     return _response(
-        HTTPStatus.OK, {"transactions": [_transaction_to_json(transaction) for transaction in transactions]}
+        HTTPStatus.OK, {"transactions": [transaction_to_json(transaction) for transaction in transactions]}
     )
 
 
@@ -59,7 +59,8 @@ def station_totals(transactions: Sequence[BilledTransaction]) -> dict[str, dict[
     return totals
 
 
-def _transaction_to_json(transaction: BilledTransaction) -> dict[str, object]:
+def transaction_to_json(transaction: BilledTransaction) -> dict[str, object]:
+    """A transaction as the API shows it."""
     return {
         "station": transaction.station,
         "id": transaction.id,

@@ -26,7 +26,8 @@ from simulator.csms.bill_store import BillStore, MemoryBillStore
 from simulator.csms.billed_transactions import BilledTransaction
 from simulator.csms.bills_api import BILLS_PATH, answer_bills_request
 from simulator.csms.bounded_connection import bounded_connection
-from simulator.csms.messages import Payload, RequestSchemas
+from simulator.csms.messages import ErrorFrame, Payload, RequestSchemas
+from simulator.csms.orders import CallAnswer, ChosenAnswers
 from simulator.csms.station_connection import NotConnectedError, StationConnection
 from simulator.csms.station_time import EstimatedStationTime
 from simulator.csms.vehicle_answers import CertificatePki, VehicleAnswers
@@ -87,6 +88,8 @@ class DemoCsms:
         self.on_frame = on_frame
         self.bills: BillStore = bills or MemoryBillStore()
         self.schemas = RequestSchemas()
+        self.chosen_answers = ChosenAnswers()
+        """how it answers next, in place of the usual answers"""
         self.port = 0
         """the TCP port on which it listens; 0 before `listening`"""
         self.host = "127.0.0.1"
@@ -250,13 +253,24 @@ class DemoCsms:
         Raises:
             NotConnectedError: the station is not connected, does not answer, or answers with a CALLERROR.
         """
-        return str((await self._call(identity, action, payload)).get("status", ""))
+        answer = await self.call(identity, action, payload)
+        if answer.error_code is not None:
+            raise NotConnectedError(f"station {identity}: {answer.error_code}: {answer.error_description[:255]}")
+        return str(answer.payload.get("status", ""))
 
-    async def _call(self, identity: str, action: str, payload: Payload) -> Payload:
+    async def call(self, identity: str, action: str, payload: Payload) -> CallAnswer:
+        """Send any request to a station, unchecked; returns the answer.
+
+        Raises:
+            NotConnectedError: the station is not connected, or does not answer.
+        """
         station = self._stations.get(identity)
         if station is None:
             raise NotConnectedError(f"station {identity} is not connected")
-        return await station.call(action, payload)
+        answer = await station.call(action, payload)
+        if isinstance(answer, ErrorFrame):
+            return CallAnswer({}, answer.code, answer.description)
+        return CallAnswer(answer.payload)
 
     # Called by the connections
 

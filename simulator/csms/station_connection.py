@@ -26,6 +26,7 @@ from simulator.csms.messages import (
     decode,
     encode,
 )
+from simulator.csms.orders import ChosenAnswers
 from simulator.csms.vehicle_answers import VEHICLE_ACTIONS, VehicleAnswers, charging_profile
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ _ANSWERED_ACTIONS: Final = (
 """actions that are answered with a CALLRESULT"""
 
 
+Answer = ResultFrame | ErrorFrame
+"""the answer of a station to a request"""
+
+
 class NotConnectedError(ExpectedError):
     """The bundled CSMS could not complete a request: the station is not connected, is silent, or sends a CALLERROR."""
 
@@ -86,6 +91,9 @@ class CsmsOfStations(Protocol):
 
     @property
     def schemas(self) -> RequestSchemas: ...
+
+    @property
+    def chosen_answers(self) -> ChosenAnswers: ...
 
     @property
     def heartbeat_interval_s(self) -> int: ...
@@ -141,7 +149,7 @@ class StationConnection:
         """the CertificateSigned that follows the last SignCertificate; None: that was rejected, or there was none"""
         self._follow_ups: asyncio.TaskGroup | None = None
         """requests that follow responses; None before `serve`"""
-        self._pending_answer: asyncio.Future[Payload] | None = None
+        self._pending_answer: asyncio.Future[Answer] | None = None
         """of the request that was sent last, while its response is awaited"""
 
     def abort(self) -> None:
@@ -163,11 +171,11 @@ class StationConnection:
             if self._pending_answer is not None and not self._pending_answer.done():
                 self._pending_answer.set_exception(NotConnectedError(f"station {self._identity} has disconnected"))
 
-    async def call(self, action: str, payload: Payload) -> Payload:
-        """Send a request and return the payload of its response. Requests are sent one after another.
+    async def call(self, action: str, payload: Payload) -> Answer:
+        """Send a request and return its answer. Requests are sent one after another.
 
         Raises:
-            NotConnectedError: the connection ends, the station does not answer, or answers with a CALLERROR.
+            NotConnectedError: the connection ends, or the station does not answer.
         """
         async with self._call_lock:
             if self._pending_answer is not None:  # of the station's clock
@@ -190,16 +198,26 @@ class StationConnection:
         clock = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}
         await self._send(RequestFrame(self._request_id, "GetVariables", {"getVariableData": [clock]}))
 
-    def _note_clock(self, answer: asyncio.Future[Payload]) -> None:
+    def _note_clock(self, answer: asyncio.Future[Answer]) -> None:
         if self._pending_answer is answer:
             self._pending_answer = None
         try:
-            results = objects_of(answer.result()["getVariableResult"])
+            results = objects_of(self._payload_of(answer.result())["getVariableResult"])
             self._csms.note_station_clock(self._identity, timestamps.decode(str(results[0]["attributeValue"])))
         except (NotConnectedError, LookupError, TypeError, ValueError) as error:
             _log.info("station %s does not report its time: %s", self._identity, error)
 
-    def _expect_answer(self) -> asyncio.Future[Payload]:
+    def _payload_of(self, answer: Answer) -> Payload:
+        """The payload of an answer.
+
+        Raises:
+            NotConnectedError: it is a CALLERROR.
+        """
+        if isinstance(answer, ErrorFrame):
+            raise NotConnectedError(f"station {self._identity}: {answer.code}: {answer.description[:255]}")
+        return answer.payload
+
+    def _expect_answer(self) -> asyncio.Future[Answer]:
         """The future answer to the request that is sent next."""
         self._request_id = str(next(self._message_ids))
         self._pending_answer = asyncio.get_running_loop().create_future()
@@ -219,13 +237,17 @@ class StationConnection:
         match message:
             case RequestFrame():
                 response = await self._respond(message)
-                await self._send(response)
+                if (chosen := self._csms.chosen_answers.take(self._identity, message.action)) is not None:
+                    response = chosen.applied(response)
+                if response is not None:
+                    await self._send(response)
                 if isinstance(response, ResultFrame):
                     self._follow_up(message)
                 if self._csms.reads_station_clocks and message.action in ("BootNotification", "Heartbeat"):
                     await self._request_clock()
             case ResultFrame() | ErrorFrame() if self._pending_answer is not None and message.id == self._request_id:
-                self._complete_call(self._pending_answer, message)
+                if not self._pending_answer.done():
+                    self._pending_answer.set_result(message)
             case _:
                 pass  # nobody waits for it, or it is not valid: it must not be answered
 
@@ -257,22 +279,12 @@ class StationConnection:
 
         async def send() -> None:
             try:
-                await self.call(action, payload)
+                self._payload_of(await self.call(action, payload))
             except NotConnectedError as error:
                 _log.warning("%s", error)
 
         if self._follow_ups is not None:
             self._follow_ups.create_task(send())
-
-    def _complete_call(self, answer: asyncio.Future[Payload], message: ResultFrame | ErrorFrame) -> None:
-        if answer.done():
-            return
-        if isinstance(message, ResultFrame):
-            answer.set_result(message.payload)
-        else:
-            answer.set_exception(
-                NotConnectedError(f"station {self._identity}: {message.code}: {message.description[:255]}")
-            )
 
     async def _respond(self, request: RequestFrame) -> ResultFrame | ErrorFrame:
         """The response to a request, once everything is stored that it acknowledges."""

@@ -72,17 +72,19 @@ class _Origin(Frozen):
 
 
 def explain_errors(
-    error_details: Sequence[ErrorDetails], document: ConfigurationDocument, root: type[Table]
+    error_details: Sequence[ErrorDetails], document: ConfigurationDocument, root: type[Table], place: KeyPath = ()
 ) -> ConfigurationError:
     """Translate all validation errors of an installation file into one error of sentences, in the order of the file.
 
-    `error_details`: of `InvalidTableError`, with broken rules between tables only if all values are valid.
+    `error_details`: of `InvalidTableError`, with broken rules between tables only if all values are valid. `place`:
+    where the tables are in the document, if it is a file of another kind.
     The result includes the refused variables of the document. The caller raises it.
     """
     complaints = _without_alternatives(
         complaint for details in error_details for complaint in _complaints(details, root)
     )
-    return ConfigurationError(*_sentences(complaints, _origins(document)), *document.refused)
+    placed = [_Complaint((*place, *complaint.path), complaint.text, complaint.actual) for complaint in complaints]
+    return ConfigurationError(*_sentences(placed, _origins(document)), *document.refused)
 
 
 def explain_rules(errors: Iterable[RuleError], document: ConfigurationDocument) -> ConfigurationError:

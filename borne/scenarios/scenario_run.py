@@ -1,0 +1,223 @@
+"""Plays scenarios side by side in this process, each with its own station."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from borne.scenarios.local_station import LocalStation, LocalStations
+from borne.station_runtime import StartError
+from foundation.clock import SystemClock
+from foundation.frozen import Frozen
+from foundation.json_values import object_of
+from simulator.csms.csms import DemoCsms
+from simulator.scenarios.bench import Bench, BenchSettings
+from simulator.scenarios.controlled_csms import BundledCsms, HttpCsms
+from simulator.scenarios.player import play
+from simulator.scenarios.station_table import DEFAULT_TEMPLATE, StationPlace, station_configuration
+from simulator.scenarios.under_test import StationError, station_at
+from simulator.scenarios.verdicts import ScenarioVerdict, StepVerdict, TimeKind, Verdict
+from station.core.installation_file.document import ConfigurationDocument, ConfigurationError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from foundation.clock import Clock
+    from simulator.scenarios.scenario_file import Scenario
+    from simulator.scenarios.under_test import ControlledCsms, StationUnderTest
+
+BUNDLED: Final = "bundled"
+_PATIENCE_S: Final = 5.0
+_BUNDLED_PATIENCE_S: Final = 0.25
+"""the bundled CSMS is in this process: it has answered before simulated time goes on"""
+
+
+class RunOptions(Frozen):
+    """How scenarios are played."""
+
+    csms_url: str | None = None
+    """URL of the CSMS without identity; None: the bundled one, one for each scenario"""
+    csms_api: str | None = None
+    """URL of the API with which a CSMS is told what to do, the routes of `borne csms`; None: it cannot be told"""
+    station_url: str | None = None
+    """URL of the API of a station that runs already; None: a new station for each scenario"""
+    token: str | None = None
+    """access token for that station"""
+    jobs: int = 1
+    """scenarios that are played at the same time"""
+    time: TimeKind | None = None
+    """how time passes; None: as the scenario says"""
+    template: ConfigurationDocument = DEFAULT_TEMPLATE
+    """installation file of the stations"""
+    identity: str = "SCENARIO-{n:03}"
+    """identity of the station of scenario `n`"""
+    password: str | None = None
+    """its password at the CSMS"""
+    folder: Path | None = None
+    """folder in which the storages of the stations are kept; None: they are removed"""
+    on_step: Callable[[StepVerdict], None] | None = None
+    """called at the begin and end of each step; None: not called"""
+
+
+class ScenarioRun:
+    """Plays scenarios, and collects their verdicts."""
+
+    def __init__(self, scenarios: Sequence[Scenario], options: RunOptions) -> None:
+        self._options = options
+        self._scenarios = scenarios
+        self._playing: list[asyncio.Task[None]] = []
+        self._free = asyncio.Semaphore(1 if options.station_url is not None else options.jobs)
+        self._stations = LocalStations()
+        self.verdicts = [self._blank_verdict(number, scenario) for number, scenario in enumerate(scenarios, start=1)]
+        """the verdicts, in the order of the scenarios; complete after `run`"""
+
+    async def run(self, on_end: Callable[[ScenarioVerdict], None]) -> bool:
+        """Play all scenarios; returns whether none was interrupted. `on_end` is called with each verdict.
+
+        SIGINT and SIGTERM end what is played, with a verdict.
+        """
+        loop = asyncio.get_running_loop()
+        interrupted = False
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            for playing in self._playing:
+                playing.cancel()
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, interrupt)
+        try:
+            async with self._stations.open(), asyncio.TaskGroup() as group:
+                self._playing = [
+                    group.create_task(self._play(number, scenario, on_end), name=scenario.name)
+                    for number, scenario in enumerate(self._scenarios)
+                ]
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+        return not interrupted
+
+    def _blank_verdict(self, number: int, scenario: Scenario) -> ScenarioVerdict:
+        options = self._options
+        verdict = ScenarioVerdict(
+            scenario.name,
+            str(scenario.path),
+            scenario.table.about,
+            options.time or scenario.table.time,
+            options.csms_url or (BUNDLED if options.station_url is None else "that of the station"),
+        )
+        verdict.identity = options.identity.format(n=number)
+        verdict.reason = "was interrupted before its begin"
+        return verdict
+
+    async def _play(self, index: int, scenario: Scenario, on_end: Callable[[ScenarioVerdict], None]) -> None:
+        verdict = self.verdicts[index]
+        async with self._free:
+            try:
+                async with self._bench(scenario, verdict) as bench:
+                    await play(scenario, bench, verdict)
+            except* (StartError, StationError, ConfigurationError, OSError) as errors:
+                verdict.verdict = Verdict.FAILED
+                verdict.reason = "; ".join(str(error) for error in _leaves(errors))
+            finally:
+                on_end(verdict)
+
+    @contextlib.asynccontextmanager
+    async def _bench(self, scenario: Scenario, verdict: ScenarioVerdict) -> AsyncGenerator[Bench]:
+        """The bench of one scenario, with its station and its CSMS.
+
+        Raises:
+            StartError, StationError, ConfigurationError, OSError: there is no such station, or it cannot be started.
+        """
+        options = self._options
+        async with contextlib.AsyncExitStack() as stack:
+            if options.station_url is not None:
+                station: StationUnderTest = await stack.enter_async_context(
+                    station_at(options.station_url, options.token)
+                )
+                if scenario.station:
+                    raise StationError("[station] is set, and the station runs already: leave --station out")
+                status = await station.request("GET", "/api/status")
+                verdict.identity = str(object_of(status.body).get("identity"))
+                csms, url, patience_s = await self._told_csms(stack), "", _PATIENCE_S
+            elif options.csms_url is not None:
+                station = await stack.enter_async_context(self._local_station(scenario, verdict, options.csms_url))
+                csms, url, patience_s = await self._told_csms(stack), options.csms_url, _PATIENCE_S
+            else:
+                local, bundled = await stack.enter_async_context(self._local_pair(scenario, verdict))
+                station, csms, url, patience_s = local, BundledCsms(bundled), bundled.url, _BUNDLED_PATIENCE_S
+            settings = BenchSettings(verdict.identity, verdict.time, patience_s, options.on_step)
+            yield Bench(station, csms, settings, {**scenario.values, "csms": url})
+
+    async def _told_csms(self, stack: contextlib.AsyncExitStack) -> ControlledCsms | None:
+        """The CSMS that is told by its API what to do; None without one."""
+        if self._options.csms_api is None:
+            return None
+        client = httpx.AsyncClient(base_url=self._options.csms_api.rstrip("/"), trust_env=False)
+        return HttpCsms(await stack.enter_async_context(client))
+
+    @contextlib.asynccontextmanager
+    async def _local_pair(
+        self, scenario: Scenario, verdict: ScenarioVerdict
+    ) -> AsyncGenerator[tuple[LocalStation, DemoCsms]]:
+        """A station with a bundled CSMS of its own, which has the time of the station."""
+        time = _CsmsTime()
+        csms = DemoCsms(time.now)
+        async with csms.listening(), self._local_station(scenario, verdict, csms.url) as station:
+            time.clock = station.runtime.clock
+            yield station, csms
+
+    @contextlib.asynccontextmanager
+    async def _local_station(
+        self, scenario: Scenario, verdict: ScenarioVerdict, csms_url: str
+    ) -> AsyncGenerator[LocalStation]:
+        options = self._options
+        with self._storage(verdict.identity) as storage:
+            place = StationPlace(
+                verdict.identity,
+                csms_url,
+                storage,
+                rate=0.0 if verdict.time == "simulated" else 1.0,
+                password=options.password,
+            )
+            configuration = station_configuration(options.template, scenario.station, scenario.document, place)
+            async with self._stations.running(configuration) as station:
+                yield station
+
+    @contextlib.contextmanager
+    def _storage(self, identity: str) -> Generator[Path]:
+        if self._options.folder is None:
+            with tempfile.TemporaryDirectory(prefix="borne-scenario-", ignore_cleanup_errors=True) as folder:
+                yield Path(folder)
+        else:
+            yield self._options.folder / identity
+
+
+class _CsmsTime:
+    """The time of a bundled CSMS: that of its station, once there is one."""
+
+    def __init__(self) -> None:
+        self.clock: Clock = SystemClock()
+        """the clock of which it is"""
+
+    def now(self) -> datetime:
+        """The present time."""
+        return self.clock.now()
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
+    """The single errors of nested groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
