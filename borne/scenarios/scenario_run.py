@@ -17,8 +17,9 @@ from borne.station_runtime import StartError
 from foundation.clock import SystemClock
 from foundation.frozen import Frozen
 from foundation.json_values import object_of
-from simulator.csms.csms import DemoCsms
+from simulator.csms.csms import CsmsSettings, DemoCsms
 from simulator.scenarios.bench import Bench, BenchSettings
+from simulator.scenarios.bench_files import FIRMWARE_NAMES, BenchFiles
 from simulator.scenarios.controlled_csms import BundledCsms, HttpCsms
 from simulator.scenarios.player import play
 from simulator.scenarios.station_table import DEFAULT_TEMPLATE, StationPlace, station_configuration
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
+    from simulator.pki.v2g_pki import TestPki
     from simulator.scenarios.scenario_file import Scenario
     from simulator.scenarios.under_test import ControlledCsms, StationUnderTest
 
 BUNDLED: Final = "bundled"
+_CONTRACT: Final = "contract"
+_HEARTBEAT_S: Final = 300
 _PATIENCE_S: Final = 5.0
 _BUNDLED_PATIENCE_S: Final = 0.25
 """the bundled CSMS is in this process: it has answered before simulated time goes on"""
@@ -75,6 +79,8 @@ class ScenarioRun:
         self._playing: list[asyncio.Task[None]] = []
         self._free = asyncio.Semaphore(1 if options.station_url is not None else options.jobs)
         self._stations = LocalStations()
+        self._files = BenchFiles()
+        self._pki = _RunPki()
         self.verdicts = [self._blank_verdict(number, scenario) for number, scenario in enumerate(scenarios, start=1)]
         """the verdicts, in the order of the scenarios; complete after `run`"""
 
@@ -96,7 +102,7 @@ class ScenarioRun:
         for number in numbers:
             loop.add_signal_handler(number, interrupt)
         try:
-            async with self._stations.open(), asyncio.TaskGroup() as group:
+            async with self._stations.open(), self._files.serving(), self._pki, asyncio.TaskGroup() as group:
                 self._playing = [
                     group.create_task(self._play(number, scenario, on_end), name=scenario.name)
                     for number, scenario in enumerate(self._scenarios)
@@ -156,7 +162,12 @@ class ScenarioRun:
                 local, bundled = await stack.enter_async_context(self._local_pair(scenario, verdict))
                 station, csms, url, patience_s = local, BundledCsms(bundled), bundled.url, _BUNDLED_PATIENCE_S
             settings = BenchSettings(verdict.identity, verdict.time, patience_s, options.on_step)
-            yield Bench(station, csms, settings, {**scenario.values, "csms": url})
+            values: dict[str, object] = {"csms": url, **scenario.values}
+            if scenario.uses(FIRMWARE_NAMES):
+                values |= self._files.firmware_values()
+            if scenario.uses({_CONTRACT}) and _CONTRACT not in values:
+                values[_CONTRACT] = self._pki.made().contract("valid").chain
+            yield Bench(station, csms, self._files, settings, values)
 
     async def _told_csms(self, stack: contextlib.AsyncExitStack) -> ControlledCsms | None:
         """The CSMS that is told by its API what to do; None without one."""
@@ -171,7 +182,8 @@ class ScenarioRun:
     ) -> AsyncGenerator[tuple[LocalStation, DemoCsms]]:
         """A station with a bundled CSMS of its own, which has the time of the station."""
         time = _CsmsTime()
-        csms = DemoCsms(time.now)
+        pki = self._pki.made() if scenario.uses({_CONTRACT}) else None
+        csms = DemoCsms(time.now, settings=CsmsSettings(heartbeat_interval_s=_HEARTBEAT_S, pki=pki))
         async with csms.listening(), self._local_station(scenario, verdict, csms.url) as station:
             time.clock = station.runtime.clock
             yield station, csms
@@ -200,6 +212,29 @@ class ScenarioRun:
                 yield Path(folder)
         else:
             yield self._options.folder / identity
+
+
+class _RunPki:
+    """The test PKI of a run, made when the first scenario needs it."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="borne-scenario-pki-", ignore_cleanup_errors=True)
+        self._pki: TestPki | None = None
+
+    def made(self) -> TestPki:
+        """The PKI."""
+        if self._pki is None:
+            from simulator.pki.v2g_pki import TestPki  # late: cryptography, for scenarios with contracts only
+
+            self._pki = TestPki.create(Path(self._folder.name))
+        return self._pki
+
+    async def __aenter__(self) -> None:
+        """Nothing is to be done at the begin."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Remove its folder."""
+        self._folder.cleanup()
 
 
 class _CsmsTime:

@@ -18,12 +18,13 @@ from simulator.scenarios.expectations import ExpectedMessage, MessageSearch, sho
 from simulator.scenarios.messages import FloodError, Message, Sender
 from simulator.scenarios.observer import StationObserver
 from simulator.scenarios.patterns import UnknownCaptureError, filled, mismatch, names_in
-from simulator.scenarios.states import state_of
+from simulator.scenarios.states import StateSources, state_of
 from simulator.scenarios.under_test import CsmsError, StationError
 from simulator.scenarios.verdicts import StepVerdict, TimeKind, Verdict
 
 if TYPE_CHECKING:
     from simulator.api.driver import SimulatedEv
+    from simulator.scenarios.bench_files import BenchFiles
     from simulator.scenarios.steps import CheckedThing
     from simulator.scenarios.under_test import ApiResponse, ControlledCsms, StationUnderTest
 
@@ -64,6 +65,7 @@ class Bench:
         self,
         station: StationUnderTest,
         csms: ControlledCsms | None,
+        files: BenchFiles,
         settings: BenchSettings,
         values: Mapping[str, object] | None = None,
     ) -> None:
@@ -72,11 +74,13 @@ class Bench:
         Args:
             station: the station.
             csms: the CSMS, if it can be told what to do; None: a person has to do it.
+            files: what the station downloads, and where it uploads.
             settings: how to play.
             values: what `${name}` is at the begin.
         """
         self.settings = settings
-        self.captures: dict[str, object] = {"identity": settings.identity, **(values or {})}
+        built_in = {"identity": settings.identity, "files": files.url(settings.identity)}
+        self.captures: dict[str, object] = {**built_in, **(values or {})}
         """captured values by name"""
         self.verdicts: list[StepVerdict] = []
         """the steps so far"""
@@ -87,6 +91,7 @@ class Bench:
         self._position = 0
         """index of the first message that the next expectation may find"""
         self._source: tuple[int | None, str] = (None, "")
+        self._sources = StateSources(station, csms, files, settings.identity)
 
     # The driver and the house
 
@@ -230,7 +235,7 @@ class Bench:
 
             async def matches() -> bool:
                 nonlocal state, reason
-                state = await state_of(of, evse, self._station, self._csms, self.settings.identity)
+                state = await state_of(of, evse, self._sources)
                 captures = dict(self.captures)
                 reason = mismatch(dict(values), state, captures) if state is not None else "there is none"
                 if reason is None:

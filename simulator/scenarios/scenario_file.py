@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
@@ -47,7 +47,9 @@ class Scenario(Frozen):
     path: Path
     """its file"""
     document: ConfigurationDocument
-    """the file as text, for errors"""
+    """the file, for errors in its tables"""
+    text: str
+    """the text of the file"""
     table: ScenarioTable
     station: Mapping[str, object] = {}
     """tables of the installation file of its station, in place of those of the template"""
@@ -62,6 +64,10 @@ class Scenario(Frozen):
     def name(self) -> str:
         """Its name in reports."""
         return self.table.name or self.path.stem
+
+    def uses(self, names: Collection[str]) -> bool:
+        """Whether its text contains one of these names of values, some of which are costly to make."""
+        return any(name in self.text for name in names)
 
 
 def load_scenario(path: Path, given_values: Mapping[str, str] | None = None) -> Scenario:
@@ -89,7 +95,7 @@ def _load_toml(path: Path, given_values: Mapping[str, str]) -> Scenario:
         errors += rule_errors(steps, station, values.keys() | given_values.keys())
     if errors:
         raise explain_rules(errors, document)
-    return _checked(Scenario(path, document, table, station, {**values, **given_values}, tuple(steps)))
+    return _checked(Scenario(path, document, document.text, table, station, {**values, **given_values}, tuple(steps)))
 
 
 def _table(value: object, model: type[_Model], path: KeyPath, errors: list[RuleError]) -> _Model | None:
@@ -194,8 +200,8 @@ def _load_python(path: Path, given_values: Mapping[str, str]) -> Scenario:
     document = ConfigurationDocument(path, "", {})
     if errors or table is None:
         raise explain_rules(errors, document)
-    given = {**values, **given_values}
-    return _checked(Scenario(path, document, table, station, given, play=cast("PlayFunction", play)))
+    given, text = {**values, **given_values}, path.read_text(encoding="utf-8")
+    return _checked(Scenario(path, document, text, table, station, given, play=cast("PlayFunction", play)))
 
 
 def _checked(scenario: Scenario) -> Scenario:

@@ -40,6 +40,15 @@ class CsmsBill(TypedDict):
     """events that were received more than once"""
 
 
+class UploadedFile(TypedDict):
+    """The last file that the station has uploaded to the file server of the scenarios (`of = "upload"`)."""
+
+    name: str
+    """the last part of its URL"""
+    size: int
+    """bytes of the request"""
+
+
 _MODELS: Final[Mapping[CheckedThing, type]] = {
     "station": Status,
     "evse": EvseStatus,
@@ -47,6 +56,7 @@ _MODELS: Final[Mapping[CheckedThing, type]] = {
     "display": DisplayShown,
     "transaction": TransactionSummary,
     "bill": CsmsBill,
+    "upload": UploadedFile,
 }
 
 

@@ -5,25 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from foundation.frozen import Frozen
 from foundation.json_values import is_list, is_object, object_of, objects_of
 from simulator.scenarios.under_test import CsmsError, StationError
 
 if TYPE_CHECKING:
+    from simulator.scenarios.bench_files import BenchFiles
     from simulator.scenarios.steps import CheckedThing
     from simulator.scenarios.under_test import ControlledCsms, StationUnderTest
 
 State = Mapping[str, object]
 
 
-async def state_of(
-    of: CheckedThing, evse: int, station: StationUnderTest, csms: ControlledCsms | None, identity: str
-) -> State | None:
+class StateSources(Frozen):
+    """Where states are read."""
+
+    station: StationUnderTest
+    csms: ControlledCsms | None
+    """None: its bills cannot be read"""
+    files: BenchFiles
+    """where the station uploads files"""
+    identity: str
+    """identity of the station"""
+
+
+async def state_of(of: CheckedThing, evse: int, sources: StateSources) -> State | None:
     """Read a state; None if there is none, such as no transaction.
 
     Raises:
         StationError: the station does not answer.
         CsmsError: the CSMS does not say what it has billed.
     """
+    station = sources.station
     match of:
         case "station":
             return object_of(await _read(station, "/api/status"))
@@ -36,15 +49,19 @@ async def state_of(
         case "transaction":
             return await _newest_transaction(station, evse)
         case "bill":
-            return await _bill(station, csms, identity, evse)
+            return await _bill(sources, evse)
+        case "upload":
+            return sources.files.last_upload(sources.identity)
 
 
-async def _bill(station: StationUnderTest, csms: ControlledCsms | None, identity: str, evse: int) -> State | None:
+async def _bill(sources: StateSources, evse: int) -> State | None:
     """What the CSMS has of the newest transaction of an EVSE."""
-    if csms is None:
+    if sources.csms is None:
         raise CsmsError("the bills of this CSMS cannot be read (see --csms-api)")
-    transaction = await _newest_transaction(station, evse)
-    return await csms.bill(identity, str(transaction["transaction_id"])) if transaction is not None else None
+    transaction = await _newest_transaction(sources.station, evse)
+    if transaction is None:
+        return None
+    return await sources.csms.bill(sources.identity, str(transaction["transaction_id"]))
 
 
 async def _newest_transaction(station: StationUnderTest, evse: int) -> State | None:

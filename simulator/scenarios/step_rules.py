@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from foundation.json_values import is_list, is_object
 from simulator.api.driver import PlugOrder
 from simulator.api.fault_orders import LinkOrder, PowerOrder
+from simulator.scenarios.bench_files import FIRMWARE_NAMES
 from simulator.scenarios.patterns import capture_names, names_in
 from simulator.scenarios.schema_fields import action_names, message_schema, pattern_errors, similar_name
 from simulator.scenarios.state_schemas import state_schema
@@ -26,8 +27,9 @@ from station.core.installation_file.document import KeyPath, RuleError
 if TYPE_CHECKING:
     from station.interfaces.api.dependencies import Command
 
-BUILT_IN_NAMES: Final = frozenset({"files", "identity", "csms"})
-"""names that every scenario has, beside `now`: the URL of the file server, the station's identity, the CSMS's URL"""
+BUILT_IN_NAMES: Final = frozenset({"files", "identity", "csms", "contract"}) | FIRMWARE_NAMES
+"""names that every scenario has, beside `now`: the URL of the file server, the station's identity, the CSMS's URL, the
+contract of a vehicle at the bundled CSMS, and what signed firmware needs"""
 _NOW: Final = "now"
 
 

@@ -17,7 +17,7 @@ Json = dict[str, JsonValue]
 Seconds = Annotated[float, Field(gt=0, le=10 * 86_400)]
 """seconds of the station's clock"""
 
-CheckedThing = Literal["station", "evse", "inputs", "display", "transaction", "bill"]
+CheckedThing = Literal["station", "evse", "inputs", "display", "transaction", "bill", "upload"]
 
 
 class WaitStep(Command):
@@ -78,7 +78,8 @@ class CheckStep(Command):
 
     of: CheckedThing = "evse"
     """what is read: `station`, `evse` (GET /api/status), `inputs` (GET /api/io: pilot, contactor, lock), `display`,
-    `transaction` (the newest one in the station's log), `bill` (what the CSMS has of it)"""
+    `transaction` (the newest one in the station's log), `bill` (what the CSMS has of it), `upload` (the last file that
+    the station has uploaded to `${files}`)"""
     evse: EvseNumber = 1
     """of which EVSE, if it is of one"""
     values: Json
