@@ -46,7 +46,7 @@ class MessagePattern(Command):
     """pattern of its payload"""
     answer: Json | None = None
     """pattern of the payload of its answer, which must come in the same time; left out: no matter"""
-    error: Annotated[str, Field(max_length=50)] | None = None
+    error: Annotated[str, Field(max_length=300)] | None = None
     """pattern of the code of the CALLERROR that answers it; left out: no matter"""
 
 
@@ -112,7 +112,7 @@ class CallStep(Command):
     """its payload"""
     answer: Json | None = None
     """pattern of the payload of the answer; left out: no matter"""
-    error: Annotated[str, Field(max_length=50)] | None = None
+    error: Annotated[str, Field(max_length=300)] | None = None
     """pattern of the code of the CALLERROR with which the station answers; left out: it answers without error"""
     within_s: Seconds = 60.0
     """until then, if the CSMS cannot be told to send it, and a person has to"""
