@@ -110,12 +110,6 @@ def _pki_commands() -> Mapping[str, Action]:
     return pki.COMMANDS
 
 
-def _pki_actions() -> Mapping[str, Action]:
-    from borne.commands import pki  # late: only the group that is called
-
-    return pki.ACTIONS
-
-
 def _secc_commands() -> Mapping[str, Action]:
     from borne.commands import secc  # late: only the group that is called
 
@@ -233,9 +227,9 @@ GROUPS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
 }
 """the commands that only have commands of their own, with these"""
 PKI_ACTIONS: Final[Mapping[str, CommandEntry]] = {
-    "serve": CommandEntry("Answer OCSP requests for the certificates of a test PKI, until Ctrl-C.", _pki_actions),
-    "contract": CommandEntry("Make a contract certificate of a test PKI.", _pki_actions),
-    "revoke": CommandEntry("Revoke a certificate of a test PKI.", _pki_actions),
+    "serve": CommandEntry("Answer OCSP requests for the certificates of a test PKI, until Ctrl-C.", _pki_commands),
+    "contract": CommandEntry("Make a contract certificate of a test PKI.", _pki_commands),
+    "revoke": CommandEntry("Revoke a certificate of a test PKI.", _pki_commands),
 }
 """the actions of `borne pki`; without one it makes a PKI"""
 METER_ACTIONS: Final[Mapping[str, CommandEntry]] = {

@@ -115,11 +115,10 @@ leaves: csms, station, secc
 next: borne pki serve {folder}
       borne csms --pki {folder}"""
 
-COMMANDS: Final[Mapping[str, Action]] = {"pki": pki}
-"""the command that makes a PKI"""
-ACTIONS: Final[Mapping[str, Action]] = {
+COMMANDS: Final[Mapping[str, Action]] = {
+    "pki": pki,
     "pki serve": serve,
     "pki contract": contract,
     "pki revoke": revoke,
 }
-"""what can be done with a PKI"""
+"""the command that makes a PKI, and what can be done with one"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -14,13 +15,13 @@ import httpx
 
 from borne.scenarios.local_station import LocalStation, LocalStations
 from borne.station_runtime import StartError
-from foundation.clock import SystemClock
 from foundation.frozen import Frozen
 from foundation.json_values import object_of
 from simulator.csms.csms import CsmsSettings, DemoCsms
+from simulator.pki.v2g_pki import TestPki
 from simulator.scenarios.bench import Bench, BenchSettings
 from simulator.scenarios.bench_files import FIRMWARE_NAMES, BenchFiles
-from simulator.scenarios.controlled_csms import BundledCsms, HttpCsms
+from simulator.scenarios.controlled_csms import HttpCsmsControl, LocalCsmsControl
 from simulator.scenarios.player import play
 from simulator.scenarios.station_table import DEFAULT_TEMPLATE, StationPlace, station_configuration
 from simulator.scenarios.under_test import StationError, station_at
@@ -28,14 +29,11 @@ from simulator.scenarios.verdicts import ScenarioVerdict, StepVerdict, TimeKind,
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from foundation.clock import Clock
-    from simulator.pki.v2g_pki import TestPki
     from simulator.scenarios.scenario_file import Scenario
     from simulator.scenarios.under_test import ControlledCsms, StationUnderTest
 
 BUNDLED: Final = "bundled"
+_HOST: Final = "127.0.0.1"
 _CONTRACT: Final = "contract"
 _HEARTBEAT_S: Final = 300
 _PATIENCE_S: Final = 5.0
@@ -160,7 +158,7 @@ class ScenarioRun:
                 csms, url, patience_s = await self._told_csms(stack), options.csms_url, _PATIENCE_S
             else:
                 local, bundled = await stack.enter_async_context(self._local_pair(scenario, verdict))
-                station, csms, url, patience_s = local, BundledCsms(bundled), bundled.url, _BUNDLED_PATIENCE_S
+                station, csms, url, patience_s = local, LocalCsmsControl(bundled), bundled.url, _BUNDLED_PATIENCE_S
             settings = BenchSettings(verdict.identity, verdict.time, patience_s, options.on_step)
             values: dict[str, object] = {"csms": url, **scenario.values}
             if scenario.uses(FIRMWARE_NAMES):
@@ -174,19 +172,21 @@ class ScenarioRun:
         if self._options.csms_api is None:
             return None
         client = httpx.AsyncClient(base_url=self._options.csms_api.rstrip("/"), trust_env=False)
-        return HttpCsms(await stack.enter_async_context(client))
+        return HttpCsmsControl(await stack.enter_async_context(client))
 
     @contextlib.asynccontextmanager
     async def _local_pair(
         self, scenario: Scenario, verdict: ScenarioVerdict
     ) -> AsyncGenerator[tuple[LocalStation, DemoCsms]]:
         """A station with a bundled CSMS of its own, which has the time of the station."""
-        time = _CsmsTime()
         pki = self._pki.made() if scenario.uses({_CONTRACT}) else None
-        csms = DemoCsms(time.now, settings=CsmsSettings(heartbeat_interval_s=_HEARTBEAT_S, pki=pki))
-        async with csms.listening(), self._local_station(scenario, verdict, csms.url) as station:
-            time.clock = station.runtime.clock
-            yield station, csms
+        settings = CsmsSettings(heartbeat_interval_s=_HEARTBEAT_S, pki=pki)
+        with socket.create_server((_HOST, 0)) as listener:  # before the station, which has to know its port
+            url = f"ws://{_HOST}:{listener.getsockname()[1]}/ocpp"
+            async with self._local_station(scenario, verdict, url) as station:
+                csms = DemoCsms(station.runtime.clock.now, settings=settings)
+                async with csms.listening(listener=listener):
+                    yield station, csms
 
     @contextlib.asynccontextmanager
     async def _local_station(
@@ -224,8 +224,6 @@ class _RunPki:
     def made(self) -> TestPki:
         """The PKI."""
         if self._pki is None:
-            from simulator.pki.v2g_pki import TestPki  # late: cryptography, for scenarios with contracts only
-
             self._pki = TestPki.create(Path(self._folder.name))
         return self._pki
 
@@ -235,18 +233,6 @@ class _RunPki:
     async def __aexit__(self, *_: object) -> None:
         """Remove its folder."""
         self._folder.cleanup()
-
-
-class _CsmsTime:
-    """The time of a bundled CSMS: that of its station, once there is one."""
-
-    def __init__(self) -> None:
-        self.clock: Clock = SystemClock()
-        """the clock of which it is"""
-
-    def now(self) -> datetime:
-        """The present time."""
-        return self.clock.now()
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:

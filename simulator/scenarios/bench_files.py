@@ -11,13 +11,14 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from simulator.firmware_maker import FirmwareMaker
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from simulator.firmware_maker import FirmwareMaker, SignedImage
+    from simulator.firmware_maker import SignedImage
 
 FIRMWARE_VERSION: Final = "9.9.9-scenario"
 """the version of the firmware that the server offers"""
@@ -31,8 +32,8 @@ _MOST_UPLOADS: Final = 1_000
 class BenchFiles:
     """The files of all scenarios of a run, each below the identity of its station.
 
-    `firmware` is an image with the right signature, `damaged` one with a wrong one; every other file is missing. Uploads
-    to `refused` are refused with 403, all others accepted; only their name and size are kept.
+    `firmware` is an image with the right signature, `damaged` one with a wrong one; every other file is missing. An
+    upload to `refused` is refused with 403, any other accepted; only name and size of the last one are kept.
     """
 
     def __init__(self) -> None:
@@ -75,8 +76,6 @@ class BenchFiles:
 
     def _signed(self) -> tuple[FirmwareMaker, SignedImage]:
         if self._maker is None or self._image is None:
-            from simulator.firmware_maker import FirmwareMaker  # late: cryptography, for scenarios with firmware only
-
             self._maker = FirmwareMaker()
             self._image = self._maker.image(FIRMWARE_VERSION)
         return self._maker, self._image

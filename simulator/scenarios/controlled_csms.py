@@ -20,7 +20,7 @@ from simulator.scenarios.under_test import CsmsError
 _TIMEOUT_S: Final = 60.0
 
 
-class BundledCsms:
+class LocalCsmsControl:
     """The bundled CSMS in this process (`ControlledCsms`)."""
 
     def __init__(self, csms: DemoCsms) -> None:
@@ -50,7 +50,7 @@ class BundledCsms:
             raise CsmsError(str(error)) from error
 
     async def bill(self, identity: str, transaction_id: str) -> Mapping[str, object] | None:
-        """What it has recorded of a transaction, with the fields of `CsmsBill`; None: nothing.
+        """What it has recorded of a transaction, with the fields of `BillAtCsms`; None: nothing.
 
         Raises:
             CsmsError: the bills cannot be read.
@@ -62,7 +62,7 @@ class BundledCsms:
         return next((transaction_to_json(one) for one in transactions if one.id == transaction_id), None)
 
 
-class HttpCsms:
+class HttpCsmsControl:
     """A CSMS that is told by HTTP what to do (`ControlledCsms`): `borne csms`, or an adapter with the same routes."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -95,7 +95,7 @@ class HttpCsms:
         await self._send("PUT", f"/api/stations/{quote(identity, safe='')}/answers/{quote(action, safe='')}", body)
 
     async def bill(self, identity: str, transaction_id: str) -> Mapping[str, object] | None:
-        """What it has recorded of a transaction, with the fields of `CsmsBill`; None: nothing.
+        """What it has recorded of a transaction, with the fields of `BillAtCsms`; None: nothing.
 
         Raises:
             CsmsError: it does not say.

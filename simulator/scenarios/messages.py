@@ -21,7 +21,7 @@ _MAX_CHARACTERS: Final = 64 * 1024 * 1024
 _LONGEST_SHOWN: Final = 400
 
 
-class ObservedFrame(Frozen):
+class StationFrame(Frozen):
     """A frame of the station's log of OCPP messages."""
 
     number: int
@@ -78,7 +78,7 @@ class MessageLog:
         self._characters = 0
         self._open_calls: dict[tuple[Sender, str], Message] = {}
 
-    def add(self, frame: ObservedFrame) -> Message:
+    def add(self, frame: StationFrame) -> Message:
         """Add the next frame.
 
         Raises:
@@ -100,7 +100,7 @@ class MessageLog:
         return message
 
 
-def _parsed(index: int, frame: ObservedFrame) -> Message:
+def _parsed(index: int, frame: StationFrame) -> Message:
     try:
         parts: object = json.loads(frame.text)
     except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -191,7 +191,7 @@ def _load_python(path: Path, given_values: Mapping[str, str]) -> Scenario:
             pass
     constants: Mapping[str, object] = vars(module)
     play = constants.get(_FUNCTION)
-    if not inspect.iscoroutinefunction(play):
+    if not _is_play_function(play):
         raise ConfigurationError(f"{path}: scenario: is missing: `async def scenario(bench: Bench) -> None`")
     errors: list[RuleError] = []
     table = _table(constants.get("SCENARIO", {}), ScenarioTable, ("SCENARIO",), errors)
@@ -201,7 +201,11 @@ def _load_python(path: Path, given_values: Mapping[str, str]) -> Scenario:
     if errors or table is None:
         raise explain_rules(errors, document)
     given, text = {**values, **given_values}, path.read_text(encoding="utf-8")
-    return _checked(Scenario(path, document, text, table, station, given, play=cast("PlayFunction", play)))
+    return _checked(Scenario(path, document, text, table, station, given, play=play))
+
+
+def _is_play_function(value: object) -> TypeGuard[PlayFunction]:
+    return inspect.iscoroutinefunction(value)
 
 
 def _checked(scenario: Scenario) -> Scenario:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulator.scenarios.steps import CheckedThing
 
 
-class CsmsBill(TypedDict):
+class BillAtCsms(TypedDict):
     """What the CSMS has recorded of a transaction (`of = "bill"`)."""
 
     id: str
@@ -55,7 +55,7 @@ _MODELS: Final[Mapping[CheckedThing, type]] = {
     "inputs": EvseLines,
     "display": DisplayShown,
     "transaction": TransactionSummary,
-    "bill": CsmsBill,
+    "bill": BillAtCsms,
     "upload": UploadedFile,
 }
 

@@ -35,7 +35,7 @@ _NOW: Final = "now"
 
 def rule_errors(steps: Sequence[Step], station: Mapping[str, object], names: Collection[str]) -> list[RuleError]:
     """All errors of the rules between steps. `station`: tables of its installation file; `names`: known before."""
-    order, known = _Order(station), set(names) | BUILT_IN_NAMES
+    order, known = _StepOrder(station), set(names) | BUILT_IN_NAMES
     errors: list[RuleError] = []
     for index, step in enumerate(steps):
         path: KeyPath = ("step", index, step.word)
@@ -45,7 +45,7 @@ def rule_errors(steps: Sequence[Step], station: Mapping[str, object], names: Col
     return errors
 
 
-class _Order:
+class _StepOrder:
     """Follows what is plugged in, cut and lost, as far as the steps alone decide it."""
 
     def __init__(self, station: Mapping[str, object]) -> None:

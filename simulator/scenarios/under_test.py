@@ -15,7 +15,7 @@ import httpx
 from foundation.frozen import Frozen
 from foundation.json_values import integer_of, is_object, objects_of
 from simulator.csms.orders import CallAnswer, ChosenAnswer
-from simulator.scenarios.messages import ObservedFrame
+from simulator.scenarios.messages import StationFrame
 
 _REQUEST_TIMEOUT_S: Final = 600.0
 """an advance of the clock by hours answers late"""
@@ -53,7 +53,7 @@ class StationUnderTest(Protocol):
         """
         ...
 
-    async def frames(self, after: int) -> list[ObservedFrame]:
+    async def frames(self, after: int) -> list[StationFrame]:
         """The OCPP messages after this number, as far as its log still has them; none while it is off."""
         ...
 
@@ -90,7 +90,7 @@ class ControlledCsms(Protocol):
         ...
 
     async def bill(self, identity: str, transaction_id: str) -> Mapping[str, object] | None:
-        """What it has recorded of a transaction, with the fields of `CsmsBill`; None: nothing.
+        """What it has recorded of a transaction, with the fields of `BillAtCsms`; None: nothing.
 
         Raises:
             CsmsError: it does not say.
@@ -98,10 +98,10 @@ class ControlledCsms(Protocol):
         ...
 
 
-def observed_frames(body: object) -> list[ObservedFrame]:
+def observed_frames(body: object) -> list[StationFrame]:
     """The frames in the response of GET /api/frames."""
     return [
-        ObservedFrame(
+        StationFrame(
             integer_of(row["number"]),
             datetime.fromisoformat(str(row["at"])),
             "station" if row["direction"] == "out" else "csms",
@@ -133,7 +133,7 @@ class HttpStation:
         except ValueError:
             return ApiResponse(response.status_code, response.text)
 
-    async def frames(self, after: int) -> list[ObservedFrame]:
+    async def frames(self, after: int) -> list[StationFrame]:
         """The OCPP messages after this number, as far as its log still has them; none while it is off.
 
         Raises:

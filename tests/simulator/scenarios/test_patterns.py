@@ -84,7 +84,7 @@ def test_a_captured_value_is_compared_from_then_on_and_sent_with_its_type() -> N
     captures: dict[str, object] = {}
     assert mismatch({"id": "${tx}", "n": "${n}"}, {"id": "abc", "n": 7}, captures) is None
     assert captures == {"tx": "abc", "n": 7}
-    assert mismatch("${tx}", "abd", captures) == 'the value: expected "abc", was "abd"'
+    assert mismatch("${tx}", "abx", captures) == 'the value: expected "abc", was "abx"'
     assert mismatch("tx ${tx} of *", "tx abc of 9", captures) is None
     assert filled({"a": ["${n}", "no ${n}"]}, captures) == {"a": [7, "no 7"]}
     assert list(names_in({"a": ["${n}", {"b": "${now+60} ${tx}"}]})) == ["n", "now+60", "tx"]

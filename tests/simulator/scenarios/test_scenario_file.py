@@ -31,7 +31,7 @@ def errors(folder: Path, text: str, name: str = "case.toml") -> list[str]:
     [
         ("", "case.toml:1: step: is missing: each thing that a scenario does or expects is a [[step]]"),
         ("[scenari]\n" + STEP, "case.toml:1: scenari: is not a known table (did you mean scenario?)"),
-        ('[scenario]\ntiem = "real"\n' + STEP, "case.toml:2: scenario.tiem: is not a known key (did you mean time?)"),
+        ('[scenario]\ntimer = "real"\n' + STEP, "case.toml:2: scenario.timer: is not a known key (did you mean time?)"),
         ('[scenario]\ntime = "fast"\n' + STEP, "case.toml:2: scenario.time: must be 'simulated' or 'real'"),
         ("[values]\nn = 5\n" + STEP, "case.toml:2: values.n: must be text in quotes"),
         ("[[step]]\nplugg = {}\n", "case.toml:2: step[0].plugg: is not a known word (did you mean plug?)"),
@@ -59,8 +59,8 @@ def errors(folder: Path, text: str, name: str = "case.toml") -> list[str]:
             "case.toml:3: step[0].expect.payload.eventTyp: does not exist (did you mean eventType?)",
         ),
         (
-            '[[step]]\nexpect.action = "TransactionEvent"\nexpect.payload.eventType = "Startet"\n',
-            'case.toml:3: step[0].expect.payload.eventType: can never be "Startet" (did you mean Started?)',
+            '[[step]]\nexpect.action = "TransactionEvent"\nexpect.payload.eventType = "Startedd"\n',
+            'case.toml:3: step[0].expect.payload.eventType: can never be "Startedd" (did you mean Started?)',
         ),
         (
             '[[step]]\nexpect.action = "TransactionEvent"\nexpect.payload.meterValue.timestamp = "*"\n',
@@ -117,7 +117,7 @@ def test_a_mistake_is_named_with_line_and_key(tmp_path: Path, text: str, sentenc
 
 
 def test_all_mistakes_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
-    text = "[scenario]\ntiem = 1\n[[step]]\nplugg = {}\n[[step]]\nwait.seconds = -1\n"
+    text = "[scenario]\ntimer = 1\n[[step]]\nplugg = {}\n[[step]]\nwait.seconds = -1\n"
     assert [sentence.split(": ")[0] for sentence in errors(tmp_path, text)] == [
         "case.toml:2",
         "case.toml:4",
@@ -156,8 +156,8 @@ call.payload.transactionId = "${tx}"
         ),
         ("def scenario(bench): ...\n", "case.py: scenario: is missing: `async def scenario(bench: Bench) -> None`"),
         (
-            "SCENARIO = {'tiem': 'real'}\nasync def scenario(bench): ...\n",
-            "case.py:1: SCENARIO.tiem: is not a known key (did you mean time?)",
+            "SCENARIO = {'timer': 'real'}\nasync def scenario(bench): ...\n",
+            "case.py:1: SCENARIO.timer: is not a known key (did you mean time?)",
         ),
     ],
 )
