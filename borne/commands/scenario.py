@@ -70,7 +70,7 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--csms-api",
         metavar="URL",
-        help="HTTP API with which this CSMS is told what to send and answer: that of `borne csms`, or an adapter.",
+        help="HTTP API of an adapter that tells this CSMS what to send and answer; docs/scenarios.md has its routes.",
     )
     parser.add_argument(
         "--station",

@@ -25,7 +25,7 @@ from simulator.scenarios.controlled_csms import HttpCsmsControl, LocalCsmsContro
 from simulator.scenarios.player import play
 from simulator.scenarios.station_table import DEFAULT_TEMPLATE, StationPlace, station_configuration
 from simulator.scenarios.under_test import StationError, station_at
-from simulator.scenarios.verdicts import ScenarioVerdict, StepVerdict, TimeKind, Verdict
+from simulator.scenarios.verdicts import ScenarioVerdict, StepVerdict, TimeKind
 from station.core.installation_file.document import ConfigurationDocument, ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RunOptions(Frozen):
     csms_url: str | None = None
     """URL of the CSMS without identity; None: the bundled one, one for each scenario"""
     csms_api: str | None = None
-    """URL of the API with which a CSMS is told what to do, the routes of `borne csms`; None: it cannot be told"""
+    """URL of the API with which a CSMS is told what to do (`HttpCsmsControl`); None: it cannot be told"""
     station_url: str | None = None
     """URL of the API of a station that runs already; None: a new station for each scenario"""
     token: str | None = None
@@ -120,7 +120,6 @@ class ScenarioRun:
             options.csms_url or (BUNDLED if options.station_url is None else "that of the station"),
         )
         verdict.identity = options.identity.format(n=number)
-        verdict.reason = "was interrupted before its begin"
         return verdict
 
     async def _play(self, index: int, scenario: Scenario, on_end: Callable[[ScenarioVerdict], None]) -> None:
@@ -130,8 +129,7 @@ class ScenarioRun:
                 async with self._bench(scenario, verdict) as bench:
                     await play(scenario, bench, verdict)
             except* (StartError, StationError, ConfigurationError, OSError) as errors:
-                verdict.verdict = Verdict.FAILED
-                verdict.reason = "; ".join(str(error) for error in _leaves(errors))
+                verdict.fail("; ".join(str(error) for error in _leaves(errors)))
             finally:
                 on_end(verdict)
 

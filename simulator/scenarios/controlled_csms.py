@@ -63,7 +63,7 @@ class LocalCsmsControl:
 
 
 class HttpCsmsControl:
-    """A CSMS that is told by HTTP what to do (`ControlledCsms`): `borne csms`, or an adapter with the same routes."""
+    """A CSMS that is told by HTTP what to do (`ControlledCsms`), by the routes that docs/scenarios.md describes."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         """`client`: with the base URL of the API."""

@@ -55,7 +55,7 @@ class ScenarioVerdict:
     """the CSMS: its URL, or `bundled`"""
     steps: list[StepVerdict] = field(default_factory=list[StepVerdict])
     verdict: Verdict = Verdict.NOT_RUN
-    reason: str = ""
+    reason: str = "was interrupted before its begin"
     """why it failed or was not run"""
     station_s: float = 0.0
     """seconds that it took by the clock of the station"""
@@ -64,6 +64,10 @@ class ScenarioVerdict:
     """identity of its station"""
     messages: int = 0
     """how many OCPP messages were observed"""
+
+    def fail(self, reason: str) -> None:
+        """Let the scenario have failed."""
+        self.verdict, self.reason = Verdict.FAILED, reason
 
     @property
     def failed_step(self) -> StepVerdict | None:
