@@ -16,12 +16,12 @@ import httpx
 from borne.scenarios.local_station import LocalStation, LocalStations
 from borne.station_runtime import StartError
 from foundation.frozen import Frozen
-from foundation.json_values import object_of
 from simulator.csms.csms import CsmsSettings, DemoCsms
 from simulator.pki.v2g_pki import TestPki
-from simulator.scenarios.bench import Bench, BenchSettings
+from simulator.scenarios.bench import Bench, BenchSettings, StepNotPossibleError
 from simulator.scenarios.bench_files import FIRMWARE_NAMES, BenchFiles
 from simulator.scenarios.controlled_csms import HttpCsmsControl, LocalCsmsControl
+from simulator.scenarios.left_station import left_as_found
 from simulator.scenarios.player import play
 from simulator.scenarios.station_table import DEFAULT_TEMPLATE, StationPlace, station_configuration
 from simulator.scenarios.under_test import StationError, station_at
@@ -128,6 +128,8 @@ class ScenarioRun:
             try:
                 async with self._bench(scenario, verdict) as bench:
                     await play(scenario, bench, verdict)
+            except* StepNotPossibleError as errors:
+                verdict.not_possible("; ".join(str(error) for error in _leaves(errors)))
             except* (StartError, StationError, ConfigurationError, OSError) as errors:
                 verdict.fail("; ".join(str(error) for error in _leaves(errors)))
             finally:
@@ -147,9 +149,9 @@ class ScenarioRun:
                     station_at(options.station_url, options.token)
                 )
                 if scenario.station:
-                    raise StationError("[station] is set, and the station runs already: leave --station out")
-                status = await station.request("GET", "/api/status")
-                verdict.identity = str(object_of(status.body).get("identity"))
+                    raise StepNotPossibleError("it has a table [station], and the station runs already")
+                status = await stack.enter_async_context(left_as_found(station))
+                verdict.identity = str(status["identity"])
                 csms, url, patience_s = await self._told_csms(stack), "", _PATIENCE_S
             elif options.csms_url is not None:
                 station = await stack.enter_async_context(self._local_station(scenario, verdict, options.csms_url))

@@ -159,7 +159,7 @@ class Bench:
         """Let the CSMS send a request; returns the payload of the answer.
 
         `answer`: pattern of it. `error`: pattern of the code of the CALLERROR that is expected. If the CSMS cannot be
-        told to, it has to send such a request by itself, within `within_s`.
+        told to, a person has to let it send such a request, within `within_s` of real time.
         """
         async with self._step(f"CSMS calls {action}{shown_value(payload)}") as verdict:
             if self._csms is None:
@@ -230,6 +230,8 @@ class Bench:
         """Wait until a state has these values; returns it. `of`: as in `CheckStep`."""
         title = f"check {of}{f' {evse}' if of in ('evse', 'inputs', 'display') else ''}{shown_value(values)}"
         async with self._step(title) as verdict:
+            if of == "bill" and self._csms is None:
+                raise StepNotPossibleError("nobody can read the bills of this CSMS")
             state: Mapping[str, object] | None = None
             reason: str | None = None
 
@@ -337,7 +339,7 @@ class Bench:
         def answered() -> Message | None:
             return next((one for one in self.observer.log.messages[begin:] if called.may_be(one) and one.answer), None)
 
-        if not await self.observer.until(lambda: answered() is not None, within_s):
+        if not await self.observer.until_in_real_time(lambda: answered() is not None, within_s):
             raise StepFailedError(f"the CSMS has not sent {action}, and cannot be told to (see --csms-api)")
         found = answered()
         answer = object_of(found.answer.payload) if found is not None and found.answer is not None else {}

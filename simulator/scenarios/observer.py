@@ -59,23 +59,25 @@ class StationObserver:
 
         `patient`: wait a little in real time at the end of simulated time.
         """
+        if self._time == "real":
+            return await self.until_in_real_time(condition, within_s)
         waited_s = 0.0
-        loop = asyncio.get_running_loop()
-        real_end_s = loop.time() + (within_s if self._time == "real" else 0.0)
-        if self._time == "simulated":
-            while not await self._is_true(condition):
-                if waited_s >= within_s:
-                    real_end_s = loop.time() + (self._patience_s if patient else 0.0)
-                    break
-                longest_s = min(_LONGEST_ADVANCE_S, within_s - waited_s)
-                advance_s = min(max(_FIRST_ADVANCE_S, waited_s * _ADVANCE_PART), longest_s)
-                await self._station.advance(advance_s)
-                waited_s += advance_s
-                self._advanced_s += advance_s
-            else:
+        while waited_s < within_s:
+            if await self._is_true(condition):
                 return True
+            longest_s = min(_LONGEST_ADVANCE_S, within_s - waited_s)
+            advance_s = min(max(_FIRST_ADVANCE_S, waited_s * _ADVANCE_PART), longest_s)
+            await self._station.advance(advance_s)
+            waited_s += advance_s
+            self._advanced_s += advance_s
+        return await self.until_in_real_time(condition, self._patience_s if patient else 0.0)
+
+    async def until_in_real_time(self, condition: Condition, within_s: float) -> bool:
+        """Wait for real seconds until a condition is true, and let no simulated time pass; returns whether it is."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + within_s
         while not await self._is_true(condition):
-            if (left_s := real_end_s - loop.time()) <= 0.0:
+            if (left_s := end_s - loop.time()) <= 0.0:
                 return False
             await self._station.wait_for_change(left_s)
         return True

@@ -46,8 +46,7 @@ async def play(scenario: Scenario, bench: Bench, verdict: ScenarioVerdict) -> No
     except TimeoutError:
         if not limit.expired():
             raise
-        verdict.verdict = Verdict.FAILED
-        verdict.reason = f"took longer than scenario.limit_s, {scenario.table.limit_s:g} s"
+        verdict.fail(f"took longer than scenario.limit_s, {scenario.table.limit_s:g} s")
         if bench.verdicts and bench.verdicts[-1].verdict is Verdict.NOT_RUN:
             bench.verdicts[-1].verdict, bench.verdicts[-1].reason = Verdict.FAILED, verdict.reason
     finally:
@@ -62,11 +61,11 @@ def _judge(verdict: ScenarioVerdict, outcome: Exception | None) -> None:
         case None:
             verdict.verdict, verdict.reason = Verdict.PASSED, ""
         case StepNotPossibleError():
-            verdict.verdict, verdict.reason = Verdict.NOT_RUN, str(outcome)
+            verdict.not_possible(str(outcome))
         case StepFailedError():
-            verdict.verdict, verdict.reason = Verdict.FAILED, str(outcome)
+            verdict.fail(str(outcome))
         case _:  # of the code of a Python file
-            verdict.verdict, verdict.reason = Verdict.FAILED, f"{type(outcome).__name__}: {outcome}"
+            verdict.fail(f"{type(outcome).__name__}: {outcome}")
 
 
 async def _played(scenario: Scenario, bench: Bench) -> None:

@@ -115,7 +115,7 @@ class CallStep(Command):
     error: Annotated[str, Field(max_length=300)] | None = None
     """pattern of the code of the CALLERROR with which the station answers; left out: it answers without error"""
     within_s: Seconds = 60.0
-    """until then, if the CSMS cannot be told to send it, and a person has to"""
+    """until then the station has answered; if a person has to let the CSMS send it, in real time"""
 
 
 class ErrorAnswer(Command):

@@ -69,6 +69,10 @@ class ScenarioVerdict:
         """Let the scenario have failed."""
         self.verdict, self.reason = Verdict.FAILED, reason
 
+    def not_possible(self, reason: str) -> None:
+        """Let the scenario count as not run."""
+        self.verdict, self.reason = Verdict.NOT_RUN, reason
+
     @property
     def failed_step(self) -> StepVerdict | None:
         """The step that failed; None: none did."""

@@ -24,6 +24,7 @@ from tests.borne.scenarios.played import played
 from tests.command_line import invoke
 from tests.markdown_blocks import blocks_of
 from tests.project import ROOT
+from tests.walk import walking
 
 PLUG_AND_CARD = "[[step]]\nplug = {}\n[[step]]\ncard = {}\n"
 STARTED = '[[step]]\nexpect.action = "TransactionEvent"\nexpect.payload.eventType = "Started"\n'
@@ -199,3 +200,27 @@ def test_a_wrong_option_is_named(arguments: list[str], sentence: str) -> None:
     result = invoke(["scenario", "run", "boot-pending", *arguments])
     assert result.exit_code == 2
     assert sentence in result.stderr
+
+
+async def test_a_running_station_is_played_with_and_left_as_it_was_found(tmp_path: Path) -> None:
+    """Charges end, vehicles leave, link and power are back; what the station or its CSMS cannot do is not run."""
+    left = written(tmp_path, PLUG_AND_CARD + STARTED + '[[step]]\nlink.state = "down"\n', "left.toml")
+    other = written(tmp_path, PLUG_AND_CARD + STARTED + '[[step]]\npower.action = "loss"\n', "other.toml")
+    bill = written(tmp_path, PLUG_AND_CARD + "[[step]]\ncheck.of = 'bill'\ncheck.values.ended = true\n", "bill.toml")
+    own = written(tmp_path, "[[station.evse]]\n[[step]]\nplug = {}\n", "own.toml")
+    async with walking(tmp_path / "storage", reader=[{"type": "simulated", "name": "reader"}]) as walk:
+        await walk.accepted()
+        options = RunOptions(station_url=f"http://127.0.0.1:{walk.web.port}")
+        run = ScenarioRun([load_scenario(file) for file in (left, other, bill, own)], options)
+        assert await run.run(lambda _: None)
+        kinds = [verdict.verdict for verdict in run.verdicts]
+        assert kinds == [Verdict.PASSED, Verdict.PASSED, Verdict.NOT_RUN, Verdict.NOT_RUN], [
+            one.reason for one in run.verdicts
+        ]
+        assert run.verdicts[2].reason == "nobody can read the bills of this CSMS"
+        assert run.verdicts[3].reason == "it has a table [station], and the station runs already"
+        assert {verdict.identity for verdict in run.verdicts[:3]} == {"BORNE-TEST"}
+        assert walk.application.running
+        assert walk.board.vehicle is None
+        assert walk.world.clock.rate == 0.0
+        await walk.until(lambda: walk.stack.link.online)
