@@ -170,6 +170,11 @@ class StationRuntime:
         return self._run is not None
 
     @property
+    def powered(self) -> bool:
+        """Whether the station has power: False during a simulated power cut, True also while it restarts."""
+        return self._power_on
+
+    @property
     def link(self) -> CsmsLink | None:
         """The present link to the CSMS, connected or not; None while the station is off or starts, or has no CSMS."""
         return self._run.link() if self._run is not None else None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
 
 _ADDRESS: Final = "127.0.0.1"
+_RESTART_TIMEOUT_S: Final = 60.0
 _STREAMS: Final = frozenset({"frame", "evse", "light", "display", "device-event"})
 
 
@@ -41,7 +42,11 @@ class LocalStation(HttpStation):
         """the station itself"""
 
     async def advance(self, seconds: float) -> None:
-        """Advance its virtual clock at once."""
+        """Advance its virtual clock at once; a restart that is under way is completed before, as it takes real time."""
+        if self.runtime.powered and not self.runtime.running:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RESTART_TIMEOUT_S):
+                    await self.runtime.wait_until_started()
         await world_of(self.runtime.hardware).clock.advance(seconds)
 
     async def wait_for_change(self, timeout_s: float) -> None:
