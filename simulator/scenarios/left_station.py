@@ -16,7 +16,7 @@ _END_OF_CHARGE_S: Final = 10.0
 """seconds of the station after which a charge that was stopped has ended, and the cable is unlocked"""
 
 _SETTLED_S: Final = 2.0
-"""seconds of the station after which it has read its boards since a start"""
+"""seconds of the station after which it has read its boards since the last step, or since a start"""
 
 
 @asynccontextmanager
@@ -38,8 +38,8 @@ async def left_as_found(station: StationUnderTest) -> AsyncGenerator[dict[str, o
 async def _restore(station: StationUnderTest, rate: object) -> None:
     if not object_of((await station.request("GET", "/api/status")).body)["powered"]:
         await station.request("POST", "/api/sim/power", {"action": "restore"})
-        await station.advance(_SETTLED_S)
     await station.request("POST", "/api/sim/csms-link", {"state": "up"})
+    await station.advance(_SETTLED_S)
     status = object_of((await station.request("GET", "/api/status")).body)
     evses = [evse["id"] for evse in objects_of(status["evses"]) if evse["plugged"] or evse["charging_state"] != "Idle"]
     for evse in evses:
