@@ -168,7 +168,7 @@ class ScenarioRun:
             yield Bench(station, csms, self._files, settings, values)
 
     async def _told_csms(self, stack: contextlib.AsyncExitStack) -> ControlledCsms | None:
-        """The CSMS that is told by its API what to do; None without one."""
+        """The control of a CSMS over the API that `--csms-api` names; None: it is not given."""
         if self._options.csms_api is None:
             return None
         client = httpx.AsyncClient(base_url=self._options.csms_api.rstrip("/"), trust_env=False)

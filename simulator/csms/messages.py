@@ -108,7 +108,7 @@ class RequestSchemas:
 
     def __init__(self) -> None:
         suffix = "Request"
-        self._schema_files = {file.stem.removesuffix(suffix): file for file in _schema_folder().glob(f"*{suffix}.json")}
+        self._schema_files = {file.stem.removesuffix(suffix): file for file in schema_folder().glob(f"*{suffix}.json")}
         self._validators: dict[str, Validator] = {}
 
     def __contains__(self, action: str) -> bool:
@@ -133,8 +133,8 @@ class RequestSchemas:
         return None
 
 
-def _schema_folder() -> Path:
-    """The folder of the schemas; found without importing the package, which takes 100 ms."""
+def schema_folder() -> Path:
+    """The folder of the JSON schemas of OCPP 2.0.1; found without importing the package, which takes 100 ms."""
     spec = find_spec("ocpp")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("the package ocpp, which brings the schemas of OCPP 2.0.1, is not installed")

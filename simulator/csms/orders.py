@@ -8,25 +8,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from foundation.frozen import Frozen
-from simulator.csms.messages import ErrorFrame, Payload, ResultFrame
+from simulator.csms.messages import ErrorFrame, ResultFrame
 
 MAX_CHOSEN_ANSWERS: Final = 1_000
 """actions of stations for which answers are chosen at the same time"""
-ERROR_CODES: Final = (
-    "FormatViolation",
-    "GenericError",
-    "InternalError",
-    "MessageTypeNotSupported",
-    "NotImplemented",
-    "NotSupported",
-    "OccurrenceConstraintViolation",
-    "PropertyConstraintViolation",
-    "ProtocolError",
-    "RpcFrameworkError",
-    "SecurityError",
-    "TypeConstraintViolation",
-)
-"""codes of a CALLERROR (part 4, table 8)"""
 
 
 class TooManyAnswersError(Exception):
@@ -56,13 +41,14 @@ class ChosenAnswer(Frozen):
     """for so many requests; 0: until another one is chosen"""
 
     def applied(self, usual: ResultFrame | ErrorFrame) -> ResultFrame | ErrorFrame | None:
-        """The answer in place of the usual one; None: there is no answer."""
+        """The answer in place of the usual one; None: there is no answer. An invalid request stays refused."""
         if self.silent:
             return None
         if self.error_code is not None:
             return ErrorFrame(usual.id, self.error_code, self.error_description)
-        payload: Payload = usual.payload if isinstance(usual, ResultFrame) else {}
-        merged = {**payload, **self.payload}
+        if isinstance(usual, ErrorFrame):
+            return usual
+        merged = {**usual.payload, **self.payload}
         return ResultFrame(usual.id, {key: value for key, value in merged.items() if value is not None})
 
 
@@ -82,10 +68,6 @@ class ChosenAnswers:
         if len(self._chosen) >= MAX_CHOSEN_ANSWERS and (identity, action) not in self._chosen:
             raise TooManyAnswersError(f"answers are chosen for {MAX_CHOSEN_ANSWERS} actions of stations already")
         self._chosen[identity, action] = answer
-
-    def clear(self, identity: str, action: str) -> None:
-        """Answer an action as usual again; without effect if nothing is chosen."""
-        self._chosen.pop((identity, action), None)
 
     def take(self, identity: str, action: str) -> ChosenAnswer | None:
         """The answer that is chosen for a request that has come, which counts; None: the usual one."""

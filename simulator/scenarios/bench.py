@@ -17,9 +17,9 @@ from simulator.scenarios.driving import DEFAULT_CARD, DRIVING_WORDS
 from simulator.scenarios.expectations import ExpectedMessage, MessageSearch, shown_value
 from simulator.scenarios.messages import FloodError, Message, Sender
 from simulator.scenarios.observer import StationObserver
-from simulator.scenarios.patterns import UnknownCaptureError, filled, mismatch, names_in
+from simulator.scenarios.patterns import UnknownCaptureError, filled, mismatch, moment_offset_s, names_in
 from simulator.scenarios.states import StateSources, state_of
-from simulator.scenarios.under_test import CsmsError, StationError
+from simulator.scenarios.under_test import CsmsError, StationError, status_of
 from simulator.scenarios.verdicts import StepVerdict, TimeKind, Verdict
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _MESSAGES_SHOWN: Final = 14
 """messages around a failure in a report"""
 _ACCEPTED_WITHIN_S: Final = 120.0
-_NOW: Final = "now"
 
 
 class StepFailedError(Exception):
@@ -367,15 +366,15 @@ class Bench:
         return response
 
     async def _status(self) -> dict[str, object]:
-        return object_of((await self._accepted("GET", "/api/status")).body)
+        return await status_of(self._station)
 
     async def _filled(self, value: object) -> object:
         """A value that is sent, with the captured values in it."""
-        moments = {name: name.removeprefix(_NOW) for name in names_in(value) if name.startswith(_NOW)}
+        moments = {name: offset for name in names_in(value) if (offset := moment_offset_s(name)) is not None}
         if moments:
             clock = object_of((await self._status())["clock"])
             now = datetime.fromisoformat(str(clock["now"]))
             for name, offset in moments.items():
-                moment = now + timedelta(seconds=int(offset or "0"))
+                moment = now + timedelta(seconds=offset)
                 self.captures[name] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         return filled(value, self.captures)

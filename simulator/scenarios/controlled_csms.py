@@ -63,7 +63,7 @@ class LocalCsmsControl:
 
 
 class HttpCsmsControl:
-    """A CSMS that is told by HTTP what to do (`ControlledCsms`), by the routes that docs/scenarios.md describes."""
+    """Controls a CSMS (`ControlledCsms`) over an HTTP API, whose routes docs/scenarios.md describes."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         """`client`: with the base URL of the API."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from foundation.json_values import object_of, objects_of
-from simulator.scenarios.under_test import StationError
+from simulator.scenarios.under_test import StationError, status_of
 
 if TYPE_CHECKING:
     from simulator.scenarios.under_test import StationUnderTest
@@ -26,7 +26,7 @@ async def left_as_found(station: StationUnderTest) -> AsyncGenerator[dict[str, o
     Raises:
         StationError: it does not answer at the begin.
     """
-    status = object_of((await station.request("GET", "/api/status")).body)
+    status = await status_of(station)
     rate = object_of(status["clock"])["rate"]
     try:
         yield status
@@ -36,11 +36,11 @@ async def left_as_found(station: StationUnderTest) -> AsyncGenerator[dict[str, o
 
 
 async def _restore(station: StationUnderTest, rate: object) -> None:
-    if not object_of((await station.request("GET", "/api/status")).body)["powered"]:
+    if not (await status_of(station))["powered"]:
         await station.request("POST", "/api/sim/power", {"action": "restore"})
     await station.request("POST", "/api/sim/csms-link", {"state": "up"})
     await station.advance(_SETTLED_S)
-    status = object_of((await station.request("GET", "/api/status")).body)
+    status = await status_of(station)
     evses = [evse["id"] for evse in objects_of(status["evses"]) if evse["plugged"] or evse["charging_state"] != "Idle"]
     for evse in evses:
         await station.request("POST", f"/api/evses/{evse}/stop")

@@ -35,6 +35,7 @@ ABSENT: Final = "!*"
 ITEM_KEY: Final = "*"
 """key of a pattern for one item of a list, whichever"""
 _CAPTURE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?:[+-][0-9]{1,9})?)\}")
+_MOMENT: Final = re.compile(r"now([+-][0-9]{1,9})?")
 _COMPARISON: Final = re.compile(r"(<=|>=|<|>)\s*(-?[0-9]+(?:\.[0-9]+)?)")
 _RANGE: Final = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*\.\.\s*(-?[0-9]+(?:\.[0-9]+)?)")
 _LONGEST_SHOWN: Final = 80
@@ -57,6 +58,12 @@ def mismatch(pattern: object, value: object, captures: Captures) -> str | None:
 def capture_names(text: str) -> list[str]:
     """The names of the captures in a text, in order."""
     return _CAPTURE.findall(text)
+
+
+def moment_offset_s(name: str) -> int | None:
+    """The seconds from now of a name such as `now+60`; None: it names no moment."""
+    found = _MOMENT.fullmatch(name)
+    return None if found is None else int(found[1] or "0")
 
 
 def names_in(value: object) -> Iterator[str]:

@@ -6,15 +6,13 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 from foundation.json_values import is_list, is_object, object_of
+from simulator.csms.messages import schema_folder
 from simulator.scenarios.patterns import ITEM_KEY, literal_texts
 from station.core.installation_file.document import KeyPath, RuleError
 
-_SCHEMA_FOLDER: Final = ("v201", "schemas")
 _SUFFIX: Final = "Request"
 _MOST_LISTED: Final = 12
 """values or fields that an error lists"""
@@ -23,22 +21,13 @@ _MOST_LISTED: Final = 12
 @cache
 def action_names() -> frozenset[str]:
     """The names of all actions of OCPP 2.0.1."""
-    return frozenset(file.stem.removesuffix(_SUFFIX) for file in _folder().glob(f"*{_SUFFIX}.json"))
+    return frozenset(file.stem.removesuffix(_SUFFIX) for file in schema_folder().glob(f"*{_SUFFIX}.json"))
 
 
 @cache
 def message_schema(name: str) -> Mapping[str, object]:
     """The JSON schema of a message, such as `TransactionEventRequest`, from the package `ocpp`."""
-    return object_of(json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8-sig")))
-
-
-@cache
-def _folder() -> Path:
-    """The folder of the schemas; found without importing the package, which takes 100 ms."""
-    spec = find_spec("ocpp")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("the package ocpp, which brings the schemas of OCPP 2.0.1, is not installed")
-    return Path(spec.origin).parent.joinpath(*_SCHEMA_FOLDER)
+    return object_of(json.loads((schema_folder() / f"{name}.json").read_text(encoding="utf-8-sig")))
 
 
 def similar_name(name: str, known: Iterator[str] | list[str]) -> str:

@@ -9,7 +9,7 @@ from foundation.json_values import is_list, is_object
 from simulator.api.driver import PlugOrder
 from simulator.api.fault_orders import LinkOrder, PowerOrder
 from simulator.scenarios.bench_files import FIRMWARE_NAMES
-from simulator.scenarios.patterns import capture_names, names_in
+from simulator.scenarios.patterns import capture_names, moment_offset_s, names_in
 from simulator.scenarios.schema_fields import action_names, message_schema, pattern_errors, similar_name
 from simulator.scenarios.state_schemas import state_schema
 from simulator.scenarios.steps import (
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 BUILT_IN_NAMES: Final = frozenset({"files", "identity", "csms", "contract"}) | FIRMWARE_NAMES
 """names that every scenario has, beside `now`: the URL of the file server, the station's identity, the CSMS's URL, the
 contract of a vehicle at the bundled CSMS, and what signed firmware needs"""
-_NOW: Final = "now"
 
 
 def rule_errors(steps: Sequence[Step], station: Mapping[str, object], names: Collection[str]) -> list[RuleError]:
@@ -109,7 +108,7 @@ def _capture_errors(table: Command, path: KeyPath, known: set[str]) -> Iterator[
 
 
 def _is_known(name: str, known: Collection[str]) -> bool:
-    return name in known or name.partition("+")[0].partition("-")[0] == _NOW
+    return name in known or moment_offset_s(name) is not None
 
 
 def _patterns(table: Command) -> dict[str, object]:

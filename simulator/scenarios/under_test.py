@@ -19,6 +19,7 @@ from simulator.scenarios.messages import StationFrame
 
 _REQUEST_TIMEOUT_S: Final = 600.0
 """an advance of the clock by hours answers late"""
+_LONGEST_REASON: Final = 500
 _POLL_S: Final = 0.1
 """real seconds between two looks at a station that is off, or whose stream of events has ended"""
 
@@ -35,7 +36,8 @@ class ApiResponse(Frozen):
     def reason(self) -> str:
         """The reason of a refusal."""
         detail = self.body.get("detail") if is_object(self.body) else None
-        return detail if isinstance(detail, str) else json.dumps(self.body if detail is None else detail)
+        text = detail if isinstance(detail, str) else json.dumps(self.body if detail is None else detail)
+        return text[:_LONGEST_REASON]
 
 
 class StationError(Exception):
@@ -71,7 +73,7 @@ class CsmsError(Exception):
 
 
 class ControlledCsms(Protocol):
-    """A CSMS that can be told what to do: the bundled one, or another one through an adapter."""
+    """Lets a CSMS send requests, chooses its answers, and reads its bills."""
 
     async def call(self, identity: str, action: str, payload: Mapping[str, object]) -> CallAnswer:
         """Let it send a request to the station, and return the answer.
@@ -96,6 +98,18 @@ class ControlledCsms(Protocol):
             CsmsError: it does not say.
         """
         ...
+
+
+async def status_of(station: StationUnderTest) -> dict[str, object]:
+    """The status of a station, as GET /api/status returns it.
+
+    Raises:
+        StationError: it does not answer, refuses, or is no station.
+    """
+    response = await station.request("GET", "/api/status")
+    if response.status != HTTPStatus.OK or not is_object(response.body) or not is_object(response.body.get("clock")):
+        raise StationError(f"GET /api/status ({response.status}) is not answered as by a station: {response.reason}")
+    return response.body
 
 
 def observed_frames(body: object) -> list[StationFrame]:

@@ -9,6 +9,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
@@ -20,6 +23,8 @@ from simulator.csms.csms import DemoCsms
 from simulator.scenarios import reports
 from simulator.scenarios.scenario_file import load_scenario
 from simulator.scenarios.verdicts import ScenarioVerdict, Verdict
+from station.interfaces.http.connection_limits import connection_limits
+from station.interfaces.http.server import WebServer
 from tests.borne.scenarios.played import played
 from tests.command_line import invoke
 from tests.markdown_blocks import blocks_of
@@ -224,3 +229,21 @@ async def test_a_running_station_is_played_with_and_left_as_it_was_found(tmp_pat
         assert walk.board.vehicle is None
         assert walk.world.clock.rate == 0.0
         await walk.until(lambda: walk.stack.link.online)
+
+
+@pytest.mark.parametrize(("body", "status"), [("<html>", 200), ('{"detail": "sign in"}', 401), ('{"clock": 5}', 200)])
+async def test_an_address_that_is_no_station_fails_with_its_answer(tmp_path: Path, body: str, status: int) -> None:
+    async def answer(_: object) -> Response:
+        return Response(body, status)
+
+    server = WebServer("127.0.0.1", 0, connection_limits(tls=False))
+    server.bind()
+    async with asyncio.TaskGroup() as group:
+        application = Starlette(routes=[Route("/{path:path}", answer)])
+        serving = group.create_task(server.run(lambda: application, None))
+        file = written(tmp_path, PLUG_AND_CARD)
+        run = ScenarioRun([load_scenario(file)], RunOptions(station_url=f"http://127.0.0.1:{server.port}"))
+        assert await run.run(lambda _: None)
+        serving.cancel()
+    assert run.verdicts[0].verdict is Verdict.FAILED
+    assert run.verdicts[0].reason.startswith(f"GET /api/status ({status}) is not answered as by a station: ")

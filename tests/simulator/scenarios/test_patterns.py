@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.scenarios.patterns import UnknownCaptureError, filled, literal_texts, mismatch, names_in
+from simulator.scenarios.patterns import (
+    UnknownCaptureError,
+    filled,
+    literal_texts,
+    mismatch,
+    moment_offset_s,
+    names_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +121,10 @@ def test_an_item_that_does_not_match_captures_nothing() -> None:
 )
 def test_the_literal_texts_of_a_pattern(pattern: str, texts: list[str]) -> None:
     assert literal_texts(pattern) == texts
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("now", 0), ("now+60", 60), ("now-5", -5), ("nowhere", None), ("tx", None)]
+)
+def test_a_name_of_a_moment_has_its_seconds_from_now(name: str, seconds: int | None) -> None:
+    assert moment_offset_s(name) == seconds
