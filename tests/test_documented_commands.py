@@ -10,7 +10,7 @@ from typing import Final, cast
 
 import pytest
 
-from borne.cli import COMMANDS, GROUPS, METER_ACTIONS
+from borne.cli import ACTIONS, COMMANDS, GROUPS
 from metering.reading import Phases
 from simulator.house import HouseReading
 from simulator.linky import historique_frame
@@ -127,9 +127,9 @@ def test_every_command_of_borne_in_a_sentence_exists_with_its_options() -> None:
     for page, span in _commands_in_sentences():
         for command in re.findall(r"(?:^|&& )borne ([a-z][^&]*)", span):
             words = command.split()
-            two = words[0] in GROUPS or words[:2] in (["fleet", "init"], ["meter", "probe"])
-            names = words[:2] if two else words[:1]
-            inner = {**GROUPS.get(names[0], {}), **METER_ACTIONS}
+            has_action = words[0] in ACTIONS and words[1:2] and words[1] in ACTIONS[words[0]]
+            names = words[:2] if words[0] in GROUPS or has_action or words[:2] == ["fleet", "init"] else words[:1]
+            inner = {**GROUPS.get(names[0], {}), **ACTIONS.get(names[0], {})}
             known = names[0] in COMMANDS and (len(names) == 1 or names[-1] in {*inner, "init"})
             text = invoke([*names, "--help"]).stdout if known else ""
             if not known or any(word.split("=")[0] not in text for word in words if word.startswith("--")):

@@ -34,8 +34,11 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         heartbeat_interval_s=given.heartbeat,
         pki=_load_pki(given.pki) if given.pki is not None else None,
         tls=_tls(given.certificate, given.key, given.client_ca),
+        page_port=given.http_port,
         until_stdin_closes=given.until_stdin_closes,
     )
+    if options.page_port is not None and options.workers > 1:
+        refuse("--http-port: page and API need --workers 1, as each worker knows only its own stations")
     gc.enable()
     try:
         run_csms(options, say)
@@ -44,7 +47,8 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     except OSError as error:
         if options.storage is not None and error.filename is not None:
             refuse(f"--storage: {error.filename}: {error.strerror}")
-        refuse(f"csms: cannot listen at {options.host}:{options.port}: {error.strerror}")
+        pages = f", or at the port {options.page_port} of --http-port" if options.page_port is not None else ""
+        refuse(f"csms: cannot listen at {options.host}:{options.port}{pages}: {error.strerror}")
     return 0
 
 
@@ -52,6 +56,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add_host(parser)
     parser.add_argument(
         "--port", type=port_number, default=9000, help="TCP port; 0: any free port. [default: %(default)s]"
+    )
+    parser.add_argument(
+        "--http-port",
+        metavar="PORT",
+        type=port_number,
+        help="TCP port of page and API, on this machine only; 0: any free port. Default: the one after --port.",
     )
     parser.add_argument(
         "--time-of-station", action="store_true", help="Send each station its own time, derived from its messages."

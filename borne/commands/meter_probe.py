@@ -164,4 +164,4 @@ def _described(place: str, wire: ProbedWire, meter: FoundMeter) -> Iterator[str]
     yield from (f"{name} = {toml_text(value)}" for name, value in table.items())
 
 
-ACTIONS: Final[Mapping[str, Action]] = {"meter probe": probe}
+COMMANDS: Final[Mapping[str, Action]] = {"meter probe": probe}

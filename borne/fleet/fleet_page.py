@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from html import escape
@@ -12,30 +11,24 @@ import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
-from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from borne.fleet.fleet_page_files import PAGE, SCRIPT
 from borne.fleet.unit import EngineError
 from simulator.fleet.histogram import DurationHistogram
-from simulator.fleet.page_style import STYLE
 from simulator.fleet.reports import StationState
-from station.interfaces.http.connection_limits import connection_limits
-from station.interfaces.http.security_headers import SECURITY_HEADERS
-from station.interfaces.http.server import WebServer
+from simulator.loopback_application import page_application
+from simulator.loopback_page import HOST, serving_page
+from simulator.page_style import STYLE
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from borne.fleet.fleet_run import FleetRun
     from simulator.fleet.reports import StationReport
 
-_HOST: Final = "127.0.0.1"
 _MAX_ROWS: Final = 500
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 
@@ -47,17 +40,12 @@ async def serving_fleet_page(run: FleetRun, port: int) -> AsyncGenerator[int]:
     Raises:
         EngineError: the port cannot be bound.
     """
-    server = WebServer(_HOST, port, connection_limits(tls=False))
-    try:
-        server.bind()
-    except OSError as error:
-        raise EngineError(f"--http-port: cannot listen at {_HOST}:{port}") from error
-    async with asyncio.TaskGroup() as group:
-        serving = group.create_task(server.run(lambda: fleet_application(run), None), name="fleet page")
+    async with contextlib.AsyncExitStack() as stack:
         try:
-            yield server.port
-        finally:
-            serving.cancel()
+            bound = await stack.enter_async_context(serving_page(lambda: fleet_application(run), port, "fleet page"))
+        except OSError as error:
+            raise EngineError(f"--http-port: cannot listen at {HOST}:{port}") from error
+        yield bound
 
 
 def fleet_application(run: FleetRun) -> Starlette:
@@ -89,26 +77,7 @@ def fleet_application(run: FleetRun) -> Starlette:
         Route("/api/fleet", state),
         Route("/metrics", metrics),
     ]
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    return Starlette(routes=routes, middleware=[Middleware(_SecurityHeaders), hosts])
-
-
-class _SecurityHeaders:
-    """ASGI middleware that adds the security headers of the station's own page to each response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(SECURITY_HEADERS | {"Cache-Control": "no-store"})
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
+    return page_application(routes)
 
 
 def fleet_state(run: FleetRun, *, state: str, text: str) -> dict[str, object]:
@@ -148,7 +117,7 @@ def _row(station: StationReport, port: int) -> dict[str, object]:
         "power_w": station.power_w,
         "register_wh": station.register_wh,
         "failure": station.failure,
-        "page": f"http://{_HOST}:{port}/stations/{station.identity}/" if port else None,
+        "page": f"http://{HOST}:{port}/stations/{station.identity}/" if port else None,
     }
 
 

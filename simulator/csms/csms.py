@@ -29,6 +29,7 @@ from simulator.csms.bounded_connection import bounded_connection
 from simulator.csms.messages import ErrorFrame, Payload, RequestSchemas
 from simulator.csms.orders import CallAnswer, ChosenAnswers
 from simulator.csms.station_connection import NotConnectedError, StationConnection
+from simulator.csms.station_overviews import StationOverviews
 from simulator.csms.station_time import EstimatedStationTime
 from simulator.csms.vehicle_answers import CertificatePki, VehicleAnswers
 
@@ -90,6 +91,8 @@ class DemoCsms:
         self.schemas = RequestSchemas()
         self.chosen_answers = ChosenAnswers()
         """how it answers next, in place of the usual answers"""
+        self.overviews = StationOverviews()
+        """what it knows of its stations"""
         self.port = 0
         """the TCP port on which it listens; 0 before `listening`"""
         self.host = "127.0.0.1"

@@ -13,18 +13,23 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from foundation.clock import SystemClock
 from foundation.frozen import Frozen
 from simulator.csms.bill_store import BillStore, MemoryBillStore, SharedBillStore
 from simulator.csms.csms import BACKLOG, CsmsSettings, DemoCsms
+from simulator.csms.recent_frames import RecentFrames
 from simulator.csms.vehicle_answers import CertificatePki
+from simulator.loopback_page import HOST, serving_page
 from station.storage.read_connections import ReadConnections
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 try:
     from uvloop import new_event_loop
@@ -61,6 +66,8 @@ class CsmsProcessOptions(Frozen):
     """the PKI with which it signs certificates and checks contracts"""
     tls: ssl.SSLContext | None = None
     """its certificate, and the authorities of those of stations; None: without TLS"""
+    page_port: int | None = None
+    """TCP port of page and API, with one worker; 0: any free one; None: the one after `port`, or none if it is taken"""
     until_stdin_closes: bool = False
     """end when standard input, a pipe, is closed at its other end"""
 
@@ -69,7 +76,7 @@ def run_csms(options: CsmsProcessOptions, say: Callable[[str], None]) -> None:
     """Serve the bundled CSMS until SIGINT or SIGTERM. Prints its URL, then each frame, by `say`. Blocks.
 
     Raises:
-        OSError: it cannot listen on the address, or the storage folder cannot be created.
+        OSError: it cannot listen on an address, or the storage folder cannot be created.
         BillStoreError: the bills in the storage folder cannot be opened.
     """
     most_connections = raise_file_limit() - _OTHER_FILES
@@ -160,9 +167,14 @@ class _CsmsServer:
         def print_frame(identity: str, direction: str, text: str) -> None:
             self._write_line(f"{csms.now():%H:%M:%S} {identity} {'→' if direction == 'in' else '←'} {text}")
 
-        options = self._options
-        on_frame = None if options.quiet else print_frame
-        csms = DemoCsms(SystemClock().now, on_frame, settings=self._settings, bills=bills)
+        def note_frame(identity: str, direction: str, text: str) -> None:
+            frames.append(identity, direction, text)
+            if not options.quiet:
+                print_frame(identity, direction, text)
+
+        options, now = self._options, SystemClock().now
+        frames = RecentFrames(now)
+        csms = DemoCsms(now, note_frame, settings=self._settings, bills=bills)
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -173,11 +185,37 @@ class _CsmsServer:
             async with csms.listening(options.host, options.port, listener=listener):
                 if announce:
                     self._write_line(f"CSMS at {csms.url}")
-                await stopped.wait()
+                async with self._serving_page(csms, frames) if options.workers == 1 else contextlib.nullcontext():
+                    await stopped.wait()
         finally:
             if end is not None:
                 loop.remove_reader(end)
             await bills.close()
+
+    @contextlib.asynccontextmanager
+    async def _serving_page(self, csms: DemoCsms, frames: RecentFrames) -> AsyncGenerator[None]:
+        """Serve page and API while the block runs; without a port, go on without if the usual one is taken.
+
+        Raises:
+            OSError: the port cannot be bound.
+        """
+        wanted = self._options.page_port
+        port = wanted if wanted is not None else csms.port + 1 if self._options.port else 0
+
+        def build() -> ASGIApp:
+            from simulator.csms.orders_api import csms_application  # late: for the first visitor
+
+            return csms_application(csms, frames)
+
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                bound = await stack.enter_async_context(serving_page(build, port, "page of the CSMS"))
+                self._write_line(f"page and API at http://{HOST}:{bound}/")
+            except OSError as error:
+                if wanted is not None:
+                    raise
+                self._write_line(f"no page and API: port {port}: {error.strerror}; --http-port chooses another one")
+            yield
 
 
 class _Workers:

@@ -27,6 +27,7 @@ from simulator.csms.messages import (
     encode,
 )
 from simulator.csms.orders import ChosenAnswers
+from simulator.csms.station_overviews import StationOverviews
 from simulator.csms.vehicle_answers import VEHICLE_ACTIONS, VehicleAnswers, charging_profile
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class CsmsOfStations(Protocol):
 
     @property
     def chosen_answers(self) -> ChosenAnswers: ...
+
+    @property
+    def overviews(self) -> StationOverviews: ...
 
     @property
     def heartbeat_interval_s(self) -> int: ...
@@ -296,6 +300,7 @@ class StationConnection:
         self._csms.note_request(self._identity, action, request.payload)
         if (invalid := self._csms.schemas.check(request)) is not None:
             return invalid
+        self._csms.overviews.note(self._identity, action, request.payload)
         if action == "TransactionEvent":
             try:
                 await self._csms.bills.record(received_event(self._identity, request.payload))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.fleet.charts import ChartBar, ChartLine, ChartMark, bar_chart, line_chart
 from simulator.fleet.fleet_report import different_stations
-from simulator.fleet.page_style import STYLE
 from simulator.fleet.reports import StationState
+from simulator.page_style import STYLE
 
 if TYPE_CHECKING:
     from simulator.fleet.fleet_report import ActionReport, DisturbanceTime, FleetReport, ThresholdResult

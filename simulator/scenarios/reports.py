@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
-from simulator.fleet.page_style import STYLE
+from simulator.page_style import STYLE
 from simulator.scenarios.verdicts import Verdict
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ _AWAY: Final = {"X-Forwarded-For": "192.0.2.7"}
 """makes the browser one on another machine"""
 _SCREENSHOTS: Final = os.environ.get("BORNE_TEST_SCREENSHOTS")
 """a directory that gets pictures of the pages, to be looked at"""
-_AUDIT: Final = (Path(__file__).with_name("audit.js")).read_text(encoding="utf-8")
+AUDIT: Final = (Path(__file__).with_name("audit.js")).read_text(encoding="utf-8")
+"""a script that returns what is wrong with the accessibility of a page"""
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Visitor:
 
     async def audit(self) -> None:
         """Check the accessibility: labels, names, contrast, sizes, overflow."""
-        found = cast("list[str]", await self.page.evaluate(_AUDIT))
+        found = cast("list[str]", await self.page.evaluate(AUDIT))
         assert found == [], "\n".join(found)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 from unittest.mock import patch
 
-from borne.cli import COMMANDS, GROUPS, METER_ACTIONS, PKI_ACTIONS, main
+from borne.cli import ACTIONS, COMMANDS, GROUPS, main
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,8 @@ def command_words() -> Iterator[tuple[str, ...]]:
 
 _INNER = {
     **{name: tuple(group) for name, group in GROUPS.items()},
-    "pki": tuple(PKI_ACTIONS),
+    **{name: tuple(actions) for name, actions in ACTIONS.items()},
     "fleet": ("init",),
-    "meter": tuple(METER_ACTIONS),
 }
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import ssl
 import sys
 import urllib.request
@@ -45,6 +46,13 @@ class CsmsProcess:
         """The ids of its worker processes."""
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+
+    async def page_url(self) -> str:
+        """The address of page and API, in the second line of its output."""
+        assert self.process.stdout is not None
+        line = (await self.process.stdout.readline()).decode()
+        assert line.startswith("page and API at http://"), line
+        return line.split()[-1]
 
     async def get(self, path: str) -> Any:
         """The response of its API."""
@@ -273,3 +281,22 @@ def test_a_storage_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None
     (tmp_path / "file").write_text("", encoding="utf-8")
     outcome = invoke(("csms", "--port", "0", "--storage", str(tmp_path / "file")))
     assert (outcome.exit_code, outcome.stderr) == (2, f"--storage: {tmp_path / 'file'}: File exists\n")
+
+
+async def test_without_its_port_the_csms_goes_on_without_a_page_unless_it_is_asked_for() -> None:
+    for _ in range(20):
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            taken = holder.getsockname()[1]
+            try:
+                socket.create_server(("127.0.0.1", taken - 1)).close()
+            except OSError:
+                continue
+            async with csms_process("--port", str(taken - 1)) as csms:
+                assert csms.process.stdout is not None
+                assert (await csms.process.stdout.readline()).startswith(f"no page and API: port {taken}".encode())
+            async with csms_process("--http-port", str(taken)) as csms:
+                assert await csms.process.wait() == 2
+            break
+    else:
+        pytest.fail("no two free ports side by side")
+    assert "--workers 1" in invoke(["csms", "--workers", "2", "--http-port", "0"]).stderr

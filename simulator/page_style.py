@@ -1,4 +1,4 @@
-"""The style of a fleet's pages, for light and dark screens."""
+"""The style of the pages of fleets, scenarios and the bundled CSMS, for light and dark screens."""
 
 from __future__ import annotations
 
@@ -36,4 +36,11 @@ th { color: var(--soft); font-weight: 600; font-size: 13px; } small { color: var
 pre { background: var(--tile); padding: 12px; border-radius: 8px; overflow-x: auto; font-size: 12.5px; }
 a { color: var(--c0); } input, select { font: inherit; color: inherit; background: var(--tile); padding: 5px 8px;
   border: 1px solid var(--rule); border-radius: 6px; }
+button { font: inherit; font-weight: 600; color: var(--back); background: var(--c0); padding: 6px 12px;
+  border: 0; border-radius: 6px; cursor: pointer; }
+:focus-visible { outline: 3px solid var(--c0); outline-offset: 2px; }
+.orders { align-items: start; }
+details { border: 1px solid var(--rule); border-radius: 8px; padding: 8px 12px; }
+details > form { margin-top: 8px; } details p { margin: 0 0 8px; } details input, details select { max-width: 100%; }
+summary { cursor: pointer; font-weight: 600; padding: 6px 0; min-height: 36px; }
 """
