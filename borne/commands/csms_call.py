@@ -54,7 +54,7 @@ async def _called(url: str, identity: str, action: str, payload: Mapping[str, ob
         CsmsError: it does not, or there is no answer.
     """
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        return await HttpCsmsControl(client).call(identity, action, payload)
+        return await HttpCsmsControl(client, checked=True).call(identity, action, payload)
 
 
 COMMANDS: Final[Mapping[str, Action]] = {"csms call": call}

@@ -65,9 +65,10 @@ class LocalCsmsControl:
 class HttpCsmsControl:
     """Controls a CSMS (`ControlledCsms`) over an HTTP API, whose routes docs/scenarios.md describes."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        """`client`: with the base URL of the API."""
+    def __init__(self, client: httpx.AsyncClient, *, checked: bool = False) -> None:
+        """`client`: with the base URL of the API. `checked`: let it refuse requests that the schema does not allow."""
         self._client = client
+        self._checked = checked
 
     async def call(self, identity: str, action: str, payload: Mapping[str, object]) -> CallAnswer:
         """Let it send a request to the station, and return the answer.
@@ -75,9 +76,8 @@ class HttpCsmsControl:
         Raises:
             CsmsError: it does not, or the station does not answer.
         """
-        body = await self._send(
-            "POST", f"/api/stations/{quote(identity, safe='')}/call", {"action": action, "payload": payload}
-        )
+        order = {"action": action, "payload": payload, **({} if self._checked else {"checked": False})}
+        body = await self._send("POST", f"/api/stations/{quote(identity, safe='')}/call", order)
         error = body.get("error")
         if is_object(error):
             return CallAnswer({}, str(error.get("code")), str(error.get("description", "")))

@@ -120,6 +120,14 @@ async def test_what_cannot_be_sent_is_refused_with_its_reason(
         assert detail in response.json()["detail"]
 
 
+async def test_an_unchecked_request_is_sent_as_it_is() -> None:
+    async with bench() as on, asyncio.TaskGroup() as group:
+        answered = group.create_task(on.answer_next("FormatViolation", "", {}, kind=4))
+        body = {"action": "Reset", "payload": {"type": "Now"}, "checked": False}
+        assert (await on.client.post("/api/stations/CP-1/call", json=body)).json()["error"]["code"] == "FormatViolation"
+        assert (await answered)[2:] == ["Reset", {"type": "Now"}]
+
+
 async def test_a_station_that_goes_before_it_answers_is_a_gateway_timeout() -> None:
     async with bench() as on, asyncio.TaskGroup() as group:
         call = group.create_task(on.client.post("/api/stations/CP-1/call", json={"action": "ClearCache"}))

@@ -48,7 +48,7 @@ async def test_an_adapter_is_told_to_call_and_returns_the_answer_of_the_station(
     adapter = Adapter()
     answer = await adapter.control().call("CS 1", "Reset", {"type": "OnIdle"})
     assert (answer.payload, answer.error_code) == ({"status": "Accepted"}, None)
-    assert adapter.told == [("CS 1", {"action": "Reset", "payload": {"type": "OnIdle"}})]
+    assert adapter.told == [("CS 1", {"action": "Reset", "payload": {"type": "OnIdle"}, "checked": False})]
     adapter.response = JSONResponse({"error": {"code": "NotSupported", "description": "no"}})
     answer = await adapter.control().call("CS 1", "Reset", {})
     assert (answer.error_code, answer.error_description) == ("NotSupported", "no")
