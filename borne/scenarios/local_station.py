@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -64,8 +64,8 @@ class LocalStations:
         self._parts = ProcessContext(self._thread, ReadConnections(SystemClock()), BootReason.POWER_UP, alone=False)
         self._api: FastAPI | None = None
 
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncGenerator[LocalStations]:
+    @contextlib.contextmanager
+    def open(self) -> Generator[LocalStations]:
         """Run the thread of the databases while the block runs."""
         with self._thread:
             yield self

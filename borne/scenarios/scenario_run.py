@@ -100,11 +100,12 @@ class ScenarioRun:
         for number in numbers:
             loop.add_signal_handler(number, interrupt)
         try:
-            async with self._stations.open(), self._files.serving(), self._pki, asyncio.TaskGroup() as group:
-                self._playing = [
-                    group.create_task(self._play(number, scenario, on_end), name=scenario.name)
-                    for number, scenario in enumerate(self._scenarios)
-                ]
+            with self._stations.open():
+                async with self._files.serving(), self._pki, asyncio.TaskGroup() as group:
+                    self._playing = [
+                        group.create_task(self._play(number, scenario, on_end), name=scenario.name)
+                        for number, scenario in enumerate(self._scenarios)
+                    ]
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
