@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 Action: TypeAlias = Callable[[argparse.ArgumentParser, Sequence[str]], int]
 """a command: gets its parser, which has no arguments yet, and the words after its name; returns the exit code"""
@@ -40,6 +41,22 @@ def port_number(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"must be 0 to 65535 (is {number})")
     return number
+
+
+def http_url(text: str) -> str:
+    """Parse the http:// or https:// URL of an API on the command line; the `type` of an option.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        valid = False
+    if not valid:
+        raise argparse.ArgumentTypeError(f"must be an http:// or https:// URL (is {text[:80]})")
+    return text
 
 
 def add_host(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from borne.arguments import Action
+from borne.arguments import Action, http_url
 from borne.output import refuse, say
 from foundation.json_values import parse_object
 from simulator.csms.orders import CallAnswer
@@ -28,6 +28,7 @@ def call(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--url",
         metavar="URL",
+        type=http_url,
         default=_DEFAULT_API,
         help="Page and API of the CSMS, as `borne csms` prints it. [default: %(default)s]",
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from borne.arguments import Action
+from borne.arguments import Action, http_url
 from borne.composition.station_assembly import event_loop_at
 from borne.output import refuse, say
 from borne.scenarios.scenario_run import RunOptions, ScenarioRun
@@ -70,11 +70,13 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--csms-api",
         metavar="URL",
+        type=http_url,
         help="HTTP API of an adapter that tells this CSMS what to send and answer; docs/scenarios.md has its routes.",
     )
     parser.add_argument(
         "--station",
         metavar="URL",
+        type=http_url,
         help="Play with a simulated station that runs already, at this URL of its local API.",
     )
     parser.add_argument("--token", help=f"Access token for --station. [default: {TOKEN_VARIABLE}]")

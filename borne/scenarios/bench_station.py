@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import socket
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from borne.scenarios.bundled_pair import BUNDLED_PATIENCE_S, PATIENCE_S, running_pair
 from foundation.frozen import Frozen
-from simulator.csms.csms import CsmsSettings, DemoCsms
 from simulator.scenarios.bench import Bench, BenchSettings
 from simulator.scenarios.bench_files import BenchFiles
 from simulator.scenarios.controlled_csms import LocalCsmsControl
-from simulator.scenarios.messages import Message, Sender
 from simulator.scenarios.station_table import DEFAULT_TEMPLATE, StationPlace, station_configuration
 from simulator.scenarios.verdicts import TimeKind
 
 if TYPE_CHECKING:
-    from borne.scenarios.local_station import LocalStation, LocalStations
-    from simulator.scenarios.under_test import ControlledCsms
+    from borne.scenarios.local_station import LocalStations
+    from station.configuration.installation_file import Configuration
 
-_HOST: Final = "127.0.0.1"
-_HEARTBEAT_S: Final = 300
-_PATIENCE_S: Final = 5.0
-_BUNDLED_PATIENCE_S: Final = 0.25
 _SHOWN: Final = 100
 """messages in the report of a failed test"""
 
@@ -53,25 +47,6 @@ class BenchStation(Bench):
     def identity(self) -> str:
         """Its identity at the CSMS."""
         return self.settings.identity
-
-    async def expect(
-        self,
-        action: str,
-        payload: Mapping[str, object] | None = None,
-        *,
-        answer: Mapping[str, object] | None = None,
-        error: str | None = None,
-        sender: Sender | None = None,
-        within_s: float = 30.0,
-        **fields: object,
-    ) -> Message:
-        """Wait for a message, as `Bench.expect`; `fields` are further fields of its payload.
-
-        Raises:
-            StepFailedError: it has not come; the message says what came instead.
-        """
-        wanted = {**(payload or {}), **fields}
-        return await super().expect(action, wanted, answer=answer, error=error, sender=sender, within_s=within_s)
 
     def report(self) -> str:
         """The steps that were played, and the newest messages that were seen, as text."""
@@ -101,29 +76,22 @@ class BenchStations:
             folder = tempfile.TemporaryDirectory(prefix="borne-bench-", ignore_cleanup_errors=True)
             storage = Path(stack.enter_context(folder))
             await stack.enter_async_context(files.serving())
-            csms: ControlledCsms | None = None
-            patience_s = _PATIENCE_S
+
+            def configuration_for(csms_url: str) -> Configuration:
+                rate = 0.0 if options.time == "simulated" else 1.0
+                place = StationPlace(identity, csms_url, storage, rate=rate, password=options.password)
+                return station_configuration(DEFAULT_TEMPLATE, options.station, DEFAULT_TEMPLATE, place)
+
             if options.csms_url is not None:
-                station = await stack.enter_async_context(self._station(options, identity, options.csms_url, storage))
+                running = self._stations.running(configuration_for(options.csms_url))
+                station, csms, patience_s = await stack.enter_async_context(running), None, PATIENCE_S
             else:
-                patience_s = _BUNDLED_PATIENCE_S
-                listener = stack.enter_context(socket.create_server((_HOST, 0)))
-                url = f"ws://{_HOST}:{listener.getsockname()[1]}/ocpp"
-                station = await stack.enter_async_context(self._station(options, identity, url, storage))
-                bundled = DemoCsms(station.runtime.clock.now, settings=CsmsSettings(heartbeat_interval_s=_HEARTBEAT_S))
-                await stack.enter_async_context(bundled.listening(listener=listener))
-                csms = LocalCsmsControl(bundled)
+                pair = running_pair(self._stations, configuration_for)
+                station, bundled = await stack.enter_async_context(pair)
+                csms, patience_s = LocalCsmsControl(bundled), BUNDLED_PATIENCE_S
             bench = BenchStation(station, csms, files, BenchSettings(identity, options.time, patience_s))
             await bench.begin()
             yield bench
-
-    def _station(
-        self, options: BenchOptions, identity: str, csms_url: str, storage: Path
-    ) -> contextlib.AbstractAsyncContextManager[LocalStation]:
-        rate = 0.0 if options.time == "simulated" else 1.0
-        place = StationPlace(identity, csms_url, storage, rate=rate, password=options.password)
-        configuration = station_configuration(DEFAULT_TEMPLATE, options.station, DEFAULT_TEMPLATE, place)
-        return self._stations.running(configuration)
 
     @contextlib.asynccontextmanager
     async def fleet(self, count: int, options: BenchOptions) -> AsyncGenerator[list[BenchStation]]:

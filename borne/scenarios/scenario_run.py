@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from borne.scenarios.local_station import LocalStation, LocalStations
+from borne.scenarios.bundled_pair import BUNDLED_PATIENCE_S, PATIENCE_S, running_pair
+from borne.scenarios.local_station import LocalStations
 from borne.station_runtime import StartError
 from foundation.frozen import Frozen
-from simulator.csms.csms import CsmsSettings, DemoCsms
 from simulator.pki.v2g_pki import TestPki
 from simulator.scenarios.bench import Bench, BenchSettings, StepNotPossibleError
 from simulator.scenarios.bench_files import FIRMWARE_NAMES, BenchFiles
@@ -31,14 +31,10 @@ from station.core.installation_file.document import ConfigurationDocument, Confi
 if TYPE_CHECKING:
     from simulator.scenarios.scenario_file import Scenario
     from simulator.scenarios.under_test import ControlledCsms, StationUnderTest
+    from station.configuration.installation_file import Configuration
 
 BUNDLED: Final = "bundled"
-_HOST: Final = "127.0.0.1"
 _CONTRACT: Final = "contract"
-_HEARTBEAT_S: Final = 300
-_PATIENCE_S: Final = 5.0
-_BUNDLED_PATIENCE_S: Final = 0.25
-"""the bundled CSMS is in this process: it has answered before simulated time goes on"""
 
 
 class RunOptions(Frozen):
@@ -153,13 +149,19 @@ class ScenarioRun:
                     raise StepNotPossibleError("it has a table [station], and the station runs already")
                 status = await stack.enter_async_context(left_as_found(station))
                 verdict.identity = str(status["identity"])
-                csms, url, patience_s = await self._told_csms(stack), "", _PATIENCE_S
+                csms, url, patience_s = await self._told_csms(stack), "", PATIENCE_S
             elif options.csms_url is not None:
-                station = await stack.enter_async_context(self._local_station(scenario, verdict, options.csms_url))
-                csms, url, patience_s = await self._told_csms(stack), options.csms_url, _PATIENCE_S
+                storage = stack.enter_context(self._storage(verdict.identity))
+                configuration = self._configuration(scenario, verdict, storage, options.csms_url)
+                station = await stack.enter_async_context(self._stations.running(configuration))
+                csms, url, patience_s = await self._told_csms(stack), options.csms_url, PATIENCE_S
             else:
-                local, bundled = await stack.enter_async_context(self._local_pair(scenario, verdict))
-                station, csms, url, patience_s = local, LocalCsmsControl(bundled), bundled.url, _BUNDLED_PATIENCE_S
+                storage = stack.enter_context(self._storage(verdict.identity))
+                configuration_for = partial(self._configuration, scenario, verdict, storage)
+                pki = self._pki.made() if scenario.uses({_CONTRACT}) else None
+                pair = running_pair(self._stations, configuration_for, pki)
+                station, bundled = await stack.enter_async_context(pair)
+                csms, url, patience_s = LocalCsmsControl(bundled), bundled.url, BUNDLED_PATIENCE_S
             settings = BenchSettings(verdict.identity, verdict.time, patience_s, options.on_step)
             values: dict[str, object] = {"csms": url, **scenario.values}
             if scenario.uses(FIRMWARE_NAMES):
@@ -175,36 +177,12 @@ class ScenarioRun:
         client = httpx.AsyncClient(base_url=self._options.csms_api.rstrip("/"), trust_env=False)
         return HttpCsmsControl(await stack.enter_async_context(client))
 
-    @contextlib.asynccontextmanager
-    async def _local_pair(
-        self, scenario: Scenario, verdict: ScenarioVerdict
-    ) -> AsyncGenerator[tuple[LocalStation, DemoCsms]]:
-        """A station with a bundled CSMS of its own, which has the time of the station."""
-        pki = self._pki.made() if scenario.uses({_CONTRACT}) else None
-        settings = CsmsSettings(heartbeat_interval_s=_HEARTBEAT_S, pki=pki)
-        with socket.create_server((_HOST, 0)) as listener:  # before the station, which has to know its port
-            url = f"ws://{_HOST}:{listener.getsockname()[1]}/ocpp"
-            async with self._local_station(scenario, verdict, url) as station:
-                csms = DemoCsms(station.runtime.clock.now, settings=settings)
-                async with csms.listening(listener=listener):
-                    yield station, csms
-
-    @contextlib.asynccontextmanager
-    async def _local_station(
-        self, scenario: Scenario, verdict: ScenarioVerdict, csms_url: str
-    ) -> AsyncGenerator[LocalStation]:
-        options = self._options
-        with self._storage(verdict.identity) as storage:
-            place = StationPlace(
-                verdict.identity,
-                csms_url,
-                storage,
-                rate=0.0 if verdict.time == "simulated" else 1.0,
-                password=options.password,
-            )
-            configuration = station_configuration(options.template, scenario.station, scenario.document, place)
-            async with self._stations.running(configuration) as station:
-                yield station
+    def _configuration(
+        self, scenario: Scenario, verdict: ScenarioVerdict, storage: Path, csms_url: str
+    ) -> Configuration:
+        rate = 0.0 if verdict.time == "simulated" else 1.0
+        place = StationPlace(verdict.identity, csms_url, storage, rate=rate, password=self._options.password)
+        return station_configuration(self._options.template, scenario.station, scenario.document, place)
 
     @contextlib.contextmanager
     def _storage(self, identity: str) -> Generator[Path]:

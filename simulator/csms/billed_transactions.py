@@ -5,14 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from foundation.frozen import Frozen
-from foundation.json_values import integer_of, number_of, object_of, objects_of
+from foundation.json_values import object_of, objects_of
+from simulator.csms.samples import IMPORT_REGISTER, totals, whole_number
 
 Json = Mapping[str, object]
-
-_IMPORT_REGISTER: Final = "Energy.Active.Import.Register"
 
 
 class ReceivedEvent(Frozen):
@@ -122,30 +120,25 @@ class BilledTransaction:
 
 
 def received_event(station: str, payload: Json) -> ReceivedEvent:
-    """Extract what bills need from a valid TransactionEventRequest."""
+    """Extract what bills need from a TransactionEventRequest that the schema allows.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
     begin_wh, end_wh = None, None
-    for context, energy_wh in _registers(objects_of(payload.get("meterValue", []))):
-        if context == "Transaction.Begin":
-            begin_wh = energy_wh
-        elif context == "Transaction.End":
-            end_wh = energy_wh
+    for sample in totals(objects_of(payload.get("meterValue", []))):
+        if sample.measurand != IMPORT_REGISTER:
+            continue
+        if sample.context == "Transaction.Begin":
+            begin_wh = sample.value
+        elif sample.context == "Transaction.End":
+            end_wh = sample.value
     return ReceivedEvent(
         station=station,
         transaction_id=str(object_of(payload["transactionInfo"])["transactionId"]),
-        seq_no=integer_of(payload["seqNo"]),
+        seq_no=whole_number(payload["seqNo"]),
         ended=payload["eventType"] == "Ended",
         offline=payload.get("offline") is True,
         begin_wh=begin_wh,
         end_wh=end_wh,
     )
-
-
-def _registers(values: Iterable[Json]) -> Iterator[tuple[str, float]]:
-    """Yield context and value, in Wh, of each sample of the total import register."""
-    for value in values:
-        for sample in objects_of(value["sampledValue"]):
-            if sample.get("measurand", _IMPORT_REGISTER) != _IMPORT_REGISTER or "phase" in sample:
-                continue
-            unit = object_of(sample.get("unitOfMeasure", {}))
-            factor = 10.0 ** number_of(unit.get("multiplier", 0)) * (1000.0 if unit.get("unit") == "kWh" else 1.0)
-            yield str(sample.get("context", "Sample.Periodic")), number_of(sample["value"]) * factor

@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 _BILLS_FILE: Final = "bills.sqlite"
 _STDIN_DESCRIPTOR: Final = 0
+_HIGHEST_PORT: Final = 65_535
 _OTHER_FILES: Final = 64
 """descriptors of a process that are no connections of stations"""
 _MAX_DESCRIPTORS: Final = 1_048_576
@@ -167,14 +168,17 @@ class _CsmsServer:
         def print_frame(identity: str, direction: str, text: str) -> None:
             self._write_line(f"{csms.now():%H:%M:%S} {identity} {'→' if direction == 'in' else '←'} {text}")
 
-        def note_frame(identity: str, direction: str, text: str) -> None:
+        def print_and_keep_frame(identity: str, direction: str, text: str) -> None:
+            print_frame(identity, direction, text)
             frames.append(identity, direction, text)
-            if not options.quiet:
-                print_frame(identity, direction, text)
 
         options, now = self._options, SystemClock().now
-        frames = RecentFrames(now)
-        csms = DemoCsms(now, note_frame, settings=self._settings, bills=bills)
+        frames, has_page = RecentFrames(now), options.workers == 1
+        if options.quiet:
+            on_frame = frames.append if has_page else None
+        else:
+            on_frame = print_and_keep_frame if has_page else print_frame
+        csms = DemoCsms(now, on_frame, settings=self._settings, bills=bills)
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -185,7 +189,7 @@ class _CsmsServer:
             async with csms.listening(options.host, options.port, listener=listener):
                 if announce:
                     self._write_line(f"CSMS at {csms.url}")
-                async with self._serving_page(csms, frames) if options.workers == 1 else contextlib.nullcontext():
+                async with self._serving_page(csms, frames) if has_page else contextlib.nullcontext():
                     await stopped.wait()
         finally:
             if end is not None:
@@ -199,8 +203,8 @@ class _CsmsServer:
         Raises:
             OSError: the port cannot be bound.
         """
-        wanted = self._options.page_port
-        port = wanted if wanted is not None else csms.port + 1 if self._options.port else 0
+        wanted, next_port = self._options.page_port, csms.port + 1
+        port = wanted if wanted is not None else next_port if self._options.port and next_port <= _HIGHEST_PORT else 0
 
         def build() -> ASGIApp:
             from simulator.csms.orders_api import csms_application  # late: for the first visitor

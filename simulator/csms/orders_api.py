@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
@@ -24,6 +25,7 @@ from simulator.page_style import STYLE
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from simulator.csms.billed_transactions import BilledTransaction
     from simulator.csms.csms import DemoCsms
     from simulator.csms.recent_frames import RecentFrames
 
@@ -154,19 +156,17 @@ class OrdersApi:
 
     async def transactions(self, request: Request) -> object:
         """The bills of all transactions, or those of one station."""
-        try:
-            found = await self._csms.bills.transactions(request.query_params.get("station"))
-        except BillStoreError as error:
-            raise _RefusedOrderError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
-        return {"transactions": [transaction_to_json(transaction) for transaction in found]}
+        return {"transactions": [transaction_to_json(one) for one in await self._billed(request)]}
 
     async def bills(self, request: Request) -> object:
         """The totals of all stations, or of one."""
+        return {"stations": station_totals(await self._billed(request))}
+
+    async def _billed(self, request: Request) -> Sequence[BilledTransaction]:
         try:
-            found = await self._csms.bills.transactions(request.query_params.get("station"))
+            return await self._csms.bills.transactions(request.query_params.get("station"))
         except BillStoreError as error:
             raise _RefusedOrderError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
-        return {"stations": station_totals(found)}
 
     async def recent_frames(self, request: Request) -> object:
         """The newest frames after a number."""
@@ -202,7 +202,8 @@ def _answered(route: _JsonRoute) -> _Endpoint:
             body, status = await route(request), HTTPStatus.OK
         except _RefusedOrderError as error:
             body, status = {"detail": str(error)}, error.status
-        return Response(msgspec.json.encode(body), status, media_type="application/json")
+        text = json.dumps(msgspec.to_builtins(body))  # of an answer with integers of any length, which msgspec refuses
+        return Response(text, status, media_type="application/json")
 
     return endpoint
 

@@ -27,6 +27,7 @@ from simulator.csms.messages import (
     encode,
 )
 from simulator.csms.orders import ChosenAnswers
+from simulator.csms.samples import whole_number
 from simulator.csms.station_overviews import StationOverviews
 from simulator.csms.vehicle_answers import VEHICLE_ACTIONS, VehicleAnswers, charging_profile
 
@@ -266,13 +267,13 @@ class StationConnection:
         elif action == "SignCertificate" and self._signed is not None:
             self._send_later("CertificateSigned", self._signed)
         elif action == "NotifyEVChargingNeeds":
-            transaction_id = self._transactions.get(int(str(payload["evseId"])))
+            transaction_id = self._transactions.get(whole_number(payload["evseId"]))
             if transaction_id is not None:
                 self._send_later("SetChargingProfile", charging_profile(payload, transaction_id))
 
     def _note_transaction(self, payload: Payload) -> None:
         if "evse" in payload:
-            evse_id = int(str(object_of(payload["evse"])["id"]))
+            evse_id = whole_number(object_of(payload["evse"])["id"])
             self._transactions[evse_id] = str(object_of(payload["transactionInfo"])["transactionId"])
         if payload["eventType"] == "Ended":
             ended = str(object_of(payload["transactionInfo"])["transactionId"])
@@ -300,13 +301,15 @@ class StationConnection:
         self._csms.note_request(self._identity, action, request.payload)
         if (invalid := self._csms.schemas.check(request)) is not None:
             return invalid
-        self._csms.overviews.note(self._identity, action, request.payload)
-        if action == "TransactionEvent":
-            try:
+        try:
+            if action == "TransactionEvent":
                 await self._csms.bills.record(received_event(self._identity, request.payload))
-            except BillStoreError as error:
-                _log.warning("a TransactionEvent of station %s is not stored: %s", self._identity, error)
-                return ErrorFrame(request.id, "InternalError", str(error)[:255])
+            self._csms.overviews.note(self._identity, action, request.payload)
+        except BillStoreError as error:
+            _log.warning("a TransactionEvent of station %s is not stored: %s", self._identity, error)
+            return ErrorFrame(request.id, "InternalError", str(error)[:255])
+        except ValueError as error:
+            return ErrorFrame(request.id, "PropertyConstraintViolation", str(error))
         return ResultFrame(request.id, self._response(action, request.payload))
 
     def _response(self, action: str, payload: Payload) -> Payload:

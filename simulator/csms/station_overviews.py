@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from foundation.json_values import is_object, number_of, object_of, objects_of
+from foundation.json_values import is_object, object_of, objects_of
+from simulator.csms.samples import IMPORT_REGISTER, totals, whole_number
 
 _MAX_STATIONS: Final = 10_000
 """the stations whose first request is longest ago are forgotten first"""
 _MAX_CONNECTORS: Final = 64
 _MAX_TRANSACTIONS: Final = 64
-_REGISTER: Final = "Energy.Active.Import.Register"
 _POWER: Final = "Power.Active.Import"
 
 
@@ -42,14 +42,18 @@ class StationOverview:
     """the running transactions, by transactionId"""
 
     def note(self, action: str, payload: Mapping[str, object]) -> None:
-        """Update it from a valid request of the station."""
+        """Update it from a request of the station that the schema allows.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
         match action:
             case "BootNotification":
                 about = object_of(payload["chargingStation"])
                 self.vendor, self.model = str(about["vendorName"]), str(about["model"])
                 self.firmware = str(about.get("firmwareVersion", ""))
             case "StatusNotification":
-                key = _whole(payload["evseId"]), _whole(payload["connectorId"])
+                key = whole_number(payload["evseId"]), whole_number(payload["connectorId"])
                 if key in self.connectors or len(self.connectors) < _MAX_CONNECTORS:
                     self.connectors[key] = str(payload["connectorStatus"])
             case "TransactionEvent":
@@ -67,25 +71,14 @@ class StationOverview:
         while len(self.transactions) > _MAX_TRANSACTIONS:
             del self.transactions[next(iter(self.transactions))]
         if is_object(evse := payload.get("evse")):
-            running.evse = _whole(evse["id"])
+            running.evse = whole_number(evse["id"])
         if "chargingState" in info:
             running.charging_state = str(info["chargingState"])
-        for meter_value in objects_of(payload.get("meterValue", [])):
-            for sample in objects_of(meter_value["sampledValue"]):
-                self._note_sample(running, sample)
-
-    def _note_sample(self, running: RunningTransaction, sample: Mapping[str, object]) -> None:
-        if "phase" in sample:
-            return
-        unit = sample.get("unitOfMeasure")
-        exponent = _whole(unit.get("multiplier", 0)) if is_object(unit) else 0
-        scale = 1000.0 if is_object(unit) and str(unit.get("unit", "")).startswith("k") else 1.0
-        value = number_of(sample["value"]) * scale * 10.0 ** max(-9, min(exponent, 9))
-        measurand = sample.get("measurand", _REGISTER)
-        if measurand == _REGISTER:
-            running.register_wh = value
-        elif measurand == _POWER:
-            running.power_w = value
+        for sample in totals(objects_of(payload.get("meterValue", []))):
+            if sample.measurand == IMPORT_REGISTER:
+                running.register_wh = sample.value
+            elif sample.measurand == _POWER:
+                running.power_w = sample.value
 
 
 class StationOverviews:
@@ -95,7 +88,11 @@ class StationOverviews:
         self._stations: dict[str, StationOverview] = {}
 
     def note(self, identity: str, action: str, payload: Mapping[str, object]) -> None:
-        """Update the overview of a station from a valid request."""
+        """Update the overview of a station from a request that the schema allows.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
         if action in ("BootNotification", "StatusNotification", "TransactionEvent"):
             overview = self._stations.get(identity)
             if overview is None:
@@ -107,8 +104,3 @@ class StationOverviews:
     def of(self, identity: str) -> StationOverview:
         """What is known of a station; an empty one if nothing is."""
         return self._stations.get(identity, StationOverview())
-
-
-def _whole(value: object) -> int:
-    """A number that the schema demands to be whole; it may be written as 1.0."""
-    return int(number_of(value))

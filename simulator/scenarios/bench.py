@@ -190,13 +190,14 @@ class Bench:
         error: str | None = None,
         sender: Sender | None = None,
         within_s: float = 30.0,
+        **fields: object,
     ) -> Message:
         """Wait for a message after the one that the last expectation has found; returns it.
 
-        `payload`, `answer`: patterns. `error`: pattern of the code of the CALLERROR that answers it. `sender`: None:
-        whichever.
+        `payload`, `answer`: patterns; `fields`: further fields of `payload`. `error`: pattern of the code of the
+        CALLERROR that answers it. `sender`: None: whichever.
         """
-        expected = ExpectedMessage(action, payload or {}, answer, error, sender)
+        expected = ExpectedMessage(action, {**(payload or {}), **fields}, answer, error, sender)
         async with self._step(f"expect {expected} within {within_s:g} s") as verdict:
             return (await self._find([expected], within_s, verdict))[0]
 

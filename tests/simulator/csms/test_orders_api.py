@@ -30,7 +30,7 @@ BOOT = {"reason": "PowerUp", "chargingStation": {"vendorName": "Maker", "model":
 STATUS = {"timestamp": "2026-01-02T03:04:05Z", "connectorStatus": "Occupied", "evseId": 1, "connectorId": 1}
 
 
-def event(kind: str, **sample: object) -> dict[str, object]:
+def event(kind: str, **sample: object) -> dict[str, Any]:
     """A TransactionEvent with a sample of 2.5."""
     return {
         "eventType": kind,
@@ -210,6 +210,32 @@ def test_what_a_station_sends_is_bounded() -> None:
     assert (overviews.of("0").model, overviews.of("10000").model) == ("", "M1")
 
 
+async def test_numbers_of_any_length_end_no_connection_and_break_no_page() -> None:
+    huge = 10**400
+    large_value, large_seq_no = event("Updated"), event("Updated") | {"seqNo": huge}
+    large_value["meterValue"][0]["sampledValue"][0]["value"] = huge
+    async with bench() as on:
+        for action, payload in (
+            ("StatusNotification", {**STATUS, "evseId": huge}),
+            ("TransactionEvent", event("Updated", unitOfMeasure={"multiplier": huge})),
+            ("TransactionEvent", large_value),
+            ("TransactionEvent", large_seq_no),
+        ):
+            answer = await on.tell(action, payload)
+            assert answer[:3] == [4, "s1", "PropertyConstraintViolation"]
+        assert await on.tell("TransactionEvent", event("Started") | {"seqNo": 0.0, "evse": {"id": 1.0}}) == [
+            3,
+            "s1",
+            {},
+        ]
+        (station,) = (await on.client.get("/api/stations")).json()["stations"]
+        assert [one["evse"] for one in station["transactions"]] == [1]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(on.answer_next({"status": "Accepted", "customData": {"vendorId": "x", "huge": huge}}))
+            response = await on.client.post("/api/stations/CP-1/call", json={"action": "ClearCache"})
+        assert response.json()["payload"]["customData"]["huge"] == huge
+
+
 async def test_frames_are_given_after_a_number_and_for_a_station() -> None:
     async with bench() as on:
         await on.tell("Heartbeat", {})
@@ -269,6 +295,9 @@ async def test_the_command_sends_a_request_by_the_running_csms() -> None:
             assert "payload" in found.stderr
             found = await on_command_line(["csms", "call", "CP-1", "Reset", "[]", "--url", url])
             assert "JSON: must be an object" in found.stderr
+    for invalid in ("http://[::", "localhost:9001", "ws://127.0.0.1:9001", "http://x:99999"):
+        found = await on_command_line(["csms", "call", "CP-1", "Reset", "--url", invalid])
+        assert (found.exit_code, "must be an http:// or https:// URL" in found.stderr) == (2, True)
     found = await on_command_line(["csms", "call", "CP-1", "Reset", "--url", url])
     assert (found.exit_code, found.stdout) == (2, "")
     assert "does not answer" in found.stderr
