@@ -93,7 +93,7 @@ class StationRuntime:
         site_settings: SiteSettings,
         further_routes: Sequence[AdditionalRoutes],
         lock: StorageLock,
-        transport_tap: TransportTap | None = None,
+        transport_taps: Sequence[TransportTap] = (),
     ) -> None:
         self.identity = identity
         """identity from the installation file, even if the site settings override it; the key within the process"""
@@ -108,8 +108,8 @@ class StationRuntime:
         """the settings that the installer made on site"""
         self.further_routes = further_routes
         """routes of the API that only this hardware needs: those of simulated hardware"""
-        self.transport_tap = transport_tap
-        """observes the websockets to the CSMS; None: nobody does"""
+        self.transport_taps = transport_taps
+        """get each websocket to the CSMS, the first one before the others"""
         self._assemble = assemble
         self._lock = lock
         self.auxiliary = AuxiliaryCalls()

@@ -95,6 +95,16 @@ ACTIONS: Final = (
     SimAction("POST", "power", '{"action": "cycle"}', "cut the power, restore it, or both"),
     SimAction("POST", "clock", '{"advance_s": 3600}', "advance the virtual clock, or set its rate"),
     SimAction("POST", "csms-link", '{"state": "down"}', "cut the link to the CSMS, or restore it"),
+    SimAction(
+        "POST",
+        "misbehaviour",
+        '{"way": "duplicate", "action": "TransactionEvent"}',
+        "let the station drop, delay, repeat or spoil its next messages",
+    ),
+    SimAction("GET", "misbehaviour", "", "show what is done to messages, and what was done"),
+    SimAction("DELETE", "misbehaviour", "", "let the station keep to the protocol again"),
+    SimAction("POST", "frame", '{"action": "NoSuchAction"}', "send any frame to the CSMS"),
+    SimAction("POST", "handshake", '{"subprotocols": ["ocpp9.9"]}', "try a handshake that the CSMS should refuse"),
     SimAction("PUT", "network", '{"url": "ws://…", "security_profile": 0}', "connect to another CSMS"),
     SimAction("DELETE", "network", "", "connect to the CSMS of the installation file again"),
     SimAction(

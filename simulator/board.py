@@ -42,6 +42,8 @@ class MeterOverride(Frozen):
     """voltage in V on each phase"""
     noise: float = 0.0
     """highest relative random deviation of currents and voltages from reading to reading, 0 to 1"""
+    register_offset_wh: float = 0.0
+    """what the register shows too much, in Wh; negative: too little"""
 
 
 class SimulatedBoard:
@@ -293,13 +295,13 @@ class SimulatedBoard:
         powers = Phases(*(a * v for a, v in zip(currents, voltages, strict=True)))
         phase_count = self._phases
         power_w = over.power_w if over.power_w is not None else sum(powers)
-        register_wh = self._register.energy_wh
+        register_wh = self._register.energy_wh + over.register_offset_wh
         return Reading(
             taken_at=self._clock.now(),
             energy_import_wh=over.energy_wh if over.energy_wh is not None else register_wh,
             energy_export_wh=0.0,
             energies_import_wh=_existing_phases(self._register.energies_wh, phase_count)
-            if over.energy_wh is None
+            if over.energy_wh is None and over.register_offset_wh == 0.0
             else UNKNOWN_PHASES,
             power_w=power_w,
             currents_a=_existing_phases(currents, phase_count),

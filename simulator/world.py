@@ -25,6 +25,7 @@ from simulator.back_plate import SimulatedBackPlate
 from simulator.board import SimulatedBoard
 from simulator.clock import VirtualClock
 from simulator.house import HouseReading, SimulatedHouse
+from simulator.misbehaviour.station_misbehaviour import StationMisbehaviour
 from simulator.reader import SimulatedReader
 from simulator.register import EnergyRegister, used_meter_wh
 from station.core.installation_file.secc_tables import ExternalSeccConfig
@@ -95,6 +96,8 @@ class World:
         rate, synchronized = self._simulation.rate, self._simulation.follow_csms_time
         storage = Path(configuration.station.storage)
         self.clock = clock = VirtualClock(rate=rate, synchronized=synchronized)
+        self.misbehaviour = StationMisbehaviour(clock)
+        """what the station does wrong on purpose with its messages"""
         self.buses = BusRegistry()
         self.boards: dict[int, SimulatedBoard] = {}
         """the simulated boards, by EVSE"""

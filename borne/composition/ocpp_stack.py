@@ -103,7 +103,7 @@ class StackParts:
         self._log_uploads = LogUploadBlock(link, maintenance.uploads, clock)
         self._data_transfer = DataTransfer(link)
         self._sessions = SessionFactory(
-            self._blocks(), gate, core.network, follow_ups, clock, tap=core.runtime.transport_tap
+            self._blocks(), gate, core.network, follow_ups, clock, taps=core.runtime.transport_taps
         )
         self.invalid_own_message = self._sessions.events.invalid_own_message
         """published for each message of the station that its schema refuses"""
@@ -290,5 +290,10 @@ class StackParts:
         frame, feed = self._maintenance.frames.append(observed), self._core.runtime.feed
         if feed.has_listener("frame"):
             feed.publish(
-                "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
+                "frame",
+                number=frame.number,
+                at=frame.at.isoformat(),
+                direction=frame.direction,
+                text=frame.text,
+                note=frame.note,
             )

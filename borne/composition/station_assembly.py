@@ -140,7 +140,7 @@ def station_runtime(
             held = locked.enter_context(lock or acquire_lock(configuration))
             settings = SiteSettings(configuration, environ or {})
             in_force = settings.load_effective()
-            site, routes = _create_hardware(in_force)
+            site, routes, own_taps = _create_hardware(in_force)
             locked.pop_all()  # the station releases it
     identity = configuration.station.identity
     return StationRuntime(
@@ -152,7 +152,7 @@ def station_runtime(
         site_settings=settings,
         further_routes=routes,
         lock=held,
-        transport_tap=tap,
+        transport_taps=own_taps if tap is None else (*own_taps, tap),
     )
 
 
@@ -168,8 +168,12 @@ def acquire_lock(configuration: Configuration) -> StorageLock:
         raise StartError(f"station.storage: {error}") from error
 
 
-def _create_hardware(configuration: Configuration) -> tuple[StationHardware, Sequence[AdditionalRoutes]]:
-    """The configured hardware, and its additional API routes. Unused hardware modules are not loaded.
+def _create_hardware(
+    configuration: Configuration,
+) -> tuple[StationHardware, Sequence[AdditionalRoutes], Sequence[TransportTap]]:
+    """The configured hardware, its additional API routes, and what disturbs its websockets to the CSMS.
+
+    Unused hardware modules are not loaded.
 
     Raises:
         StartError: its storage cannot be used.
@@ -177,12 +181,12 @@ def _create_hardware(configuration: Configuration) -> tuple[StationHardware, Seq
     if not isinstance(configuration.board, SimulatedBoardConfig):
         from station.devices.real_hardware import RealHardware  # late: a simulated station needs no drivers
 
-        return RealHardware(configuration.board), ()
+        return RealHardware(configuration.board), (), ()
     # late: never loaded on real hardware
     from borne.composition.simulated import SimulationRoutes, simulated_world
 
     world = simulated_world(configuration)
-    return world, (SimulationRoutes(world),)
+    return world, (SimulationRoutes(world),), (world.misbehaviour,)
 
 
 @contextlib.asynccontextmanager

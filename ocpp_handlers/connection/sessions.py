@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire.schema import shared_schemas
@@ -28,11 +28,11 @@ class SessionFactory:
         follow_ups: FollowUpTasks,
         clock: Clock,
         *,
-        tap: TransportTap | None = None,
+        taps: Sequence[TransportTap] = (),
     ) -> None:
         """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer.
 
-        `tap`: observes each websocket; None: nobody does.
+        `taps`: get each websocket, the first one before the others.
         """
         self._handlers = Handlers()
         for block in blocks:
@@ -41,7 +41,7 @@ class SessionFactory:
         self._network = network
         self._follow_ups = follow_ups
         self._clock = clock
-        self._tap = tap
+        self._taps = taps
         self.events = SessionEvents()
         """published by every session"""
 
@@ -50,8 +50,10 @@ class SessionFactory:
 
         The caller runs it.
         """
+        for tap in self._taps:
+            transport = tap.observe(transport, self.events)
         return OcppSession(
-            self._tap.observe(transport) if self._tap is not None else transport,
+            transport,
             self._handlers,
             self._gate,
             shared_schemas(edition),

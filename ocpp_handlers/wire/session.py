@@ -158,11 +158,16 @@ class ObservedFrame:
     Most frames are never read by anybody, so secrets are masked at the first reading.
     """
 
-    __slots__ = ("_is_masked", "_text", "direction", "length")
+    __slots__ = ("_is_masked", "_text", "direction", "length", "note")
 
-    def __init__(self, direction: str, text: str) -> None:
-        """`direction`: `in` or `out`; `text`: as received or sent, with its secrets."""
+    def __init__(self, direction: str, text: str, note: str = "") -> None:
+        """`direction`: `in` or `out`; `text`: as received or sent, with its secrets.
+
+        `note`: what the simulated misbehaviour of a station has done; the text is then that of the frame which went on
+        or came instead, or empty.
+        """
         self.direction = direction
+        self.note = note
         self.length = len(text)
         """number of characters as received or sent"""
         self._text = text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,6 +41,8 @@ class BillingMeterOverride(Command):
     """the EVSE whose billing meter it is"""
     energy_wh: float | None = None
     """register of all phases, Wh"""
+    register_offset_wh: Annotated[float, Field(ge=-1e9, le=1e9)] | None = None
+    """what the register shows too much, Wh: it jumps, or with a negative value runs back; null: nothing"""
     power_w: float | None = None
     """total active power, W"""
     current_a: float | None = None
@@ -115,7 +118,7 @@ class JumpersOrder(Command):
 
 
 class ClockOrder(Command):
-    """Body of POST /api/sim/clock: a change of the virtual clock, exactly one of the two."""
+    """Body of POST /api/sim/clock: a change of the virtual clock, exactly one of the three."""
 
     model_config = example(advance_s=3600)
 
@@ -123,6 +126,8 @@ class ClockOrder(Command):
     """virtual seconds to advance at once"""
     rate: Annotated[float, Field(ge=0, le=1000)] | None = None
     """virtual seconds per real second from now on; 0: the clock stands still"""
+    jump_s: Annotated[float, Field(ge=-3650 * 86_400, le=3650 * 86_400)] | None = None
+    """seconds by which the wall time alone jumps, as if the clock of the station was set wrongly; negative: back"""
 
 
 class ClockShown(TypedDict):
@@ -152,7 +157,12 @@ async def change_billing_meter(body: BillingMeterOverride, world: _World, settle
     """
     board = board_of(world, body.evse)
     board.meter_override = MeterOverride(
-        body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0
+        body.energy_wh,
+        body.power_w,
+        body.current_a,
+        body.voltage_v,
+        body.noise or 0.0,
+        body.register_offset_wh or 0.0,
     )
     if body.failure is not None:
         world.fail_meter(body.evse, body.failure)
@@ -265,13 +275,15 @@ async def move_jumpers(body: JumpersOrder, world: _World, settle: Settle) -> Acc
     summary="Move the virtual clock",
 )
 async def move_clock(body: ClockOrder, world: _World) -> ClockShown:
-    """Advance the virtual clock of the station at once, or set its rate.
+    """Advance the virtual clock of the station at once, set its rate, or let its wall time jump.
 
     Advancing runs everything that is due meanwhile, then responds.
     """
     clock = world.clock
-    if (body.advance_s is None) == (body.rate is None):
-        raise HTTPException(422, "advance_s or rate: exactly one of them is required")
+    if sum(value is not None for value in (body.advance_s, body.rate, body.jump_s)) != 1:
+        raise HTTPException(422, "advance_s, rate or jump_s: exactly one of them is required")
+    if body.jump_s is not None:
+        clock.adjust(timedelta(seconds=body.jump_s))
     if body.rate is not None:
         clock.set_rate(body.rate)
     if body.advance_s is not None:

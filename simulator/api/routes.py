@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from simulator.api import certificate, driver, environment, fault_orders, network, seed
+from simulator.api import certificate, driver, environment, fault_orders, misbehaviour, network, seed
 from simulator.page import simulation_page
 
 ROUTERS: Final = (
@@ -14,5 +14,6 @@ ROUTERS: Final = (
     seed.router,
     network.router,
     certificate.router,
+    misbehaviour.router,
     simulation_page.router,
 )

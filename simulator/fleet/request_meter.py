@@ -13,7 +13,7 @@ from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.reports import Direction, RequestReport
 
 if TYPE_CHECKING:
-    from ocpp_handlers.wire.session import FrameTransport
+    from ocpp_handlers.wire.session import FrameTransport, SessionEvents
 
 _BOOT_ACTION: Final = "BootNotification"
 _ACCEPTED_STATUS: Final = '"Accepted"'
@@ -92,7 +92,7 @@ class ConnectionObserver:
         self.accepted = asyncio.Event()
         """set by the first acceptance"""
 
-    def observe(self, transport: FrameTransport, /) -> FrameTransport:
+    def observe(self, transport: FrameTransport, _events: SessionEvents, /) -> FrameTransport:
         """Return a transport that measures what passes."""
         if self._lost_s is not None:
             self._reconnections.record(self._real_s() - self._lost_s)

@@ -13,6 +13,7 @@ from foundation.frozen import Frozen
 from foundation.json_values import is_object, object_of
 from foundation.supervision import result_or_exception
 from simulator.csms.orders import CallAnswer, ChosenAnswer
+from simulator.misbehaviour.misbehaving_transport import SENT_BY_BENCH
 from simulator.scenarios.driving import DEFAULT_CARD, DRIVING_WORDS
 from simulator.scenarios.expectations import ExpectedMessage, MessageSearch, shown_value
 from simulator.scenarios.messages import FloodError, Message, Sender
@@ -24,6 +25,7 @@ from simulator.scenarios.verdicts import StepVerdict, TimeKind, Verdict
 
 if TYPE_CHECKING:
     from simulator.api.driver import SimulatedEv
+    from simulator.api.misbehaviour import RawFrame
     from simulator.scenarios.bench_files import BenchFiles
     from simulator.scenarios.steps import CheckedThing
     from simulator.scenarios.under_test import ApiResponse, ControlledCsms, StationUnderTest
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _MESSAGES_SHOWN: Final = 14
 """messages around a failure in a report"""
 _ACCEPTED_WITHIN_S: Final = 120.0
+_FRAME_FIELDS: Final = ("text", "action", "payload", "length", "message_type")
+"""fields of `RawFrame`"""
 
 
 class StepFailedError(Exception):
@@ -143,6 +147,30 @@ class Bench:
             hour, minute = (int(part) for part in time_of_day.split(":"))
             due = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
             await self.observer.pass_time(((due - local) % timedelta(days=1)).total_seconds())
+
+    async def send_frame(
+        self, frame: RawFrame, *, answer: object = None, error: str | None = None, within_s: float = 30.0
+    ) -> None:
+        """Let the station send a frame that its software would not send.
+
+        `answer`: pattern of the answer that must come. `error`: pattern of the code of the CALLERROR that must come.
+        """
+        body = frame.model_dump(mode="json", exclude_unset=True, include=set(_FRAME_FIELDS))
+        async with self._step(f"send frame{shown_value(body)}") as verdict:
+            before = len(self.observer.log.messages)
+            await self._accepted("POST", "/api/sim/frame", await self._filled(body))
+            if answer is None and error is None:
+                return
+
+            def answered() -> Message | None:
+                sent = (one for one in self.observer.log.messages[before:] if one.note == SENT_BY_BENCH)
+                return next((one.answer for one in sent), None)
+
+            if not await self.observer.until(lambda: answered() is not None, within_s):
+                raise StepFailedError(f"expected an answer within {within_s:g} s, but none came")
+            if (found := answered()) is not None:
+                self._check_answer(_call_answer(found), answer, error)
+                verdict.matched.append(found.shown)
 
     # The CSMS
 
@@ -342,9 +370,7 @@ class Bench:
         if not await self.observer.until_in_real_time(lambda: answered() is not None, within_s):
             raise StepFailedError(f"the CSMS has not sent {action}, and cannot be told to (see --csms-api)")
         found = answered()
-        answer = object_of(found.answer.payload) if found is not None and found.answer is not None else {}
-        code = answer.get("code") if found is not None and found.answer is not None and found.answer.is_error else None
-        return CallAnswer(answer) if code is None else CallAnswer({}, str(code), str(answer.get("description")))
+        return _call_answer(found.answer) if found is not None and found.answer is not None else CallAnswer({})
 
     def _check_answer(self, found: CallAnswer, answer: object, error: str | None) -> None:
         if error is not None:
@@ -379,3 +405,9 @@ class Bench:
                 moment = now + timedelta(seconds=offset)
                 self.captures[name] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         return filled(value, self.captures)
+
+
+def _call_answer(answer: Message) -> CallAnswer:
+    """The answer to a request, from the message that was observed."""
+    payload = object_of(answer.payload)
+    return CallAnswer({}, str(payload["code"]), str(payload["description"])) if answer.is_error else CallAnswer(payload)

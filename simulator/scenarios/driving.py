@@ -28,6 +28,7 @@ from simulator.api.fault_orders import (
     VariableName,
     VariableValue,
 )
+from simulator.api.misbehaviour import MisbehaviourOrder
 from simulator.api.network import SimulatedCsmsAddress
 from simulator.api.seed import (
     CachedToken,
@@ -80,6 +81,13 @@ class CardStep(ReaderOrder):
     """digits as sent by the card"""
 
 
+class ClockJump(Command):
+    """`clock_jump`: the wall time of the station jumps, as if its clock was set wrongly."""
+
+    jump_s: Annotated[float, Field(ge=-3650 * 86_400, le=3650 * 86_400)]
+    """seconds; negative: back"""
+
+
 class NoBody(Command):
     """The body of a request without one."""
 
@@ -113,6 +121,9 @@ DRIVING_WORDS: Final[Mapping[str, DrivingWord]] = {
     "residual_monitor": DrivingWord("POST", "/api/sim/residual-monitor", MonitorOrder),
     "power": DrivingWord("POST", "/api/sim/power", PowerOrder),
     "link": DrivingWord("POST", "/api/sim/csms-link", LinkOrder),
+    "misbehave": DrivingWord("POST", "/api/sim/misbehaviour", MisbehaviourOrder),
+    "behave": DrivingWord("DELETE", "/api/sim/misbehaviour", NoBody),
+    "clock_jump": DrivingWord("POST", "/api/sim/clock", ClockJump),
     "network": DrivingWord("PUT", "/api/sim/network", SimulatedCsmsAddress),
     "restore_network": DrivingWord("DELETE", "/api/sim/network", NoBody),
     "variable": DrivingWord("PUT", "/api/sim/variables", VariableValue),

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from foundation.frozen import Frozen
 from foundation.json_values import is_list
+from simulator.misbehaviour.misbehaving_transport import SENT_BY_BENCH
 
 Sender = Literal["station", "csms"]
 
@@ -30,6 +31,8 @@ class StationFrame(Frozen):
     """by the clock of the station"""
     sender: Sender
     text: str
+    note: str = ""
+    """what the simulated misbehaviour of the station has done; empty: an ordinary message"""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,8 @@ class Message:
     """of an error: an object with code, description and details; not understood: the text"""
     answer: Message | None = None
     """of a call; None: none yet"""
+    note: str = ""
+    """what the simulated misbehaviour of the station has done; empty: an ordinary message"""
 
     @property
     def is_error(self) -> bool:
@@ -60,8 +65,10 @@ class Message:
         """One line for a report."""
         arrow = "→" if self.sender == "station" else "←"
         kind = {CALL: "", RESULT: " result", ERROR: " error"}.get(self.kind, " not understood")
-        text = json.dumps(self.payload, ensure_ascii=False, separators=(",", ":"), default=str)
-        return f"{self.at:%H:%M:%S.%f} {arrow} {self.action}{kind} {text[:_LONGEST_SHOWN]}"
+        text = json.dumps(self.payload, ensure_ascii=False, separators=(",", ":"), default=str)[:_LONGEST_SHOWN]
+        if self.note:
+            return f"{self.at:%H:%M:%S.%f} {arrow} misbehaviour: {self.note} {text if self.payload else ''}".rstrip()
+        return f"{self.at:%H:%M:%S.%f} {arrow} {self.action}{kind} {text}"
 
 
 class FloodError(Exception):
@@ -73,6 +80,8 @@ class MessageLog:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.misbehaviour: list[str] = []
+        """what the station has done wrong on purpose, one line each"""
         self.last_number = 0
         """number of the last frame"""
         self._characters = 0
@@ -89,6 +98,8 @@ class MessageLog:
         if len(self.messages) >= MAX_MESSAGES or self._characters > _MAX_CHARACTERS:
             raise FloodError(f"more than {len(self.messages)} messages were sent and received")
         message = _parsed(len(self.messages), frame)
+        if message.note:
+            self.misbehaviour.append(message.shown)
         if message.kind == CALL:
             self._open_calls[message.sender, message.message_id] = message
         elif message.kind in (RESULT, ERROR):
@@ -101,6 +112,8 @@ class MessageLog:
 
 
 def _parsed(index: int, frame: StationFrame) -> Message:
+    if frame.note and frame.note != SENT_BY_BENCH:
+        return Message(index, frame.at, frame.sender, 0, "", "", frame.text, note=frame.note)
     try:
         parts: object = json.loads(frame.text)
     except (ValueError, RecursionError):
@@ -108,7 +121,7 @@ def _parsed(index: int, frame: StationFrame) -> Message:
     if is_list(parts):
         match parts:
             case [2, str(identity), str(action), payload]:
-                return Message(index, frame.at, frame.sender, CALL, identity, action, payload)
+                return Message(index, frame.at, frame.sender, CALL, identity, action, payload, note=frame.note)
             case [3, str(identity), payload]:
                 return Message(index, frame.at, frame.sender, RESULT, identity, "", payload)
             case [4, str(identity), str(code), str(description), *details]:
@@ -116,4 +129,4 @@ def _parsed(index: int, frame: StationFrame) -> Message:
                 return Message(index, frame.at, frame.sender, ERROR, identity, "", error)
             case _:
                 pass
-    return Message(index, frame.at, frame.sender, 0, "", "", frame.text)
+    return Message(index, frame.at, frame.sender, 0, "", "", frame.text, note=frame.note)

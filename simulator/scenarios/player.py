@@ -17,6 +17,7 @@ from simulator.scenarios.steps import (
     ExpectAllStep,
     ExpectNoneStep,
     ExpectStep,
+    FrameStep,
     MessagePattern,
     RequestStep,
     WaitStep,
@@ -54,6 +55,7 @@ async def play(scenario: Scenario, bench: Bench, verdict: ScenarioVerdict) -> No
         verdict.real_s = loop.time() - begin_s
         verdict.station_s = bench.observer.elapsed_s
         verdict.messages = len(bench.observer.log.messages)
+        verdict.misbehaviour = bench.observer.log.misbehaviour
 
 
 def _judge(verdict: ScenarioVerdict, outcome: Exception | None) -> None:
@@ -112,6 +114,8 @@ async def _play_step(step: Step, bench: Bench) -> None:
             await bench.call(
                 table.action, table.payload, answer=table.answer, error=table.error, within_s=table.within_s
             )
+        case FrameStep():
+            await bench.send_frame(table, answer=table.answer, error=table.error, within_s=table.within_s)
         case CsmsAnswerStep():
             await bench.csms_answers(table.action, _chosen(table))
         case _:

@@ -99,6 +99,8 @@ def _properties(verdict: ScenarioVerdict) -> Iterator[tuple[str, str]]:
     yield "station", verdict.identity
     yield "station seconds", f"{verdict.station_s:.3f}"
     yield "messages", str(verdict.messages)
+    for line in verdict.misbehaviour:
+        yield "misbehaviour", line
 
 
 def _xml_text(text: str) -> str:
@@ -144,8 +146,14 @@ def _section(index: int, verdict: ScenarioVerdict) -> str:
     return (
         f'<details id="s{index}"{opened}><summary><b>{escape(verdict.name)}</b> {_verdict_html(verdict.verdict)}'
         f"</summary>{about}{reason}<p><small>{escape(used)}</small></p>"
-        f"<ol>{''.join(map(_item, verdict.steps))}</ol></details>"
+        f"<ol>{''.join(map(_item, verdict.steps))}</ol>{_misbehaviour(verdict)}</details>"
     )
+
+
+def _misbehaviour(verdict: ScenarioVerdict) -> str:
+    if not verdict.misbehaviour:
+        return ""
+    return f"<p>Misbehaviour of the station:</p><pre>{escape(chr(10).join(verdict.misbehaviour))}</pre>"
 
 
 def _item(step: StepVerdict) -> str:

@@ -18,6 +18,7 @@ from simulator.scenarios.steps import (
     CsmsAnswerStep,
     ExpectAllStep,
     ExpectNoneStep,
+    FrameStep,
     MessagePattern,
     RequestStep,
     Step,
@@ -120,7 +121,7 @@ def _patterns(table: Command) -> dict[str, object]:
             return {"messages": [[message.payload, message.answer] for message in table.messages]}
         case CheckStep():
             return {"values": table.values}
-        case CallStep() | RequestStep():
+        case CallStep() | RequestStep() | FrameStep():
             return {"answer": table.answer}
         case _:
             return {}
@@ -146,6 +147,9 @@ def _schema_errors(table: Command, path: KeyPath) -> Iterator[RuleError]:
                 yield from _message_errors(message.action, message.payload, message.answer, (*path, "messages", index))
         case CallStep():
             yield from _message_errors(table.action, table.payload, table.answer, path)
+        case FrameStep():
+            if sum(value is not None for value in (table.text, table.action, table.length)) != 1:
+                yield RuleError(path, "needs text, action or length, exactly one of them")
         case CsmsAnswerStep():
             yield from _message_errors(table.action, {}, table.payload, path, answer_key="payload")
         case CheckStep():

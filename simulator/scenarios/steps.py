@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from foundation.frozen import Frozen
+from simulator.api.misbehaviour import RawFrame
 from simulator.scenarios.driving import DRIVING_WORDS, EvseNumber
 from simulator.scenarios.messages import Sender
 from simulator.scenarios.verdicts import TimeKind
@@ -118,6 +119,17 @@ class CallStep(Command):
     """until then the station has answered; if a person has to let the CSMS send it, in real time"""
 
 
+class FrameStep(RawFrame):
+    """`frame`: the station sends a frame that its software would not send."""
+
+    answer: Json | None = None
+    """pattern of the payload of the answer; left out: no matter"""
+    error: Annotated[str, Field(max_length=300)] | None = None
+    """pattern of the code of the CALLERROR that answers it; left out: no matter"""
+    within_s: Seconds = 30.0
+    """until then the answer has come, if one is expected"""
+
+
 class ErrorAnswer(Command):
     """A CALLERROR."""
 
@@ -164,6 +176,7 @@ WORDS: Final[Mapping[str, type[Command]]] = {
     "check": CheckStep,
     "request": RequestStep,
     "call": CallStep,
+    "frame": FrameStep,
     "csms_answers": CsmsAnswerStep,
 }
 """the words of scenario files, with the models of their tables"""

@@ -120,6 +120,7 @@ def observed_frames(body: object) -> list[StationFrame]:
             datetime.fromisoformat(str(row["at"])),
             "station" if row["direction"] == "out" else "csms",
             str(row["text"]),
+            str(row.get("note", "")),
         )
         for row in objects_of(body)
     ]

@@ -64,6 +64,8 @@ class ScenarioVerdict:
     """identity of its station"""
     messages: int = 0
     """how many OCPP messages were observed"""
+    misbehaviour: list[str] = field(default_factory=list[str])
+    """what the station has done wrong on purpose, one line for each message"""
 
     def fail(self, reason: str) -> None:
         """Let the scenario have failed."""

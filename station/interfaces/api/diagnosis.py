@@ -110,6 +110,9 @@ class OcppFrame(TypedDict):
     """`in`: from the CSMS; `out`: to the CSMS"""
     text: str
     """the JSON text of the message, with secrets masked"""
+    note: str
+    """what the simulated misbehaviour of a station has done to a message; `text` is then the frame that differs, or
+    empty; empty for an ordinary message"""
 
 
 @router.get("/api/io", dependencies=[require_role(Role.INSTALLER)], summary="Read inputs and outputs")
@@ -156,7 +159,13 @@ async def list_meter_frames(wires: Annotated[ByteTap, part(ByteTap)], since: _Si
 async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since = 0) -> list[OcppFrame]:
     """Returns the newest messages to and from the CSMS; only those after `since`."""
     return [
-        {"number": frame.number, "at": frame.at.isoformat(), "direction": frame.direction, "text": frame.text}
+        {
+            "number": frame.number,
+            "at": frame.at.isoformat(),
+            "direction": frame.direction,
+            "text": frame.text,
+            "note": frame.note,
+        }
         for frame in frames.frames_after(since)
     ]
 

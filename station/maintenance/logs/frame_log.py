@@ -36,6 +36,11 @@ class MaskedFrame(Protocol):
         ...
 
     @property
+    def note(self) -> str:
+        """What the simulated misbehaviour of a station has done; empty: an ordinary message."""
+        ...
+
+    @property
     def text(self) -> str:
         """The text without passwords and other secrets."""
         ...
@@ -64,6 +69,11 @@ class LoggedFrame(Frozen):
     def text(self) -> str:
         """The text without passwords and other secrets."""
         return self.frame.text
+
+    @property
+    def note(self) -> str:
+        """What the simulated misbehaviour of a station has done; empty: an ordinary message."""
+        return self.frame.note
 
 
 class FrameLog:

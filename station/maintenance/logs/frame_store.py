@@ -39,6 +39,7 @@ class StoredFrame(Frozen):
 
     direction: str
     text: str
+    note: str = ""
 
     @property
     def length(self) -> int:
@@ -94,6 +95,7 @@ class FrameStore:
                 at=logged.at.isoformat(),
                 direction=logged.direction,
                 text=logged.frame.anonymous_text,
+                **({"note": logged.note} if logged.note else {}),
             )
             for logged in self._log.frames_after(0)
         )
@@ -125,5 +127,5 @@ def _parse(lines: Iterable[str]) -> Iterator[LoggedFrame]:
     for line in lines:
         with suppress(ValueError, TypeError, KeyError):
             fields = parse_object(line)
-            frame = StoredFrame(str(fields["direction"]), str(fields["text"]))
+            frame = StoredFrame(str(fields["direction"]), str(fields["text"]), str(fields.get("note", "")))
             yield LoggedFrame(int(str(fields["number"])), datetime.fromisoformat(str(fields["at"])), frame)

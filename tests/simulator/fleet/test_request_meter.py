@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
+from ocpp_handlers.wire.session import SessionEvents
 from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.reports import RequestReport
 from simulator.fleet.request_meter import ConnectionObserver, RequestMeter
@@ -37,7 +38,7 @@ class Connection:
         self.meter = RequestMeter()
         self.reconnections = DurationHistogram()
         self.observer = ConnectionObserver(self.meter, self.reconnections, lambda: self.now_s)
-        self._transport = self.observer.observe(ScriptedTransport(frames))
+        self._transport = self.observer.observe(ScriptedTransport(frames), SessionEvents())
 
     async def send(self, frame: str) -> None:
         self.now_s += 1.0

@@ -23,6 +23,10 @@ class Frame:
     def anonymous_text(self) -> str:
         return "…"
 
+    @property
+    def note(self) -> str:
+        return ""
+
 
 def test_a_frame_is_masked_only_when_somebody_reads_it() -> None:
     log, frame = FrameLog(fakes.clock()), Frame("in", "[2,…]")
