@@ -93,9 +93,7 @@ class World:
             RegisterError: the register file of a simulated billing meter cannot be opened.
         """
         self._simulation = simulation = configuration.simulation
-        rate, synchronized = self._simulation.rate, self._simulation.follow_csms_time
-        storage = Path(configuration.station.storage)
-        self.clock = clock = VirtualClock(rate=rate, synchronized=synchronized)
+        self.clock = clock = VirtualClock(rate=simulation.rate, synchronized=simulation.follow_csms_time)
         self.misbehaviour = StationMisbehaviour(clock)
         """what the station does wrong on purpose with its messages"""
         self.buses = BusRegistry()
@@ -108,8 +106,8 @@ class World:
         self.back_plate = _create_back_plate(configuration.board)
         self.meter_serials = {evse.id: f"SIMULATED-{evse.id}" for evse in configuration.evse}
         """serial numbers that the billing meters report with the transport `direct`, by EVSE"""
-        simulated = [reader.name for reader in configuration.reader if isinstance(reader, SimulatedReaderConfig)]
-        self.readers = {name: SimulatedReader(name) for name in simulated}
+        names = [reader.name for reader in configuration.reader if isinstance(reader, SimulatedReaderConfig)]
+        self.readers = {name: SimulatedReader(name) for name in names}
         """the simulated token readers, by their name in the installation file"""
         self.contacts = SimulatedContacts()
         """the grid operator's contacts"""
@@ -126,16 +124,26 @@ class World:
         self._frozen_grid_reading: Reading | None = None
         self._registers: list[EnergyRegister] = []
         self._running = AsyncExitStack()
+        self._create_boards(configuration)
+        current_sources = [self._current_source(board) for board in self.boards.values()]
+        phases = configuration.grid.phases if configuration.grid is not None else 3
+        self.house = SimulatedHouse(clock, current_sources, phases=phases)
+
+    def _create_boards(self, configuration: Configuration) -> None:
+        """Create the board of each EVSE, with the register of its billing meter."""
+        storage = Path(configuration.station.storage)
         with ExitStack() as opened:
             for evse in configuration.evse:
                 # not from exactly 0, which a CSMS can mistake for no value
                 begin_wh = used_meter_wh(f"{configuration.station.identity}/{evse.id}", phases=evse.phases)
                 file = storage / f"simulated-meter-{evse.id}.register"
-                register = EnergyRegister(file, begin_wh, folder_locked=True, durable=simulation.durable_registers)
+                register = EnergyRegister(
+                    file, begin_wh, folder_locked=True, durable=self._simulation.durable_registers
+                )
                 opened.callback(register.close)
                 self._registers.append(register)
                 board = self.boards[evse.id] = SimulatedBoard(
-                    clock,
+                    self.clock,
                     register,
                     phases=evse.phases,
                     attached_cable=evse.attached_cable,
@@ -143,11 +151,8 @@ class World:
                     chooses_phase=evse.phase_choice,
                 )
                 if evse.secc is not None:
-                    board.secc = _simulated_secc(clock)
+                    board.secc = _simulated_secc(self.clock)
             opened.pop_all()  # `stop` closes them
-        current_sources = [self._current_source(board) for board in self.boards.values()]
-        phases = configuration.grid.phases if configuration.grid is not None else 3
-        self.house = SimulatedHouse(clock, current_sources, phases=phases)
 
     @property
     def has_grid(self) -> bool:

@@ -104,6 +104,7 @@ class FleetStation:
                         group.create_task(self._drivers(evse_id).play(arrivals, begin_s, end_s))
                     group.create_task(self._play_house_loads(begin_s))
                     group.create_task(self._play_disturbances(begin_s))
+                    group.create_task(self._begin_misbehaviour(begin_s))
                     group.create_task(self._set_deadline(limit, end_s))
                 while not await self._is_drained():  # noqa: ASYNC110 - depends on many things at once
                     await asyncio.sleep(_DRAIN_CHECK_S)
@@ -140,6 +141,7 @@ class FleetStation:
             waiting_events=self._outbox.waiting if self._outbox is not None else 0,
             power_w=sum(sum(board.currents_a) for board in self._world.boards.values()) * NOMINAL_VOLTAGE_V,
             register_wh=sum(board.counted_wh for board in self._world.boards.values()),
+            misbehaviour=self._world.misbehaviour.count,
             resumed=self._resumed,
             failure=None if self.accepted else self._why_not_accepted(),
         )
@@ -176,6 +178,7 @@ class FleetStation:
             ended=before.ended,
             waiting_events=before.waiting_events,
             register_wh=register_wh,
+            misbehaviour=before.misbehaviour,
             bills=bills,
             unfinished=unfinished,
             resumed=before.resumed,
@@ -246,6 +249,13 @@ class FleetStation:
             for disturbance in schedule.station_disturbances(self._plan, self.number):
                 if begin_s + disturbance.at_s >= self._world.clock.monotonic():
                     group.create_task(self._play_disturbance(disturbance, begin_s))
+
+    async def _begin_misbehaviour(self, begin_s: float) -> None:
+        for table in schedule.station_misbehaviour(self._plan, self.number):
+            await wait_until(self._world.clock, begin_s + table.at_s, self._leaving)
+            if self._leaving.is_set():
+                return
+            self._world.misbehaviour.add(table.rule)
 
     async def _play_disturbance(self, cut: schedule.StationDisturbance, begin_s: float) -> None:
         """Cut the link or the power for a while."""

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from ocpp_handlers.connection.connection import CsmsAccess
 from simulator.misbehaviour.handshake_trial import HandshakeTrial, try_handshake
 from simulator.misbehaviour.rules import MessageKind, Rule, Sender, Way, rule_errors
-from simulator.misbehaviour.station_misbehaviour import NotConnectedError, RuleInForce
+from simulator.misbehaviour.station_misbehaviour import NoCsmsConnectionError, RuleInForce
 from simulator.world import World
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
@@ -258,7 +258,7 @@ async def send_frame(body: RawFrame, world: _World, settle: Settle) -> FrameSent
     text = body.to_text(message_id)
     try:
         world.misbehaviour.send_frame(text)
-    except NotConnectedError as error:
+    except NoCsmsConnectionError as error:
         raise HTTPException(409, str(error)) from error
     await settle()
     return {"message_id": message_id if body.text is None else None, "length": len(text)}

@@ -96,6 +96,12 @@ share = 0.1
 #at_s = 450
 #lasts_s = 10
 
+#[[misbehaviour]]
+#way = "duplicate"              # drop, delay, duplicate, reorder, corrupt, replace, answer, sequence-number, half-frame
+#action = "TransactionEvent"
+#times = 0                      # all of them
+#share = 0.05
+
 # What decides the exit code: 0 if all are met, else 1. A key without default decides nothing unless it is set.
 [thresholds]
 #min_booted = 1.0               # least part of the stations that the CSMS has accepted

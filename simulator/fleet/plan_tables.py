@@ -13,6 +13,7 @@ from foundation.constants import MAXIMUM_CURRENT_A
 from foundation.secret import Secret
 from foundation.table import Table
 from foundation.table_definition import Check, Count, FilePath, Number
+from simulator.fleet.misbehaviour_table import MisbehaviourTable
 from simulator.pki.contracts import CONTRACTS
 from station.core.identifiers import check_identifier, check_password, check_url
 from station.core.installation_file.document import RuleError, RuleErrors
@@ -319,6 +320,7 @@ class FleetPlan(Table, kw_only=True):
     tokens: TokensTable = TokensTable()
     houses: HousesTable | None = None
     disturbance: tuple[DisturbanceTable, ...] = ()
+    misbehaviour: tuple[MisbehaviourTable, ...] = ()
     thresholds: ThresholdsTable = ThresholdsTable()
 
     @property

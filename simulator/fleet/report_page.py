@@ -143,10 +143,12 @@ def _disturbance_text(disturbance: DisturbanceTime) -> str:
 
 
 def _disturbances_html(report: FleetReport) -> str:
-    """The legend of the marks in the charts."""
-    if not (marks := _chart_marks(report)):
-        return ""
-    return "<p>Disturbances: " + "; ".join(f"<b>{mark.letter}</b> {escape(mark.meaning)}" for mark in marks) + ".</p>"
+    """The legend of the marks in the charts, and how much the stations have done wrong on purpose."""
+    marks = "; ".join(f"<b>{mark.letter}</b> {escape(mark.meaning)}" for mark in _chart_marks(report))
+    count = report.misbehaviour
+    return (f"<p>Disturbances: {marks}.</p>" if marks else "") + (
+        f"<p>Misbehaviour on purpose: {count:,} messages.</p>" if count else ""
+    )
 
 
 def _latency_chart(actions: Sequence[ActionReport]) -> str:

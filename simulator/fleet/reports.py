@@ -67,6 +67,8 @@ class StationReport(Frozen):
     """number of transactions ended"""
     waiting_events: int = 0
     """transaction events that wait for the CSMS"""
+    misbehaviour: int = 0
+    """messages with which it has done something wrong on purpose"""
     power_w: float = 0.0
     """power that flows to its vehicles"""
     register_wh: float = 0.0

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from foundation.frozen import Frozen
 from metering.reading import Phases
 from simulator.communication_model import CommunicationModel
+from simulator.fleet.misbehaviour_table import MisbehaviourTable
 from simulator.fleet.plan_tables import HOURS_PER_DAY, ArrivalsTable, FleetPlan, VehicleTable
 from simulator.vehicle import VehicleModel
 from station.core.vehicle_link import Contract
@@ -104,6 +105,18 @@ def station_disturbances(plan: FleetPlan, number: int) -> list[StationDisturbanc
         if affected and disturbance.type in ("link-cut", "power-cut"):
             found.append(StationDisturbance(disturbance.type, disturbance.at_s + late_s, disturbance.lasts_s))
     return sorted(found, key=lambda disturbance: disturbance.at_s)
+
+
+def station_misbehaviour(plan: FleetPlan, number: int) -> list[MisbehaviourTable]:
+    """What station `number` does wrong with its messages, in order of time."""
+    return sorted(
+        (
+            table
+            for index, table in enumerate(plan.misbehaviour)
+            if _random_for(plan, number, f"misbehaviour {index}").random() < table.share
+        ),
+        key=lambda table: table.at_s,
+    )
 
 
 def storms_s(plan: FleetPlan, number: int) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -11,18 +11,41 @@ from websockets.protocol import State
 from ocpp_handlers.wire.session import ObservedFrame
 from simulator.misbehaviour.message_line import MessageLine
 from simulator.misbehaviour.rules import Effect, Sender, WireMessage, wire_message
+from simulator.misbehaviour.silent_transport import SilentTransport
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
+    from foundation.clock import Clock
     from ocpp_handlers.wire.session import SessionEvents
-    from simulator.misbehaviour.station_misbehaviour import StationMisbehaviour
 
 SENT_BY_BENCH: Final = "sent by the bench"
 """the note of a frame that the station itself has not made"""
 _BEGINNING: Final = 400
 """characters of a request that are kept until the next one: they contain its id and action"""
 _CALL_BEGINNING: Final = "[2"
+
+
+class MessageRules(Protocol):
+    """The rules of a station, as its transports need them."""
+
+    @property
+    def clock(self) -> Clock:
+        """The station's clock."""
+        ...
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a rule."""
+        ...
+
+    def next_effect(self, message: WireMessage, /) -> Effect | None:
+        """Return what becomes of a message; None: it passes unchanged."""
+        ...
+
+    def note(self, sender: Sender, text: str, /) -> None:
+        """Keep what was done to a message."""
+        ...
 
 
 class MisbehavingTransport:
@@ -32,7 +55,7 @@ class MisbehavingTransport:
     done is reported to `events` with a note.
     """
 
-    def __init__(self, connection: ClientConnection, misbehaviour: StationMisbehaviour, events: SessionEvents) -> None:
+    def __init__(self, connection: ClientConnection, misbehaviour: MessageRules, events: SessionEvents) -> None:
         self._connection = connection
         self._misbehaviour = misbehaviour
         self._clock = misbehaviour.clock
@@ -165,11 +188,7 @@ class MisbehavingTransport:
         self._connection.protocol.send_text(text.encode())
         data = b"".join(self._connection.protocol.data_to_send())
         self._connection.transport.write(data[: len(data) // 2])
-        self._connection.send_data = self._discard
-
-    def _discard(self) -> None:
-        """Send nothing, in place of `ClientConnection.send_data`."""
-        self._connection.protocol.data_to_send()
+        self._connection.transport = SilentTransport(self._connection.transport)
 
     def _note_call(self, sender: Sender, text: str) -> None:
         if text.startswith(_CALL_BEGINNING):

@@ -22,7 +22,7 @@ MAX_RULES: Final = 100
 _MAX_NOTES: Final = 500
 
 
-class NotConnectedError(Exception):
+class NoCsmsConnectionError(Exception):
     """There is no connection to the CSMS."""
 
 
@@ -52,8 +52,7 @@ class StationMisbehaviour:
     """Changes the messages of a simulated station by rules (`TransportTap`), across its restarts and power cuts."""
 
     def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        """the station's clock"""
+        self._clock = clock
         self.rules: Sequence[RuleInForce] = ()
         """the rules, in the order in which they are tried"""
         self.notes: deque[MisbehaviourNote] = deque(maxlen=_MAX_NOTES)
@@ -62,6 +61,11 @@ class StationMisbehaviour:
         """number of messages to which something was done"""
         self._last_number = 0
         self._transport: MisbehavingTransport | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The station's clock."""
+        return self._clock
 
     @property
     def active(self) -> bool:
@@ -96,10 +100,10 @@ class StationMisbehaviour:
         """Send a text frame that the station itself has not made.
 
         Raises:
-            NotConnectedError: there is no connection.
+            NoCsmsConnectionError: there is no connection.
         """
         if self._transport is None or not self._transport.is_open:
-            raise NotConnectedError("the station is not connected to the CSMS")
+            raise NoCsmsConnectionError("the station is not connected to the CSMS")
         self._transport.send_raw(text)
 
     def next_effect(self, message: WireMessage) -> Effect | None:
@@ -118,7 +122,7 @@ class StationMisbehaviour:
     def note(self, sender: Sender, text: str) -> None:
         """Keep what was done to a message."""
         self.count += 1
-        self.notes.append(MisbehaviourNote(self.clock.now(), sender, text))
+        self.notes.append(MisbehaviourNote(self._clock.now(), sender, text))
 
     def _replace(self, index: int, by: RuleInForce | None) -> None:
         self.rules = (*self.rules[:index], *(() if by is None else (by,)), *self.rules[index + 1 :])

@@ -27,6 +27,7 @@ from station.charging.tokens.admission import TokenOutcome
 from station.security.certificates.certificate_results import TlsMaterial
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered
+from tests.walks.visit import visiting
 
 PASSWORD = "correct-horse-battery-staple"
 DAY = timedelta(days=1)
@@ -255,6 +256,21 @@ async def test_the_station_shows_its_certificate_in_profile_3(tmp_path: Path, tr
         assert x509.load_der_x509_certificate(peer_certificate) == own_certificate
         assert "Authorization" not in walk.csms.headers[0]
         assert walk.stack.security_profile == 3
+
+
+@pytest.mark.parametrize(("certificate", "accepted"), [("own", True), ("unknown-root", False), ("none", False)])
+async def test_a_bench_can_try_how_the_csms_takes_a_wrong_client_certificate(
+    tmp_path: Path, trusted: Authority, certificate: str, accepted: bool
+) -> None:
+    owners = Authority(tmp_path, "owners-root")
+    station = owners.issue("0001")
+    server = _server(trusted.issue("csms", LOOPBACK), clients=owners.file)
+    files = {"certificate_file": str(station.certificate), "key_file": str(station.key)}
+    async with _walking(tmp_path, server, ca_file=str(trusted.file), **files) as walk, visiting(walk) as api:
+        await walk.accepted()
+        answer = await api.post("/api/sim/handshake", {"certificate": certificate}, status=200)
+        assert answer["accepted"] is accepted
+        assert (answer["error"] is None) is accepted
 
 
 async def test_the_station_shows_its_certificate_also_when_that_has_expired(tmp_path: Path, trusted: Authority) -> None:

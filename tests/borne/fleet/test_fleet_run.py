@@ -57,6 +57,13 @@ share = 0.5
 type = "csms-restart"
 at_s = 150
 lasts_s = 30
+
+[[misbehaviour]]
+way = "duplicate"
+action = "TransactionEvent"
+new_id = true
+times = 0
+share = 0.5
 """
 
 
@@ -120,13 +127,15 @@ def energies_wh(report: FleetReport) -> list[float]:
 
 
 async def test_every_bill_equals_its_meter_and_the_same_seed_gives_the_same_energy(tmp_path: Path) -> None:
-    """Through a storm, cuts of link and power, and a restart of the CSMS; however the stations are spread."""
+    """Through a storm, cuts, a restart of the CSMS, and events sent twice; however the stations are spread."""
     first, second = plan(tmp_path / "a", hosts=2), plan(tmp_path / "b", hosts=1)
     reports = await asyncio.gather(fleet(tmp_path / "a", first).run(), fleet(tmp_path / "b", second).run())
     for report in reports:
         assert report.passed, report.thresholds
         assert report.failed == {}
         assert report.booted == STATIONS
+        assert {station.misbehaviour > 0 for station in report.station_reports} == {True, False}
+        assert report.misbehaviour == sum(station.misbehaviour for station in report.station_reports)
         assert report.started == report.ended == report.energy.transactions
         assert report.energy.source == "bills of the bundled CSMS"
         assert report.energy.unknown_stations == ()
