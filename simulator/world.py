@@ -137,9 +137,8 @@ class World:
                 # not from exactly 0, which a CSMS can mistake for no value
                 begin_wh = used_meter_wh(f"{configuration.station.identity}/{evse.id}", phases=evse.phases)
                 file = storage / f"simulated-meter-{evse.id}.register"
-                register = EnergyRegister(
-                    file, begin_wh, folder_locked=True, durable=self._simulation.durable_registers
-                )
+                durable = self._simulation.durable_registers
+                register = EnergyRegister(file, begin_wh, folder_locked=True, durable=durable)
                 opened.callback(register.close)
                 self._registers.append(register)
                 board = self.boards[evse.id] = SimulatedBoard(

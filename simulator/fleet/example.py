@@ -96,11 +96,44 @@ share = 0.1
 #at_s = 450
 #lasts_s = 10
 
+# What a share of the stations does wrong with its messages, on purpose: drop, delay, duplicate, reorder, corrupt, replace, answer,
+# sequence-number, half-frame.
 #[[misbehaviour]]
-#way = "duplicate"              # drop, delay, duplicate, reorder, corrupt, replace, answer, sequence-number, half-frame
-#action = "TransactionEvent"
-#times = 0                      # all of them
+#way = "duplicate"
+#sender = "station"             # or the messages of the "csms"
+#message = "call"               # or "answer": those to requests of the other side
+#action = "TransactionEvent"    # left out: every action
+#times = 0                      # 0: all of them; left out: one
+#skip = 1                       # so many pass before
+#new_id = true                  # the second one has an id of its own
+#at_s = 60
 #share = 0.05
+
+#[[misbehaviour]]
+#way = "reorder"
+#action = "TransactionEvent"
+#seconds = 60                   # the longest wait
+
+#[[misbehaviour]]
+#way = "sequence-number"
+#offset = 1                     # 1 skips a number, -1 repeats one
+
+#[[misbehaviour]]
+#way = "replace"
+#action = "Heartbeat"
+#text = '[2,"{id}","NoSuchAction",{}]'
+
+#[[misbehaviour]]
+#way = "replace"
+#action = "GetVariables"
+#message = "answer"
+#payload = { getVariableResult = "none" }
+
+#[[misbehaviour]]
+#way = "answer"
+#sender = "csms"
+#action = "Reset"
+#error = "InternalError"
 
 # What decides the exit code: 0 if all are met, else 1. A key without default decides nothing unless it is set.
 [thresholds]

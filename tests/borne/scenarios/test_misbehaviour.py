@@ -27,7 +27,7 @@ def test_what_was_done_to_which_message_is_in_the_reports() -> None:
     (verdict,) = played([file])
     assert len(verdict.misbehaviour) >= 3
     assert all("TransactionEvent request" in line and "sent twice" in line for line in verdict.misbehaviour)
-    assert html_report([verdict]).count("sent twice, the second time") == len(verdict.misbehaviour)
+    assert html_report([verdict]).count("→ misbehaviour: TransactionEvent") == len(verdict.misbehaviour)
     assert junit_report([verdict]).count(b'name="misbehaviour"') == len(verdict.misbehaviour)
 
 
