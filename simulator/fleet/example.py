@@ -96,8 +96,8 @@ share = 0.1
 #at_s = 450
 #lasts_s = 10
 
-# What a share of the stations does wrong with its messages, on purpose: drop, delay, duplicate, reorder, corrupt, replace, answer,
-# sequence-number, half-frame.
+# What a share of the stations does wrong with its messages, on purpose; the ways are drop, delay, duplicate, reorder,
+# corrupt, replace, answer, sequence-number and half-frame.
 #[[misbehaviour]]
 #way = "duplicate"
 #sender = "station"             # or the messages of the "csms"

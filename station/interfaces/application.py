@@ -38,6 +38,7 @@ from station.interfaces.api import (
     event_stream,
     factory_reset,
     firmware,
+    frames,
     grid_order,
     load,
     metering,
@@ -90,6 +91,7 @@ ROUTERS: Final = (
     metering.router,
     residual.router,
     firmware.router,
+    frames.router,
     factory_reset.router,
     safe_start.router,
 )

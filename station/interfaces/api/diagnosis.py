@@ -1,4 +1,4 @@
-"""Routes for diagnosis: inputs and outputs, raw bytes of the meters, OCPP frames, and the station's log."""
+"""Routes for diagnosis: inputs and outputs, raw bytes of the meters, and the station's log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from station.interfaces.part_keys import CLOCK
 from station.load.back_plate_monitor import BackPlateMonitor
 from station.load.load_management import LoadManagement
 from station.load.tamper import TamperAlarm
-from station.maintenance.logs.frame_log import FrameLog
 from station.maintenance.logs.store import LogStore
 from station.security.access.accounts import Role
 
@@ -99,22 +98,6 @@ class MeterFrame(TypedDict):
     """printable ASCII characters; `·` stands for any other"""
 
 
-class OcppFrame(TypedDict):
-    """An OCPP message between the station and the CSMS, as text; numbered, with direction and time."""
-
-    number: int
-    """consecutive number; a client passes the last one as `since`"""
-    at: str
-    """when the message was sent or received (ISO 8601, UTC)"""
-    direction: str
-    """`in`: from the CSMS; `out`: to the CSMS"""
-    text: str
-    """the JSON text of the message, with secrets masked"""
-    note: str
-    """what the simulated misbehaviour of a station has done to a message; `text` is then the frame that differs, or
-    empty; empty for an ordinary message"""
-
-
 @router.get("/api/io", dependencies=[require_role(Role.INSTALLER)], summary="Read inputs and outputs")
 async def read_inputs_and_outputs(
     station: Annotated[ChargingStation, part(ChargingStation)],
@@ -152,21 +135,6 @@ async def list_meter_frames(wires: Annotated[ByteTap, part(ByteTap)], since: _Si
             "text": "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in chunk.data),
         }
         for chunk in wires.chunks_after(since)
-    ]
-
-
-@router.get("/api/frames", dependencies=[require_role(Role.INSTALLER)], summary="Read the OCPP messages")
-async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since = 0) -> list[OcppFrame]:
-    """Returns the newest messages to and from the CSMS; only those after `since`."""
-    return [
-        {
-            "number": frame.number,
-            "at": frame.at.isoformat(),
-            "direction": frame.direction,
-            "text": frame.text,
-            "note": frame.note,
-        }
-        for frame in frames.frames_after(since)
     ]
 
 

@@ -1,0 +1,99 @@
+// A live list of requests between station and CSMS with their answers: one row each, with its duration.
+
+import { get } from "./api.js";
+import { make } from "./dom.js";
+import { decimal, timeWithSeconds, withUnit } from "./format.js";
+import { onEvent } from "./live.js";
+import { t } from "./words.js";
+
+const MOST_ROWS = 300;
+const MINIMUM_INTERVAL_MS = 500;
+
+/** Keep `list` up to date. `query` returns the filters, `isHeld` whether it stands still, `extras` more of an open row. */
+export function showExchanges(list, { query = () => ({}), isHeld = () => false, extras = () => [], most = MOST_ROWS }) {
+  let timer = null;
+  let shown = new Map(); // row by the number of its request, with what it shows
+  async function reload() {
+    const { exchanges } = await get(`/api/frames/exchanges?${new URLSearchParams({ ...query(), most })}`);
+    const rows = new Map();
+    for (const exchange of exchanges.reverse()) {
+      const before = shown.get(exchange.number);
+      const isSame = before !== undefined && before.outcome === exchange.outcome;
+      const item = isSame ? before.item : exchangeRow(exchange, extras, before?.item);
+      rows.set(exchange.number, { item, outcome: exchange.outcome });
+    }
+    shown = rows;
+    const items = [...rows.values()].map((row) => row.item);
+    if (items.length !== list.children.length || items.some((item, index) => list.children[index] !== item)) {
+      list.replaceChildren(...items);
+    }
+  }
+  function reloadSoon() {
+    timer ??= setTimeout(async () => {
+      timer = null;
+      if (!isHeld()) await reload().catch(() => {});
+    }, MINIMUM_INTERVAL_MS);
+  }
+  onEvent("frame", reloadSoon);
+  return reload;
+}
+
+function exchangeRow(exchange, extras, before) {
+  const arrow = exchange.direction === "out" ? "→" : "←";
+  const title = exchange.action || (exchange.note === "" ? t("ocpp.unreadable") : "");
+  const details = make(
+    "details",
+    { open: before?.querySelector("details").open ?? false },
+    make(
+      "summary",
+      {},
+      make("span", { class: "muted" }, timeWithSeconds(exchange.at)),
+      ` ${arrow} ${title} `,
+      make("span", { class: "muted" }, outcomeText(exchange)),
+      exchange.note === "" ? null : make("span", { class: "badge" }, ` ${exchange.note}`),
+    ),
+  );
+  details.addEventListener("toggle", () => fill(details, exchange, extras));
+  fill(details, exchange, extras);
+  return make("li", {}, details);
+}
+
+/** Add the messages to a row that is open. */
+function fill(details, exchange, extras) {
+  if (!details.open || details.children.length > 1) return;
+  for (const text of [exchange.request, exchange.answer]) {
+    if (text !== null && text !== "") details.append(make("pre", {}, pretty(text)));
+  }
+  details.append(...extras(exchange));
+}
+
+function outcomeText(exchange) {
+  switch (exchange.outcome) {
+    case "result":
+      return `✓ ${withUnit(decimal(exchange.duration_s, 3), "s")}`;
+    case "error":
+      return `✗ ${errorCode(exchange.answer)} ${withUnit(decimal(exchange.duration_s, 3), "s")}`;
+    case "open":
+      return "…";
+    default:
+      return "";
+  }
+}
+
+function errorCode(text) {
+  try {
+    return JSON.parse(text)[2];
+  } catch {
+    return "";
+  }
+}
+
+/** The payload of a message, indented; the text as it is if it is no JSON. */
+function pretty(text) {
+  try {
+    const [type, id, ...rest] = JSON.parse(text);
+    return type === 4 ? rest.join("\n") : JSON.stringify(rest.at(-1), null, 2);
+  } catch {
+    return text;
+  }
+}
