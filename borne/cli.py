@@ -124,6 +124,7 @@ SCENARIO_COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "check": CommandEntry("Check scenario files: each error with file, line and key.", "scenario"),
     "init": CommandEntry("Write an example of a scenario.", "scenario"),
     "list": CommandEntry("List the shipped scenarios.", "scenario"),
+    "record": CommandEntry("Write what is done with a running station as a scenario that can be played.", "scenario"),
 }
 """the commands of `borne scenario`"""
 GROUPS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {

@@ -28,6 +28,7 @@ from simulator.house import HouseReading, SimulatedHouse
 from simulator.misbehaviour.station_misbehaviour import StationMisbehaviour
 from simulator.reader import SimulatedReader
 from simulator.register import EnergyRegister, used_meter_wh
+from simulator.request_recorder import RequestRecorder
 from station.core.installation_file.secc_tables import ExternalSeccConfig
 from station.devices.secc.external_link import external_link
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
@@ -94,6 +95,8 @@ class World:
         """
         self._simulation = simulation = configuration.simulation
         self.clock = clock = VirtualClock(rate=simulation.rate, synchronized=simulation.follow_csms_time)
+        self.recorder = RequestRecorder(clock)
+        """records the requests that drive the station, for a scenario"""
         self.misbehaviour = StationMisbehaviour(clock)
         """what the station does wrong on purpose with its messages"""
         self.buses = BusRegistry()

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from simulator.api.routes import ROUTERS
+from simulator.routes import ROUTES
 from station.interfaces.application import build_application
 from station.interfaces.page.navigation import NavigationPlace
 from station.interfaces.parts import StationParts
@@ -21,7 +21,10 @@ class _Simulation:
         pass
 
     def routers(self) -> Sequence[APIRouter]:
-        return ROUTERS
+        return ROUTES.routers
+
+    def middleware(self) -> tuple[()]:
+        return ()
 
     def places(self) -> Sequence[NavigationPlace]:
         """No further pages."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from borne.arguments import Action, http_url
 from borne.composition.station_assembly import event_loop_at
 from borne.output import refuse, say
 from borne.scenarios.scenario_run import RunOptions, ScenarioRun
-from simulator.api_client import TOKEN_VARIABLE
+from simulator.api_client import TOKEN_VARIABLE, ApiConnection, SimulatorRequestError, send_action
 from simulator.scenarios import reports
 from simulator.scenarios.scenario_file import load_scenario
 from simulator.scenarios.shipped_scenarios import EXAMPLE, find_file, shipped_files
@@ -201,6 +203,44 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     return 0
 
 
+def record(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Run `borne scenario record`: write what is done with a running station as a scenario; returns the exit code."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="Scenario to write.")
+    parser.add_argument(
+        "--station",
+        metavar="URL",
+        type=http_url,
+        default=ApiConnection().url,
+        help="Local API of the simulated station. [default: %(default)s]",
+    )
+    parser.add_argument("--token", help=f"Access token for --station. [default: {TOKEN_VARIABLE}]")
+    parser.add_argument(
+        "--for", dest="seconds", metavar="SECONDS", type=float, help="Record for so long. Default: until Ctrl-C."
+    )
+    parser.add_argument("--force", action="store_true", help="Overwrite the file.")
+    given = parser.parse_intermixed_args(arguments)
+    file: Path = given.file
+    _require_folder("file", file)
+    if file.exists() and not given.force:
+        refuse(f"{file}: already exists; use --force to overwrite it")
+    api = ApiConnection(given.station, given.token or os.environ.get(TOKEN_VARIABLE) or None)
+    try:
+        send_action(api, "recording", method="POST")
+        say(f"recording what is done at {given.station}" + ("" if given.seconds else "; Ctrl-C writes the scenario"))
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait(given.seconds)
+        text = send_action(api, "recording/scenario", method="GET")
+        send_action(api, "recording", method="DELETE")
+    except SimulatorRequestError as error:
+        refuse(str(error))
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        refuse(f"{file}: cannot be written: {error.strerror}")
+    say(f"{file}: written")
+    return 0
+
+
 def list_shipped(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne scenario list`: list the shipped scenarios with what they show; returns the exit code."""
     parser.parse_args(arguments)
@@ -216,4 +256,5 @@ COMMANDS: Final[Mapping[str, Action]] = {
     "scenario check": check,
     "scenario init": init,
     "scenario list": list_shipped,
+    "scenario record": record,
 }

@@ -5,7 +5,7 @@ Imported only if the installation file configures simulated hardware: a station 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,10 @@ from simulator.world import World
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
+    from starlette.types import ASGIApp
 
     from foundation.clock import Clock
+    from simulator.routes import SimulatorRoutes
     from station.configuration.installation_file import Configuration
     from station.core.hardware.updater import Updater
     from station.devices.station_hardware import StationHardware
@@ -65,12 +67,18 @@ class SimulationRoutes:
 
     def routers(self) -> Sequence[APIRouter]:
         """The routers of the page and of the routes below /api/sim/; imports them."""
-        from simulator.api.routes import ROUTERS  # with the API, for its first visitor
+        return _routes().routers
 
-        return ROUTERS
+    def middleware(self) -> Sequence[Callable[[ASGIApp], ASGIApp]]:
+        """What records the requests, if somebody wants to."""
+        return _routes().middleware
 
     def places(self) -> Sequence[NavigationPlace]:
         """The page of simulated hardware."""
-        from simulator.page.simulation_page import PLACE  # with the API, for its first visitor
+        return _routes().places
 
-        return (PLACE,)
+
+def _routes() -> SimulatorRoutes:
+    from simulator.routes import ROUTES  # late: with the API, for its first visitor
+
+    return ROUTES

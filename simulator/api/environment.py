@@ -27,6 +27,7 @@ from station.security.access.accounts import Role
 router = api_router("simulation")
 
 _Current = Annotated[float, Field(ge=0, le=200)]
+_LoadCurrent = Annotated[float, Field(ge=-200, le=200)]
 
 
 class BillingMeterOverride(Command):
@@ -85,8 +86,9 @@ class HouseOrder(Command):
 
     currents_a: Annotated[list[_Current], Field(min_length=1, max_length=3)] | None = None
     """total current without the EVSEs, A on L1, L2, L3, in place of all loads and of the recording"""
-    loads: dict[str, Annotated[list[_Current], Field(min_length=1, max_length=3)] | None] | None = None
-    """named loads to switch on, with their A on L1, L2, L3; null: to switch off; loads not named are unchanged"""
+    loads: dict[str, Annotated[list[_LoadCurrent], Field(min_length=1, max_length=3)] | None] | None = None
+    """named loads to switch on, with their A on L1, L2, L3; negative: a source, such as the sun on a roof; null: to
+    switch off; loads not named are unchanged"""
     trace_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """a CSV file on this machine, in place of all loads: a header, then the amperes of L1, L2, L3 for each second from
     now on"""

@@ -1,10 +1,15 @@
-// The page of simulated hardware: plugs vehicles in, leads their sessions, and presents cards.
+// The page of simulated hardware: vehicles, cards, faults, house, clock, power, link, misbehaviour, recording, messages.
 
-import { post } from "./static/js/api.js";
-import { find, runOnClick, setText, show, toast } from "./static/js/dom.js";
+import { get, post, remove } from "./static/js/api.js";
+import { find, make, runOnClick, setText, show, toast } from "./static/js/dom.js";
 import { reloadStatus, watchStatus } from "./static/js/live.js";
+import { showExchanges } from "./static/js/ocpp-exchanges.js";
+
+const SHOWN_MESSAGES = 60;
+let readers = [];
 
 for (const card of document.querySelectorAll("[data-evse]")) activate(card, card.dataset.evse);
+activateWorld();
 watchStatus((status) => {
   for (const evse of status.evses) {
     const card = find(`[data-evse="${evse.id}"]`);
@@ -16,11 +21,109 @@ function activate(card, evse) {
   const plugForm = find("[data-plug]", card);
   plugForm.elements.communicates?.addEventListener("change", ({ target }) => show(find("[data-communication]", card), target.checked));
   runOnSubmit(plugForm, async () => post(`/api/sim/evses/${evse}/plug`, { ev: await vehicleOf(plugForm.elements) }));
-  runOnSubmit(find("[data-card]", card), ({ card: uid }) => post(`/api/evses/${evse}/token`, { id_token: uid.value.trim() }));
+  runOnSubmit(find("[data-card]", card), ({ card: uid }) => present(evse, uid.value.trim()));
+  const faultForm = find("[data-fault]", card);
+  const fault = () => ({ evse: Number(evse), code: faultForm.elements.code.value });
+  runOnSubmit(faultForm, () => post("/api/sim/faults", fault()));
+  runOnClick(find("[data-clear]", card), async () => {
+    await remove("/api/sim/faults", fault());
+    reloadStatus();
+  });
   runOnClick(find("[data-unplug]", card), () => change(`/api/sim/evses/${evse}/unplug`, {}));
   for (const button of card.querySelectorAll("[data-vehicle]")) {
     runOnClick(button, () => change(`/api/sim/evses/${evse}/vehicle`, JSON.parse(button.dataset.vehicle)));
   }
+}
+
+/** Present a card at the reader of the station, or, if it has no simulated one, as its page does. */
+function present(evse, uid) {
+  return readers.length > 0 && /^([0-9a-f]{8}|[0-9a-f]{14}|[0-9a-f]{20})$/i.test(uid)
+    ? post("/api/sim/reader", { name: readers[Math.min(evse, readers.length) - 1], uid })
+    : post(`/api/evses/${evse}/token`, { id_token: uid });
+}
+
+async function activateWorld() {
+  for (const button of document.querySelectorAll("[data-post]")) {
+    runOnClick(button, () => change(button.dataset.post, JSON.parse(button.dataset.body)));
+  }
+  const clock = find("#clock");
+  runOnSubmit(clock, ({ rate }) => post("/api/sim/clock", { rate: Number(rate.value) }));
+  runOnClick(find("#advance"), () => change("/api/sim/clock", { advance_s: Number(clock.elements.minutes.value) * 60 }));
+  for (const slider of document.querySelectorAll("#house input[type=range]")) {
+    slider.addEventListener("input", () => setText(find(`output[for="${slider.id}"]`), `${slider.value} A`));
+    slider.addEventListener("change", () => setHouse().catch((error) => toast(error.message)));
+  }
+  find("#contact").addEventListener("change", ({ target }) => {
+    post("/api/sim/grid", { contact: target.checked }).catch((error) => toast(error.message));
+  });
+  runOnSubmit(find("#misbehaviour"), ({ way, sender, action, times }) =>
+    post("/api/sim/misbehaviour", {
+      way: way.value,
+      sender: sender.value,
+      times: Number(times.value),
+      ...(action.value === "" ? {} : { action: action.value.trim() }),
+    }),
+  );
+  runOnClick(find("#behave"), () => remove("/api/sim/misbehaviour"));
+  runOnClick(find("#record"), async () => {
+    await (find("#recorded").hidden ? post("/api/sim/recording", {}) : remove("/api/sim/recording"));
+    await showWorld();
+  });
+  await showWorld();
+  watchStatus(() => showWorld().catch(() => {}));
+  await showExchanges(find("#frames"), { extras: stepButton, most: SHOWN_MESSAGES })();
+}
+
+/** Show what the simulated world is like; a slider that somebody moves stays as it is. */
+async function showWorld() {
+  const world = await get("/api/sim/state");
+  readers = world.readers;
+  show(find("#house"), world.house !== null);
+  if (world.house !== null) showHouse(world.house);
+  if (document.activeElement !== find("#contact")) find("#contact").checked = world.contact_closed;
+  find("#cards").replaceChildren(...world.cards.map((card) => make("option", { value: card })));
+  show(find("#recorded"), world.recording);
+  setText(find("#record"), world.recording ? "End the recording" : "Record");
+  const parts = [`clock × ${world.rate}`];
+  if (world.misbehaviour > 0) parts.push(`rules of misbehaviour: ${world.misbehaviour}`);
+  if (world.recording) parts.push("recording");
+  if (world.house !== null) parts.push(`grid ${world.house.currents_a.map((current) => current.toFixed(1)).join(" / ")} A`);
+  setText(find("#world-state"), parts.join(" · "));
+}
+
+function showHouse(house) {
+  const loads = Object.entries(house.loads).filter(([name]) => name !== "sun");
+  for (const phase of [1, 2, 3]) {
+    show(find(`[data-phase="${phase}"]`), phase <= house.phases);
+    setSlider(`load-${phase}`, loads.reduce((sum, [, currents]) => sum + currents[phase - 1], 0));
+  }
+  setSlider("sun", -(house.loads.sun?.[0] ?? 0));
+}
+
+function setSlider(id, amperes) {
+  const slider = find(`#${id}`);
+  if (document.activeElement === slider) return;
+  slider.value = amperes;
+  setText(find(`output[for="${id}"]`), `${slider.value} A`);
+}
+
+async function setHouse() {
+  const loads = [1, 2, 3].map((phase) => (find(`[data-phase="${phase}"]`).hidden ? 0 : Number(find(`#load-${phase}`).value)));
+  const sun = Number(find("#sun").value);
+  await post("/api/sim/grid", { currents_a: loads });
+  await post("/api/sim/grid", { loads: { sun: sun === 0 ? null : [-sun, -sun, -sun] } });
+  await showWorld();
+}
+
+/** A button that copies a request as a step of a scenario; none for what is no request. */
+function stepButton(exchange) {
+  if (exchange.outcome === "none") return [];
+  const button = make("button", { type: "button" }, "Copy as a scenario step");
+  runOnClick(button, async () => {
+    await navigator.clipboard.writeText(await get(`/api/sim/frames/${exchange.number}/step`));
+    toast("Copied");
+  });
+  return [button];
 }
 
 async function vehicleOf(fields) {

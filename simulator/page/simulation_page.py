@@ -1,4 +1,4 @@
-"""Routes of the page of simulated hardware: vehicles that are plugged in, their sessions, and cards."""
+"""Routes of the page of simulated hardware: vehicles, cards, faults, house, clock, misbehaviour, messages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
+from ocpp_handlers.wire.edition import V201
 from simulator.communication_model import CommunicationFault
 from station.configuration.installation_file import Configuration
+from station.core.model import Fault
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
 from station.interfaces.page.navigation import NavigationPlace
@@ -29,6 +31,8 @@ _SESSION_ACTIONS: Final = {
     "hang": "Hang",
 }
 """what a vehicle does with its session, by the value of `session` in POST …/vehicle"""
+_WAYS: Final = ("drop", "duplicate", "delay", "reorder", "corrupt", "sequence-number", "half-frame")
+"""the kinds of misbehaviour that need no payload"""
 
 
 _Configuration = Annotated[Configuration, part(Configuration)]
@@ -36,10 +40,20 @@ _Configuration = Annotated[Configuration, part(Configuration)]
 
 @router.get(PLACE.path, dependencies=[require_role(PLACE.role)], response_class=HTMLResponse)
 async def simulation_page(request: Request, configuration: _Configuration) -> HTMLResponse:
-    """The page on which vehicles are plugged in at simulated EVSEs, for role service."""
+    """The page that controls the simulated hardware, for role service."""
     evses = [(evse.id, evse.secc is not None) for evse in configuration.evse]
     faults = [fault.value for fault in CommunicationFault]
-    return render_page(request, PLACE.name, _HERE, evses=evses, faults=faults, session_actions=_SESSION_ACTIONS)
+    return render_page(
+        request,
+        PLACE.name,
+        _HERE,
+        evses=evses,
+        faults=faults,
+        session_actions=_SESSION_ACTIONS,
+        hardware_faults=[fault.value for fault in Fault],
+        ways=_WAYS,
+        actions=sorted(V201.actions),
+    )
 
 
 @router.get("/simulation.js", dependencies=[require_role(Role.VISITOR)])

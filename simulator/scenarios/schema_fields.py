@@ -14,6 +14,8 @@ from simulator.scenarios.patterns import ITEM_KEY, literal_texts
 from station.core.installation_file.document import KeyPath, RuleError
 
 _SUFFIX: Final = "Request"
+_PLACE_KEYS: Final = frozenset({"evseId", "connectorId"})
+"""fields with the number of an EVSE or connector"""
 _MOST_LISTED: Final = 12
 """values or fields that an error lists"""
 
@@ -49,6 +51,33 @@ def fields_at(schema: Mapping[str, object], path: KeyPath) -> list[str]:
 def _inner(node: Mapping[str, object], step: str | int) -> Mapping[str, object] | None:
     found = node.get("items") if isinstance(step, int) else object_of(node.get("properties", {})).get(step)
     return object_of(found) if found is not None else None
+
+
+def enumerated_part(schema: Mapping[str, object], value: object) -> object:
+    """A pattern with the values of enumerations, the flags, and the numbers of EVSE and connector in a value.
+
+    Of a list only the first item. None: there are none.
+    """
+    return _enumerated(schema, [schema], value)
+
+
+def _enumerated(root: Mapping[str, object], nodes: Sequence[Mapping[str, object]], value: object) -> object:
+    nodes = [resolved for node in nodes for resolved in _alternatives(root, node)]
+    if is_object(value):
+        properties = [object_of(node["properties"]) for node in nodes if "properties" in node]
+        found = {
+            key: inner if key in _PLACE_KEYS and isinstance(inner, int) else _enumerated(root, inner_nodes, inner)
+            for key, inner in value.items()
+            if (inner_nodes := [object_of(fields[key]) for fields in properties if key in fields])
+        }
+        return {key: inner for key, inner in found.items() if inner is not None} or None
+    if is_list(value):
+        items = [object_of(node["items"]) for node in nodes if "items" in node]
+        first = _enumerated(root, items, value[0]) if value else None
+        return {"0": first} if first is not None else None
+    if isinstance(value, bool):
+        return value
+    return value if isinstance(value, str) and any(_enumeration(node) for node in nodes) else None
 
 
 def pattern_errors(schema: Mapping[str, object], pattern: object, path: KeyPath) -> list[RuleError]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastapi import APIRouter
+    from starlette.types import ASGIApp
 
     from station.interfaces.page.navigation import NavigationPlace
     from station.interfaces.parts import StationParts
@@ -25,6 +26,10 @@ class AdditionalRoutes(Protocol):
 
         Called when the API is first used, so that a start does not wait for the web framework.
         """
+        ...
+
+    def middleware(self) -> Sequence[Callable[[ASGIApp], ASGIApp]]:
+        """What an allowed request passes before the routes, the outermost first; called with `routers`."""
         ...
 
     def places(self) -> Sequence[NavigationPlace]:

@@ -149,6 +149,8 @@ def build_application(further: Sequence[AdditionalRoutes]) -> FastAPI:
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(JournalError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
+    for wrap in [wrap for routes in further for wrap in reversed(routes.middleware())]:
+        api.add_middleware(wrap)
     api.add_middleware(AccessControl, permissions=Permissions(permissions_of(api.routes)), not_found=pages.not_found)
     return api
 

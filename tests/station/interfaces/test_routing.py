@@ -12,7 +12,7 @@ from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import APIRoute
 from typing_extensions import TypedDict
 
-from simulator.api.routes import ROUTERS
+from simulator.routes import ROUTES
 from station.interfaces.api.routing import DeferredResponseRoute, api_router
 from station.interfaces.application import build_application
 from station.interfaces.json_object import Json
@@ -76,7 +76,11 @@ class SimulatorRoutes:
 
     def routers(self) -> Sequence[APIRouter]:
         """All routers of the simulator."""
-        return ROUTERS
+        return ROUTES.routers
+
+    def middleware(self) -> tuple[()]:
+        """None."""
+        return ()
 
     def places(self) -> Sequence[NavigationPlace]:
         """No further pages."""

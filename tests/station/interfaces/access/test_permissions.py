@@ -50,6 +50,9 @@ class _FurtherRoutes:
     def routers(self) -> list[APIRouter]:
         return [_router]
 
+    def middleware(self) -> tuple[()]:
+        return ()
+
     def places(self) -> tuple[NavigationPlace, ...]:
         return ()
 

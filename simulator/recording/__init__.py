@@ -1,0 +1,1 @@
+"""Records how a simulated station is driven, and writes scenarios from that."""
