@@ -62,8 +62,8 @@ class RequestRecorder:
     def keep(self, frames: Iterable[LoggedFrame]) -> None:
         """Keep messages that came after the last kept one: a power cut deletes the log of the station."""
         if self.began_at is not None:
-            newer = (frame for frame in frames if self.began_at is not None and frame.at >= self.began_at)
-            self.frames = [*self.frames, *newer][:_MAX_FRAMES]
+            began_at = self.began_at
+            self.frames = [*self.frames, *(frame for frame in frames if frame.at >= began_at)][:_MAX_FRAMES]
 
     def now(self) -> datetime:
         """The present time of the station's clock."""

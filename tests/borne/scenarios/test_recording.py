@@ -8,6 +8,7 @@ from pathlib import Path
 from borne.composition.station_assembly import event_loop_at
 from borne.scenarios.bench_station import BenchOptions, BenchStations
 from borne.scenarios.local_station import LocalStations
+from foundation.json_values import object_of
 from simulator.api.driver import SimulatedEv
 from simulator.scenarios.bench import Bench
 from simulator.scenarios.scenario_file import load_scenario
@@ -29,7 +30,7 @@ async def _clicked(bench: Bench) -> str:
     await bench.plug(evse=2)
     await bench.call("TriggerMessage", {"requestedMessage": "Heartbeat"}, answer={"status": "Accepted"})
     await bench.wait(200)
-    identity = started.payload["transactionInfo"]["transactionId"]
+    identity = object_of(object_of(started.payload)["transactionInfo"])["transactionId"]
     await bench.call("RequestStopTransaction", {"transactionId": identity}, answer={"status": "Accepted"})
     await bench.wait(10)
     await bench.request("POST", "/api/sim/network", {}, status=405)
