@@ -84,6 +84,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "fleet": CommandEntry(
         "Run the plan of a fleet, many simulated stations at one CSMS; `borne fleet init` writes one.", "fleet"
     ),
+    "life": CommandEntry("Play days of a station with everything that can go wrong, and check it throughout.", "life"),
     "scenario": CommandEntry(
         "Play scenarios, steps and expectations for one station at a CSMS, with a verdict.", "scenario"
     ),

@@ -48,7 +48,7 @@ def check_steps(output: Path, logs: Path) -> list[Step]:
         Step("test", ["make", "test", "ARGS=--no-skips"]),
         Step("conformance", ["make", "conformance-report", f"REPORT={report}"]),
         Step("conformance-results", results),
-        Step("days", [python, "-m", "bench.life", "--days", str(_SIMULATED_DAYS)]),
+        Step("days", [python, "-m", "borne", "life", "--days", str(_SIMULATED_DAYS)]),
         Step("fleet-plan", [python, "-m", "borne", "fleet", "init", plan]),
         Step("fleet", [python, "-m", "borne", "fleet", plan, "--out", str(logs / "fleet")]),
         Step("machine", ["make", "test-machine", "ARGS=-n auto -v --no-skips"]),

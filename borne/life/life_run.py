@@ -1,4 +1,4 @@
-"""Soak test: plays many days of a station on the virtual clock, and checks it throughout (`python -m bench.life`).
+"""Plays many days of a station on the virtual clock, and checks it throughout (`borne life`).
 
 Drivers, loads of the house, power cuts, failures of network, CSMS, meters and disk, charging profiles, firmware updates
 and clock errors follow from a seed. The events of a day depend on seed and number of the day only, so the first day
@@ -7,46 +7,55 @@ that fails is the shortest prefix that does.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
-from bench.soak_csms import InvariantError, SoakCsms, running_soak_csms
-from bench.station_watch import SUBSCRIBED_VA, StationWatch
+import httpx
+
 from borne.composition.simulated import world_of
 from borne.composition.station_assembly import host_process
-from borne.host_process import HostProcess
+from borne.life.checking_csms import CheckingCsms, free_socket, serving, url_of
+from borne.life.foreign_csms import ForeignCsms
+from borne.life.invariants import InvariantError
+from borne.life.station_watch import SUBSCRIBED_VA, StationWatch
 from foundation.event_loop import StationLoop
 from foundation.frozen import Frozen
 from metering.reading import Phases
+from simulator.scenarios.controlled_csms import HttpCsmsControl
 from simulator.vehicle import VehicleModel
-from simulator.world import World
 from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
 from station.storage.outbox import Outbox
 
-_START = datetime(2026, 1, 1, tzinfo=UTC)
-_CARD = IdToken("04A3B2C1D5E680", "ISO14443")
-_MAX_WAITING_EVENTS = 2_000
+if TYPE_CHECKING:
+    import socket
+
+    from borne.host_process import HostProcess
+    from borne.life.life_csms import LifeCsms
+    from simulator.world import World
+
+_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_CARD: Final = IdToken("04A3B2C1D5E680", "ISO14443")
+_MAX_WAITING_EVENTS: Final = 2_000
 """events that a day without CSMS leaves in the queue at most"""
-_TOLERANCE_WH = 0.01
+_TOLERANCE_WH: Final = 0.01
 """rounding of a register in an event"""
-_DRAIN_TIMEOUT_S = 7200.0
-_START_TIMEOUT_S = 120.0
+_DRAIN_TIMEOUT_S: Final = 7200.0
+_START_TIMEOUT_S: Final = 120.0
+_FAULTS_SHOWN: Final = 5
 
 
-class SoakPlan(Frozen):
-    """What a soak test plays: number of days, seed, house, and length of a day."""
+class LifePlan(Frozen):
+    """What is played: number of days, seed, house, and length of a day."""
 
     days: int
     seed: int = 0
@@ -54,18 +63,27 @@ class SoakPlan(Frozen):
     """a house with a Linky, whose current the station shares"""
     day_hours: float = 24.0
     """length of a day; its events keep their share of it, so that a short day has as many"""
+    identity: str = "LIFE-1"
+    """identity of the station"""
+    csms_url: str | None = None
+    """URL of the CSMS without identity; None: one that checks each event"""
+    csms_api: str | None = None
+    """URL of the adapter that tells this CSMS what to send, and reads its bills; None: nobody can"""
+    password: str | None = None
+    """password of the station at this CSMS"""
 
 
-class SoakFigures(Frozen):
-    """Result of a soak test: its CPU time and counts of transactions."""
+class LifeFigures(Frozen):
+    """Result of the days: their CPU time and counts of transactions."""
 
     days: int
     cpu_s: float
     """CPU time of the process, with its CSMS"""
-    transactions: int
-    unbilled: int
+    transactions: int | None = None
+    """transactions whose bills were compared; None: nobody could read the bills of the CSMS"""
+    unbilled: int = 0
     """transactions without a register at begin or end, because the meter was silent"""
-    billed_wh: float
+    billed_wh: float = 0.0
 
     @property
     def cpu_s_per_day(self) -> float:
@@ -73,25 +91,24 @@ class SoakFigures(Frozen):
         return self.cpu_s / self.days
 
 
-class SoakFailedError(Exception):
+class LifeFailedError(Exception):
     """An invariant did not hold; `day` is the shortest prefix of days that fails."""
 
-    def __init__(self, plan: SoakPlan, day: int, reason: str) -> None:
-        linky = " --linky" if plan.linky else ""
-        hours = f" --hours {plan.day_hours:g}" if plan.day_hours != 24.0 else ""
-        super().__init__(
-            f"day {day} fails: {reason}\nto repeat: python -m bench.life --days {day} --seed {plan.seed}{linky}{hours}"
-        )
+    def __init__(self, plan: LifePlan, day: int, reason: str) -> None:
+        options = {"--linky": plan.linky, f"--hours {plan.day_hours:g}": plan.day_hours != 24.0}
+        options |= {f"--csms {plan.csms_url}": plan.csms_url is not None}
+        more = "".join(f" {option}" for option, given in options.items() if given)
+        super().__init__(f"day {day} fails: {reason}\nto repeat: borne life --days {day} --seed {plan.seed}{more}")
         self.day = day
 
 
 _Action = Callable[[], Awaitable[None]]
 
 
-class SoakRun:
-    """One station, its driver, house and CSMS; made by `started_soak_run`."""
+class LifeRun:
+    """One station, its driver, house and CSMS; made by `started_life`."""
 
-    def __init__(self, plan: SoakPlan, world: World, process: HostProcess, csms: SoakCsms, storage: Path) -> None:
+    def __init__(self, plan: LifePlan, world: World, process: HostProcess, csms: LifeCsms, storage: Path) -> None:
         self._plan = plan
         self.world = world
         """the simulated hardware of the station, with vehicle and house"""
@@ -107,7 +124,6 @@ class SoakRun:
         self._unbilled_before = 0
         self._random = Random()
         self._csms_away_until_s = 0.0
-        csms.now = lambda: _START + timedelta(seconds=self._clock.monotonic())
 
     @property
     def _register_wh(self) -> float:
@@ -328,39 +344,51 @@ class SoakRun:
         self._check()
         if self.csms.running:
             raise InvariantError(f"transactions do not end at the CSMS: {self.csms.running}")
-        tolerance_wh = _TOLERANCE_WH * (1 + self.csms.ended)
-        if self.csms.unbilled != self._unbilled_before:  # nobody knows their energy: the balance restarts
-            self._unbilled_before = self.csms.unbilled
-            self._counted_before_wh = self._register_wh - self.csms.billed_wh
+        if isinstance(self.csms, CheckingCsms):
+            self._check_balance(self.csms)
+
+    def _check_balance(self, csms: CheckingCsms) -> None:
+        """Compare the bills so far with what the register has counted."""
+        tolerance_wh = _TOLERANCE_WH * (1 + csms.ended)
+        if csms.unbilled != self._unbilled_before:  # nobody knows their energy: the balance restarts
+            self._unbilled_before = csms.unbilled
+            self._counted_before_wh = self._register_wh - csms.billed_wh
         counted_wh = self._register_wh - self._counted_before_wh
-        if abs(self.csms.billed_wh - counted_wh) > tolerance_wh:
-            raise InvariantError(
-                f"{self.csms.billed_wh:.3f} Wh are billed, the register has counted {counted_wh:.3f} Wh"
-            )
+        if abs(csms.billed_wh - counted_wh) > tolerance_wh:
+            raise InvariantError(f"{csms.billed_wh:.3f} Wh are billed, the register has counted {counted_wh:.3f} Wh")
 
 
-def _configuration(plan: SoakPlan, storage: Path, url: str) -> Configuration:
-    tables: dict[str, Any] = {
-        "station": {"identity": "LIFE-1", "storage": str(storage)},
-        "csms": {"url": url},
+def _configuration(plan: LifePlan, storage: Path, url: str) -> Configuration:
+    simulation: dict[str, object] = {"rate": 0.0, "follow_csms_time": plan.csms_url is None, "seed": plan.seed}
+    csms: dict[str, object] = {"url": url}
+    if plan.password is not None:
+        csms["password"] = plan.password
+    tables: dict[str, object] = {
+        "station": {"identity": plan.identity, "storage": str(storage)},
+        "csms": csms,
         "http": {"port": 0},
-        "simulation": {"rate": 0.0, "follow_csms_time": True, "seed": plan.seed},
+        "simulation": simulation,
     }
     if plan.linky:
         tables["evse"] = [{"id": 1, "phases": 1}]
         tables["grid"] = {"phases": 1, "source": {"type": "linky", "device": "simulated"}}
-        tables["simulation"]["linky"] = {"mode": "historique", "phases": 1, "subscribed_va": SUBSCRIBED_VA}
+        simulation["linky"] = {"mode": "historique", "phases": 1, "subscribed_va": SUBSCRIBED_VA}
     return Configuration.from_tree(tables)
 
 
 @contextlib.asynccontextmanager
-async def started_soak_run(plan: SoakPlan, storage: Path) -> AsyncGenerator[SoakRun]:
-    """Run a station on an empty storage directory, with its CSMS, whose days can be played one after the other."""
-    async with running_soak_csms() as csms:
-        process = host_process(_configuration(plan, storage, csms.url))
+async def started_life(plan: LifePlan, storage: Path) -> AsyncGenerator[LifeRun]:
+    """Run a station on an empty storage directory, at its CSMS, whose days can be played one after the other.
+
+    Raises:
+        StartError: the storage cannot be used.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        listening = stack.enter_context(free_socket())
+        process = host_process(_configuration(plan, storage, plan.csms_url or url_of(listening)))
         world = world_of(process.station.hardware)
-        world.clock.adjust(_START - world.clock.now())
-        run = SoakRun(plan, world, process, csms, storage)
+        csms = await stack.enter_async_context(_csms(plan, process, world, listening))
+        run = LifeRun(plan, world, process, csms, storage)
         running = asyncio.get_running_loop().create_task(process.run_with_gc_control())
         try:
             await process.station.wait_until_started()
@@ -374,50 +402,62 @@ async def started_soak_run(plan: SoakPlan, storage: Path) -> AsyncGenerator[Soak
             await running
 
 
-async def play_days(plan: SoakPlan, storage: Path, report: Callable[[int], None] = lambda _: None) -> SoakFigures:
+@contextlib.asynccontextmanager
+async def _csms(
+    plan: LifePlan, process: HostProcess, world: World, listening: socket.socket
+) -> AsyncGenerator[LifeCsms]:
+    """The CSMS of a plan: one that checks each event, served at the socket, or the one at the plan's URL."""
+    if plan.csms_url is None:
+        world.clock.adjust(_START - world.clock.now())
+        csms = CheckingCsms(lambda: _START + timedelta(seconds=world.clock.monotonic()))
+        async with serving(csms, listening):
+            yield csms
+    elif plan.csms_api is None:
+        yield ForeignCsms(process.station, world.clock, None)
+    else:
+        async with httpx.AsyncClient(base_url=plan.csms_api.rstrip("/"), trust_env=False) as client:
+            yield ForeignCsms(process.station, world.clock, HttpCsmsControl(client))
+
+
+async def play_days(plan: LifePlan, storage: Path, report: Callable[[int], None] = lambda _: None) -> LifeFigures:
     """Play the days of a plan on an empty storage directory; `report` is called after each day.
 
     Raises:
-        SoakFailedError: an invariant did not hold.
+        LifeFailedError: something that must hold did not.
+        StartError: the storage cannot be used.
     """
     began_s = time.process_time()
-    async with started_soak_run(plan, storage) as run:
+    async with started_life(plan, storage) as run:
         for day in range(1, plan.days + 1):
             try:
                 await run.play_day(day)
             except InvariantError as error:
-                raise SoakFailedError(plan, day, str(error)) from error
+                raise LifeFailedError(plan, day, str(error)) from error
             report(day)
-        csms = run.csms
-        return SoakFigures(plan.days, time.process_time() - began_s, csms.ended, csms.unbilled, csms.billed_wh)
+        csms, cpu_s = run.csms, time.process_time() - began_s
+        if isinstance(csms, CheckingCsms):
+            return LifeFigures(plan.days, cpu_s, csms.ended, csms.unbilled, csms.billed_wh)
+        return await _compared(plan, csms, cpu_s)
 
 
-def play(plan: SoakPlan, report: Callable[[int], None] = lambda _: None) -> SoakFigures:
+async def _compared(plan: LifePlan, csms: LifeCsms, cpu_s: float) -> LifeFigures:
+    """Compare the bills of another CSMS, if it has an adapter.
+
+    Raises:
+        LifeFailedError: a bill is missing or wrong.
+    """
+    try:
+        bills = await csms.compare_bills() if isinstance(csms, ForeignCsms) else None
+    except InvariantError as error:
+        raise LifeFailedError(plan, plan.days, str(error)) from error
+    if bills is None:
+        return LifeFigures(plan.days, cpu_s)
+    if bills.faults:
+        raise LifeFailedError(plan, plan.days, "; ".join(bills.faults[:_FAULTS_SHOWN]))
+    return LifeFigures(plan.days, cpu_s, bills.compared, bills.without_energy, bills.billed_wh)
+
+
+def play(plan: LifePlan, report: Callable[[int], None] = lambda _: None) -> LifeFigures:
     """Play the days of a plan in an event loop of its own and a temporary storage; as `play_days`."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=StationLoop) as runner:
         return runner.run(play_days(plan, Path(folder), report))
-
-
-def main() -> int:
-    """Run the soak test by the arguments of the command line, and print its figures."""
-    parser = argparse.ArgumentParser(description="Play many days of a station, and check it throughout.")
-    parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--linky", action="store_true", help="a house with a Linky, whose current the station shares")
-    parser.add_argument("--hours", type=float, default=24.0, help="length of a day (24)")
-    given = parser.parse_args()
-    plan = SoakPlan(given.days, given.seed, given.linky, given.hours)
-    try:
-        figures = play(plan, lambda day: print(f"\rday {day}", end="", file=sys.stderr, flush=True))
-    except SoakFailedError as error:
-        print(f"\n{error}")
-        return 1
-    print(
-        f"\n{figures.days} days, {figures.transactions} transactions ({figures.unbilled} without a register),"
-        f" {figures.billed_wh / 1000:.1f} kWh, {figures.cpu_s_per_day:.2f} s of CPU for a day"
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

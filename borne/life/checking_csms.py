@@ -1,4 +1,4 @@
-"""The CSMS of the soak test: checks what it receives, and keeps only totals of transactions that have ended."""
+"""A CSMS that checks what it receives, and keeps only totals of transactions that have ended."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncGenerator, Callable
+import socket
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-_REGISTER = "Energy.Active.Import.Register"
-_RESPONSE_TIMEOUT_S = 20.0
+from borne.life.invariants import InvariantError
+from foundation.json_values import integer_of, list_of, number_of, object_of, objects_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_REGISTER: Final = "Energy.Active.Import.Register"
+_RESPONSE_TIMEOUT_S: Final = 20.0
 """real seconds to wait for an answer of the station"""
-_MAX_ENDED_STORED = 20
+_MAX_ENDED_STORED: Final = 20
 """ended transactions that are kept, to recognize events that are sent again"""
-
-
-class InvariantError(AssertionError):
-    """An invariant of the soak test does not hold; the message says which."""
 
 
 @dataclass(slots=True)
@@ -58,14 +60,13 @@ class ReceivedTransaction:
         return values[-1] - values[0]
 
 
-class SoakCsms:
+class CheckingCsms:
     """Accepts one station, answers it, and sends it requests; it can be unreachable, and restart."""
 
-    def __init__(self) -> None:
-        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
-        """the time that it sends to the station"""
-        self.url = ""
-        self.running: dict[str, ReceivedTransaction] = {}
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        """`now`: the time that it sends to the station."""
+        self._now = now
+        self._incomplete: dict[str, ReceivedTransaction] = {}
         """transactions without all of their events"""
         self.ended = 0
         """number of transactions received completely"""
@@ -79,12 +80,12 @@ class SoakCsms:
         self._unreachable = False
         self._websocket: ServerConnection | None = None
         self._ids = itertools.count(1)
-        self._pending_calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._pending_calls: dict[str, asyncio.Future[None]] = {}
 
     @property
-    def connected(self) -> bool:
-        """Whether the station is connected."""
-        return self._websocket is not None
+    def running(self) -> int:
+        """Number of transactions of which it does not have all events."""
+        return len(self._incomplete)
 
     def leave(self) -> None:
         """Abort the connection, and refuse new ones until `come_back`."""
@@ -100,19 +101,18 @@ class SoakCsms:
         if self._websocket is not None:
             self._websocket.transport.abort()
 
-    async def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any] | None:
-        """Send a request and return the payload of the response; empty: a CALLERROR, None: the station is away."""
+    async def ask(self, action: str, payload: Mapping[str, object]) -> None:
+        """Send a request and wait for the response; nothing if the station is away."""
         websocket = self._websocket
         if websocket is None:
-            return None
-        identity = f"soak-{next(self._ids)}"
+            return
+        identity = f"life-{next(self._ids)}"
         answer = self._pending_calls[identity] = asyncio.get_running_loop().create_future()
         with contextlib.suppress(ConnectionClosed, TimeoutError):
             async with asyncio.timeout(_RESPONSE_TIMEOUT_S):
                 await websocket.send(json.dumps([2, identity, action, payload]))
-                return await answer
+                await answer
         self._pending_calls.pop(identity, None)
-        return None
 
     async def serve(self, websocket: ServerConnection) -> None:
         """Serve one connection of the station until it ends."""
@@ -120,11 +120,12 @@ class SoakCsms:
         try:
             with contextlib.suppress(ConnectionClosed):
                 async for text in websocket:
-                    frame: list[Any] = json.loads(text)
-                    if frame[0] == 2:
-                        await websocket.send(json.dumps([3, frame[1], self._reply(frame[2], frame[3])]))
-                    elif (answer := self._pending_calls.pop(frame[1], None)) is not None and not answer.done():
-                        answer.set_result(frame[2] if frame[0] == 3 else {})
+                    kind, identity, *rest = list_of(json.loads(text))
+                    if kind == 2:
+                        reply = self._reply(str(rest[0]), object_of(rest[1]))
+                        await websocket.send(json.dumps([3, identity, reply]))
+                    elif (answer := self._pending_calls.pop(str(identity), None)) is not None and not answer.done():
+                        answer.set_result(None)
         finally:
             if self._websocket is websocket:
                 self._websocket = None
@@ -133,8 +134,8 @@ class SoakCsms:
         """Refuse the handshake while away."""
         return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "away\n") if self._unreachable else None
 
-    def _reply(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
-        now = self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    def _reply(self, action: str, payload: Mapping[str, object]) -> Mapping[str, object]:
+        now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         match action:
             case "BootNotification":
                 return {"currentTime": now, "interval": 900, "status": "Accepted"}
@@ -145,7 +146,7 @@ class SoakCsms:
             case "TransactionEvent":
                 try:
                     self._record(payload)
-                except InvariantError as error:  # the test fails at its next check
+                except InvariantError as error:  # the run fails at its next check
                     self.faults.append(str(error))
                 return {"idTokenInfo": {"status": "Accepted"}} if "idToken" in payload else {}
             case "DataTransfer":
@@ -155,20 +156,15 @@ class SoakCsms:
             case _:
                 return {}
 
-    def _record(self, event: dict[str, Any]) -> None:
-        identity, number = event["transactionInfo"]["transactionId"], event["seqNo"]
+    def _record(self, event: Mapping[str, object]) -> None:
+        identity = str(object_of(event["transactionInfo"])["transactionId"])
+        number = integer_of(event["seqNo"])
         if identity in self._recently_ended:
             if number not in self._recently_ended[identity].registers:
                 raise InvariantError(f"transaction {identity}: event {number} follows the end")
             return
-        transaction = self.running.setdefault(identity, ReceivedTransaction())
-        registers = [
-            sample["value"]
-            for value in event.get("meterValue", ())
-            for sample in value["sampledValue"]
-            if sample.get("measurand", _REGISTER) == _REGISTER and "phase" not in sample
-            if number == 0 or sample.get("context") != "Transaction.Begin"  # the end repeats the begin
-        ]
+        transaction = self._incomplete.setdefault(identity, ReceivedTransaction())
+        registers = list(_registers(event, number))
         if transaction.registers.setdefault(number, registers) != registers:
             raise InvariantError(f"transaction {identity}: event {number} was sent again with other registers")
         if event["eventType"] == "Ended":
@@ -177,7 +173,7 @@ class SoakCsms:
             self._note_end(identity)
 
     def _note_end(self, identity: str) -> None:
-        transaction = self._recently_ended[identity] = self.running.pop(identity)
+        transaction = self._recently_ended[identity] = self._incomplete.pop(identity)
         while len(self._recently_ended) > _MAX_ENDED_STORED:
             self._recently_ended.pop(next(iter(self._recently_ended)))
         self.ended += 1
@@ -187,19 +183,35 @@ class SoakCsms:
             self.billed_wh += energy_wh
 
 
+def _registers(event: Mapping[str, object], number: int) -> Iterator[float]:
+    """The import registers in an event, in Wh; without that of the begin, which the end repeats."""
+    for value in objects_of(event.get("meterValue", [])):
+        for sample in objects_of(value["sampledValue"]):
+            is_register = sample.get("measurand", _REGISTER) == _REGISTER and "phase" not in sample
+            if is_register and (number == 0 or sample.get("context") != "Transaction.Begin"):
+                yield number_of(sample["value"])
+
+
+def free_socket() -> socket.socket:
+    """A socket that listens at a free local port."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def url_of(listening: socket.socket) -> str:
+    """The URL of the CSMS that serves a socket, without identity."""
+    return f"ws://127.0.0.1:{listening.getsockname()[1]}/ocpp"
+
+
 @contextlib.asynccontextmanager
-async def running_soak_csms() -> AsyncGenerator[SoakCsms]:
-    """Run a SoakCsms on a free local port."""
-    csms = SoakCsms()
+async def serving(csms: CheckingCsms, listening: socket.socket) -> AsyncGenerator[None]:
+    """Serve a CSMS at a socket while the block runs."""
     async with serve(
         csms.serve,
-        "127.0.0.1",
-        0,
+        sock=listening,
         subprotocols=[Subprotocol("ocpp2.0.1")],
         process_request=csms.refuse_if_away,
         ping_interval=None,
         close_timeout=0.5,
         compression=None,
-    ) as server:
-        csms.url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ocpp"
-        yield csms
+    ):
+        yield

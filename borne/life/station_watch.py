@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.soak_csms import InvariantError
+from borne.life.invariants import InvariantError
 from energy.trip import LINKY, Protection
 from foundation.constants import NOMINAL_VOLTAGE_V
 from station.charging.charging_station import ChargingStation
