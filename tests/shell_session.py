@@ -19,14 +19,15 @@ import httpx
 
 from tests.patience import PATIENCE_S, until
 
-_SERVER: Final = re.compile(r"^((?:[A-Z_]+=\S+ )*)borne (csms|run) ([^#&]*)")
+_SERVER: Final = re.compile(r"^((?:[A-Z_]+=\S+ )*)borne (csms|run) (?!call )([^#&]*)")
 _READY: Final = "ready.json"
 _BIN: Final = Path(sys.executable).parent
 _PRELUDE: Final = """\
 set -eu
 borne() {
   local words=("$@")
-  case "$* " in (sim\\ *" --url "*) ;; (sim\\ *) words+=(--url "$STATION_URL") ;; esac
+  case "$* " in (sim\\ *" --url "*) ;; (sim\\ *|status\\ *) words+=(--url "$STATION_URL") ;;
+    (scenario\\ record\\ *) words+=(--station "$STATION_URL") ;; esac
   until command borne "${words[@]}" 2> refusal; do
     cat refusal >&2
     grep -q "the cable is locked" refusal || return 1
@@ -52,6 +53,7 @@ class ShellSession:
         self.station_url = ""
         """the address of the running station; empty: none runs"""
         self._csms_port = "9000"
+        self._csms_page_port = "9001"
         self._servers: dict[str, _Server] = {}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
         self._environment = {**inherited, "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"}
@@ -75,7 +77,10 @@ class ShellSession:
         if not commands:
             return
         text = (
-            "\n".join(commands).replace(":9000/", f":{self._csms_port}/").replace("--http-port 8090", "--http-port 0")
+            "\n".join(commands)
+            .replace(":9000/", f":{self._csms_port}/")
+            .replace(":9001", f":{self._csms_page_port}")
+            .replace("--http-port 8090", "--http-port 0")
         )
         script = f"{_PRELUDE}afterwards() {{ {afterwards}\n}}\n{text}"
         result = await asyncio.to_thread(
@@ -108,6 +113,9 @@ class ShellSession:
             announced = re.compile(r"^CSMS at ws://[\d.]+:(\d+)/", re.MULTILINE)
             await self._until(server, lambda: announced.search(output.read_text(encoding="utf-8")))
             (self._csms_port,) = announced.findall(output.read_text(encoding="utf-8"))
+            page = re.compile(r"^page and API at http://[\d.]+:(\d+)/", re.MULTILINE)
+            await self._until(server, lambda: page.search(output.read_text(encoding="utf-8")))
+            (self._csms_page_port,) = page.findall(output.read_text(encoding="utf-8"))
         else:
             await self._until(server, ready.exists)
             self.station_url = f"http://127.0.0.1:{json.loads(ready.read_text(encoding='utf-8'))['http_port']}"
