@@ -6,15 +6,18 @@ from typing import Final
 
 STYLE: Final = """
 :root { color-scheme: light dark; --back: #fff; --text: #1b1f24; --soft: #5b6570; --rule: #d6dbe1; --tile: #f4f6f8;
-  --good: #11703a; --bad: #b3261e; --c0: #1f6fd1; --c1: #d1651f; --c2: #6b7785; --c3: #8a3fc7; --inner: #12478a; }
+  --good: #11703a; --bad: #b3261e; --warn: #8a5200;
+  --c0: #1f6fd1; --c1: #d1651f; --c2: #6b7785; --c3: #8a3fc7; --inner: #12478a; }
 @media (prefers-color-scheme: dark) { :root { --back: #14171b; --text: #e6e9ed; --soft: #a2acb8; --rule: #343b44;
-  --tile: #1e2329; --good: #58c98a; --bad: #ff8a80; --c0: #6aa9f7; --c1: #f0a35e; --c2: #97a3b0; --c3: #c490f5;
+  --tile: #1e2329; --good: #58c98a; --bad: #ff8a80; --warn: #f0b35e;
+  --c0: #6aa9f7; --c1: #f0a35e; --c2: #97a3b0; --c3: #c490f5;
   --inner: #2f6bb5; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 1360px; margin: 0 auto; padding: 24px 20px 60px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 32px 0 8px; }
 .verdict { font-weight: 600; font-size: 18px; margin: 0; } .good { color: var(--good); } .bad { color: var(--bad); }
+.warn { color: var(--warn); } .quiet { color: var(--soft); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px; }
 .tiles div { background: var(--tile); border-radius: 8px; padding: 10px 12px; color: var(--soft); font-size: 13px; }
 .tiles b { display: block; color: var(--text); font-size: 20px; font-variant-numeric: tabular-nums; }
@@ -38,6 +41,10 @@ a { color: var(--c0); } input, select { font: inherit; color: inherit; backgroun
   border: 1px solid var(--rule); border-radius: 6px; }
 button { font: inherit; font-weight: 600; color: var(--back); background: var(--c0); padding: 6px 12px;
   border: 0; border-radius: 6px; cursor: pointer; }
+button.plain { background: none; color: inherit; padding: 6px 0; min-height: 36px;
+  min-width: 36px; font-size: inherit; text-align: left; }
+[aria-sort="ascending"] button::after { content: " ▲"; } [aria-sort="descending"] button::after { content: " ▼"; }
+input[type="checkbox"] { width: 20px; height: 20px; margin: 2px; vertical-align: middle; }
 :focus-visible { outline: 3px solid var(--c0); outline-offset: 2px; }
 .orders { align-items: start; }
 details { border: 1px solid var(--rule); border-radius: 8px; padding: 8px 12px; }

@@ -58,6 +58,11 @@ class ShellSession:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
         self._environment = {**inherited, "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"}
 
+    @property
+    def csms_url(self) -> str:
+        """The URL of the running CSMS, without identity."""
+        return f"ws://127.0.0.1:{self._csms_port}/ocpp"
+
     async def run(self, text: str, *, afterwards: str = ":") -> None:
         """Run the commands of a block until they have ended, and start its servers; each must succeed.
 

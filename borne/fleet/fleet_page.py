@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from html import escape
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -14,7 +15,8 @@ from prometheus_client.registry import Collector
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from borne.fleet.fleet_page_files import PAGE, SCRIPT
+from borne.fleet.fleet_orders import ORDERS, FleetOrder, UnknownOrderError, carry_out, pages_of
+from borne.fleet.fleet_page_files import COLUMNS, PAGE, SCRIPT
 from borne.fleet.unit import EngineError
 from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.reports import StationState
@@ -30,6 +32,19 @@ if TYPE_CHECKING:
     from simulator.fleet.reports import StationReport
 
 _MAX_ROWS: Final = 500
+_LONGEST_REASON: Final = 500
+_SORTABLE: Final[Mapping[str, Callable[[StationReport], int | float | str]]] = {
+    "number": lambda station: station.number,
+    "identity": lambda station: station.identity,
+    "state": lambda station: station.state.value,
+    "boots": lambda station: station.boots,
+    "started": lambda station: station.started,
+    "waiting_events": lambda station: station.waiting_events,
+    "power_w": lambda station: station.power_w,
+    "register_wh": lambda station: station.register_wh,
+    "misbehaviour": lambda station: station.misbehaviour,
+}
+"""fields by which the stations can be sorted"""
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 
 
@@ -58,8 +73,13 @@ def fleet_application(run: FleetRun) -> Starlette:
 
     async def state(request: Request) -> Response:
         query = request.query_params
-        body = fleet_state(run, state=query.get("state", ""), text=query.get("text", ""))
+        body = fleet_state(
+            run, state=query.get("state", ""), text=query.get("text", ""), sort=query.get("sort", "number")
+        )
         return Response(msgspec.json.encode(body), media_type="application/json")
+
+    async def orders(request: Request) -> Response:
+        return await _carry_out(run, request)
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -75,24 +95,42 @@ def fleet_application(run: FleetRun) -> Starlette:
         Route("/fleet.js", script),
         Route("/fleet.css", style),
         Route("/api/fleet", state),
+        Route("/api/orders", orders, methods=["POST"]),
         Route("/metrics", metrics),
     ]
     return page_application(routes)
 
 
-def fleet_state(run: FleetRun, *, state: str, text: str) -> dict[str, object]:
+async def _carry_out(run: FleetRun, request: Request) -> Response:
+    """Give an order to stations; it must be JSON, so that no page of another site can send it by a form."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json")
+    try:
+        outcome = await carry_out(run, msgspec.json.decode(await request.body(), type=FleetOrder))
+    except (msgspec.MsgspecError, UnknownOrderError, RecursionError) as error:
+        return _refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)[:_LONGEST_REASON])
+    return Response(msgspec.json.encode(outcome), media_type="application/json")
+
+
+def _refused(status: HTTPStatus, detail: str) -> Response:
+    return Response(msgspec.json.encode({"detail": detail}), status, media_type="application/json")
+
+
+def fleet_state(run: FleetRun, *, state: str, text: str, sort: str = "number") -> dict[str, object]:
     """The body of GET /api/fleet: the last sample, and the stations in a state whose identity contains a text.
 
-    At most 500 stations. Empty texts: all.
+    At most 500 stations. Empty texts: all. `sort`: a field of the rows, with a minus before it the largest first; any
+    other text: by number.
     """
-    pages = {
-        number: host.http_port for host in run.record.hosts for number in (station.number for station in host.stations)
-    }
+    pages = pages_of(run)
     stations = [
         station
         for station in run.record.stations
         if (not state or station.state.value == state) and text in station.identity
     ]
+    field = sort.removeprefix("-")
+    if field in _SORTABLE:
+        stations.sort(key=lambda station: _SORTABLE[field](station), reverse=sort.startswith("-"))
     samples = run.record.samples
     return {
         "stations": run.loaded.plan.fleet.stations,
@@ -100,11 +138,11 @@ def fleet_state(run: FleetRun, *, state: str, text: str) -> dict[str, object]:
         "lasts_s": sum(run.tasks_s),
         "sample": samples[-1] if samples else None,
         "found": len(stations),
-        "rows": [_row(station, pages[station.number]) for station in stations[:_MAX_ROWS]],
+        "rows": [_row(station, pages.get(station.number)) for station in stations[:_MAX_ROWS]],
     }
 
 
-def _row(station: StationReport, port: int) -> dict[str, object]:
+def _row(station: StationReport, page: str | None) -> dict[str, object]:
     """One station on the page; its own page is served by its host while it runs."""
     return {
         "number": station.number,
@@ -117,7 +155,8 @@ def _row(station: StationReport, port: int) -> dict[str, object]:
         "power_w": station.power_w,
         "register_wh": station.register_wh,
         "failure": station.failure,
-        "page": f"http://{HOST}:{port}/stations/{station.identity}/" if port else None,
+        "misbehaviour": station.misbehaviour,
+        "page": page,
     }
 
 
@@ -176,7 +215,16 @@ def _gauge(name: str, text: str, values: Iterable[float]) -> GaugeMetricFamily:
 
 
 def _page(run: FleetRun) -> str:
-    options = "".join(f"<option>{state.value}</option>" for state in StationState)
-    return PAGE.replace("{states}", options).replace(
-        "{title}", escape(f"Fleet of {run.loaded.plan.fleet.stations} stations")
-    )
+    parts = {
+        "{states}": "".join(f"<option>{state.value}</option>" for state in StationState),
+        "{orders}": "".join(f"<option>{name}</option>" for name in ORDERS),
+        "{columns}": "".join(
+            f'<th scope="col"><button type="button" class="plain" data-sort="{field}">{title}</button></th>'
+            for field, title in COLUMNS.items()
+        ),
+        "{title}": escape(f"Fleet of {run.loaded.plan.fleet.stations} stations"),
+    }
+    page = PAGE
+    for place, text in parts.items():
+        page = page.replace(place, text)
+    return page

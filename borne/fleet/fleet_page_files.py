@@ -12,20 +12,32 @@ PAGE: Final = """<!doctype html>
 <div class="tiles" id="tiles"></div>
 <h2>Stations</h2>
 <p><label>State <select id="state"><option value="">all</option>{states}</select></label>
-<label>Identity <input id="text" size="16"></label> <span id="found"></span></p>
-<div class="wide"><table><thead><tr><th>Number</th><th>Station</th><th>State</th><th>Boots</th><th>Transactions</th>
-<th>Waiting events</th><th>Power</th><th>Energy</th><th></th></tr></thead><tbody id="rows"></tbody></table></div>
+<label>Identity <input id="text" size="16"></label> <span id="found" role="status"></span></p>
+<form id="orders"><label>Order <select id="order">{orders}</select></label>
+<button type="submit">Give it</button> <span id="selected"></span> <span id="outcome" role="status"></span></form>
+<div class="wide"><table><thead><tr><th><input type="checkbox" id="all" aria-label="Select all that are shown"></th>
+{columns}<th scope="col">Remarks</th><th scope="col">Panel</th></tr></thead><tbody id="rows"></tbody></table></div>
 <p><a href="metrics">Metrics</a></p>
 </main><script src="fleet.js"></script>
 </body></html>
 """
-"""the page; `{title}` and `{states}`, the options of the filter, are to be replaced"""
+"""the page; `{title}`, `{states}` (options of the filter), `{orders}` (options) and `{columns}` are to be replaced"""
+COLUMNS: Final = {
+    "number": "Number",
+    "identity": "Station",
+    "state": "State",
+    "boots": "Boots",
+    "started": "Transactions",
+    "waiting_events": "Waiting events",
+    "power_w": "Power",
+    "register_wh": "Energy",
+    "misbehaviour": "Misbehaviour",
+}
+"""titles of the columns by which the table can be sorted"""
 SCRIPT: Final = """const element = id => document.getElementById(id);
-const addCell = (row, text, link) => {
-  const newCell = row.insertCell();
-  if (!link) { newCell.textContent = text; return; }
+const addLink = (cell, address, text) => {
   const anchor = document.createElement("a");
-  anchor.href = link; anchor.textContent = text; newCell.append(anchor);
+  anchor.href = address; anchor.textContent = text; cell.append(anchor);
 };
 const durationText = seconds => {
   if (seconds === null) return "–";
@@ -46,25 +58,82 @@ function showTiles(sample) {
     return tile;
   }));
 }
+const selected = new Set(), rows = new Map();
+let sort = "number", numbers = [];
+const stateClasses = {online: "good", failed: "bad", offline: "warn", "without power": "warn"};
+function makeRow(station) {
+  const row = document.createElement("tr"), box = document.createElement("input");
+  box.type = "checkbox"; box.setAttribute("aria-label", "Select " + station.identity);
+  box.checked = selected.has(station.number);
+  box.addEventListener("change", () => {
+    if (box.checked) selected.add(station.number); else selected.delete(station.number);
+    showSelected();
+  });
+  row.insertCell().append(box);
+  for (let index = 0; index < 11; index++) row.insertCell();
+  return row;
+}
+function fillRow(row, station) {
+  const texts = [station.number, null, "● " + station.state, station.boots,
+    station.started + " started, " + station.ended + " ended", station.waiting_events,
+    (station.power_w / 1000).toFixed(1) + " kW", (station.register_wh / 1000).toFixed(3) + " kWh",
+    station.misbehaviour || "", station.failure || ""];
+  texts.forEach((text, index) => {
+    const cell = row.cells[index + 1];
+    if (text !== null && cell.textContent !== String(text)) cell.textContent = text;
+  });
+  row.cells[3].className = stateClasses[station.state] || "quiet";
+  showLink(row.cells[2], station.page, station.identity, station.identity);
+  showLink(row.cells[11], station.page && station.page + "simulation", "simulation", "");
+}
+function showLink(cell, address, text, textWithoutLink) {
+  const anchor = cell.firstElementChild;
+  if (address && anchor) { if (anchor.href !== address) anchor.href = address; return; }
+  if (!address && !anchor && cell.textContent === textWithoutLink) return;
+  cell.textContent = address ? "" : textWithoutLink;
+  if (address) addLink(cell, address, text);
+}
 function showRows(fleet) {
-  const body = document.createElement("tbody");
-  body.id = "rows";
+  numbers = fleet.rows.map(station => station.number);
+  for (const number of [...rows.keys()]) if (!numbers.includes(number)) rows.delete(number);
   for (const station of fleet.rows) {
-    const row = body.insertRow();
-    addCell(row, station.number); addCell(row, station.identity, station.page);
-    addCell(row, station.state); addCell(row, station.boots);
-    addCell(row, station.started + " started, " + station.ended + " ended"); addCell(row, station.waiting_events);
-    addCell(row, (station.power_w / 1000).toFixed(1) + " kW");
-    addCell(row, (station.register_wh / 1000).toFixed(3) + " kWh");
-    addCell(row, station.failure || "");
+    if (!rows.has(station.number)) rows.set(station.number, makeRow(station));
+    fillRow(rows.get(station.number), station);
   }
-  element("rows").replaceWith(body);
+  const wanted = numbers.map(number => rows.get(number)), body = element("rows");
+  if (wanted.length !== body.rows.length || wanted.some((row, index) => body.rows[index] !== row))
+    body.replaceChildren(...wanted);
   element("found").textContent = fleet.found + " stations" +
     (fleet.found > fleet.rows.length ? ", first " + fleet.rows.length : "");
 }
+function showSelected() {
+  element("selected").textContent = selected.size ? "to " + selected.size + " selected" : "to all that are shown";
+}
+async function giveOrder(event) {
+  event.preventDefault();
+  const order = {order: element("order").value, numbers: selected.size ? [...selected] : numbers};
+  element("outcome").textContent = "…";
+  const answer = await fetch("api/orders",
+    {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(order)});
+  const outcome = await answer.json();
+  const reasons = Object.entries(outcome.reasons || {}).map(([identity, reason]) => identity + ": " + reason);
+  element("outcome").textContent = answer.ok
+    ? outcome.done + " done, " + outcome.refused + " refused " + reasons.slice(0, 3).join("; ") : outcome.detail;
+  update();
+}
+function sortBy(event) {
+  const field = event.currentTarget.dataset.sort;
+  sort = sort === field ? "-" + field : field;
+  for (const button of document.querySelectorAll("[data-sort]")) {
+    const direction = sort === button.dataset.sort ? "ascending"
+      : sort === "-" + button.dataset.sort ? "descending" : "none";
+    button.parentElement.setAttribute("aria-sort", direction);
+  }
+  update();
+}
 async function update() {
   try {
-    const query = new URLSearchParams({state: element("state").value, text: element("text").value});
+    const query = new URLSearchParams({state: element("state").value, text: element("text").value, sort});
     const fleet = await (await fetch("api/fleet?" + query)).json();
     element("progress").textContent = fleet.elapsed_s.toFixed(0) + " of " + fleet.lasts_s.toFixed(0) + " s";
     if (fleet.sample) showTiles(fleet.sample);
@@ -73,6 +142,14 @@ async function update() {
     element("progress").textContent = "the fleet does not answer: it has probably ended";
   }
 }
+for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", sortBy);
+element("orders").addEventListener("submit", giveOrder);
+element("all").addEventListener("change", () => {
+  for (const number of numbers) if (element("all").checked) selected.add(number); else selected.delete(number);
+  for (const [number, row] of rows) row.cells[0].firstElementChild.checked = selected.has(number);
+  showSelected();
+});
+showSelected();
 element("state").addEventListener("change", update);
 element("text").addEventListener("input", update);
 setInterval(update, 1000);

@@ -16,8 +16,10 @@ import pytest
 
 from station.core.version import package_version
 from tests.machine.containers import CONTAINER_PATIENCE_S, Podman, StationContainer
+from tests.node_example import play_example
 from tests.patience import wait_until
 from tests.project import ROOT
+from tests.shell_session import shell_session
 from tools.delivery.container_root import USER
 from tools.delivery.oci_image import HEALTH_CHECK, build_image
 from tools.delivery.source_tree import SourceTree, source_tree
@@ -220,3 +222,23 @@ def test_the_station_reaps_what_other_processes_leave_behind(composition: Compos
     station.wait_until_healthy()
     orphan = station.python("import os\nif (child := os.fork()): print(child)\nelse: os.closerange(0, 3), os._exit(0)")
     wait_until(lambda: str(orphan) not in station.inside()["processes"], within_s=CONTAINER_PATIENCE_S)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+async def test_node_tests_a_csms_with_the_station_in_a_container(engine: Podman, tmp_path: Path) -> None:
+    """As docs/http-tests.md says: in the network of the host, by HTTP alone."""
+    async with shell_session(tmp_path) as session:
+        await session.run("borne csms --port 9000")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        variables = {"BORNE_CSMS_URL": session.csms_url, "BORNE_HTTP_PORT": str(port)}
+        options = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
+        engine.run("run", "--detach", "--name", "borne_node", "--network", "host", *options, "borne")
+        try:
+            health = ("exec", "borne_node", "borne", "health", "/etc/borne/station.toml")
+            wait_until(lambda: "ok" in engine.run(*health, check=False))
+            played = await play_example(tmp_path, f"http://127.0.0.1:{port}")
+        finally:
+            engine.run("rm", "--force", "borne_node")
+    assert played.returncode == 0, played.stdout
