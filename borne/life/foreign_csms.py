@@ -68,7 +68,7 @@ class ForeignCsms:
         """energy of each ended transaction by the station's own events; None: without registers"""
         self._begins_wh: dict[str, float | None] = {}
         """register at the begin of each running transaction"""
-        runtime.started.subscribe(self._use_run)
+        runtime.auxiliary.subscribe(runtime.started, self._use_run)
 
     @property
     def faults(self) -> Sequence[str]:

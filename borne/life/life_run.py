@@ -102,7 +102,7 @@ class LifeFailedError(Exception):
         self.day = day
 
 
-_Action = Callable[[], Awaitable[None]]
+_EventOfDay = Callable[[], Awaitable[None]]
 
 
 class LifeRun:
@@ -148,14 +148,14 @@ class LifeRun:
         await self._wait_running()
         await self._check_day(day)
 
-    def _events_of_day(self) -> list[tuple[float, _Action]]:
+    def _events_of_day(self) -> list[tuple[float, _EventOfDay]]:
         """The events of a day: when, as a share of it, and what."""
         random = self._random
         arrives = random.uniform(0.2, 0.7)
         leaves = arrives + random.uniform(0.1, 0.25)
-        script: list[tuple[float, _Action]] = [(arrives, self._arrive), (leaves, self._leave)]
+        script: list[tuple[float, _EventOfDay]] = [(arrives, self._arrive), (leaves, self._leave)]
         script += [(random.random(), self._change_house) for _ in range(12 if self._plan.linky else 0)]
-        troubles: tuple[tuple[float, _Action], ...] = (
+        troubles: tuple[tuple[float, _EventOfDay], ...] = (
             (0.2, self._cut_power),
             (0.4, self._cut_link),
             (0.3, self._restart_csms),
@@ -419,7 +419,7 @@ async def _csms(
             yield ForeignCsms(process.station, world.clock, HttpCsmsControl(client))
 
 
-async def play_days(plan: LifePlan, storage: Path, report: Callable[[int], None] = lambda _: None) -> LifeFigures:
+async def play_days(plan: LifePlan, storage: Path, report: Callable[[int], None]) -> LifeFigures:
     """Play the days of a plan on an empty storage directory; `report` is called after each day.
 
     Raises:
@@ -457,7 +457,7 @@ async def _compared(plan: LifePlan, csms: LifeCsms, cpu_s: float) -> LifeFigures
     return LifeFigures(plan.days, cpu_s, bills.compared, bills.without_energy, bills.billed_wh)
 
 
-def play(plan: LifePlan, report: Callable[[int], None] = lambda _: None) -> LifeFigures:
+def play(plan: LifePlan, report: Callable[[int], None]) -> LifeFigures:
     """Play the days of a plan in an event loop of its own and a temporary storage; as `play_days`."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=StationLoop) as runner:
         return runner.run(play_days(plan, Path(folder), report))

@@ -43,11 +43,12 @@ class StationWatch:
         self._unneeded_since_s: float | None = None
         self._exceeding_since_s: float | None = None
         self._memory_reference_mib: float | None = None
-        runtime.started.subscribe(self._observe_run)
+        runtime.auxiliary.subscribe(runtime.started, self._observe_run)
 
     def _observe_run(self, runtime: StationRuntime) -> None:
         """Watch the parts of a new run."""
-        runtime.parts.get(LoadManagement).decisions.after_decision.subscribe(lambda _: self._observe())
+        after_decision = runtime.parts.get(LoadManagement).decisions.after_decision
+        runtime.auxiliary.subscribe(after_decision, lambda _: self._observe())
 
     def _observe(self) -> None:
         if not self._runtime.running:

@@ -31,7 +31,7 @@ async def test_thirty_days_pass_and_each_bill_equals_the_register(tmp_path: Path
 
 
 async def test_two_days_with_a_linky_pass(tmp_path: Path) -> None:
-    figures = await play_days(LifePlan(days=2, seed=2, linky=True, day_hours=SHORT_H), tmp_path)
+    figures = await play_days(LifePlan(days=2, seed=2, linky=True, day_hours=SHORT_H), tmp_path, lambda _: None)
     assert figures.transactions
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -13,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from borne.commands import scenario as commands
@@ -107,6 +110,34 @@ def test_a_csms_that_never_answers_ends_in_time_with_a_verdict(tmp_path: Path) -
     with asyncio.Runner(loop_factory=event_loop_at(0.0)) as runner:
         verdict = runner.run(play())
     assert (verdict.verdict, verdict.reason) == (Verdict.FAILED, "took longer than scenario.limit_s, 1 s")
+    assert verdict.real_s < 20.0
+
+
+def test_a_csms_that_floods_ends_in_time_with_a_verdict(tmp_path: Path) -> None:
+    """It accepts the station, then sends requests without an end, and reads none of the answers."""
+
+    async def flooding(connection: ServerConnection) -> None:
+        boot = json.loads(await connection.recv())
+        accepted = {"currentTime": machine_time().isoformat(), "interval": 60, "status": "Accepted"}
+        await connection.send(json.dumps([3, boot[1], accepted]))
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await connection.send('[2,"f","ClearCache",{}]')
+
+    async def play() -> ScenarioVerdict:
+        async with serve(
+            flooding, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp2.0.1")], close_timeout=0.1
+        ) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            options = RunOptions(csms_url=f"ws://127.0.0.1:{port}")
+            text = "[scenario]\nlimit_s = 3\n" + PLUG_AND_CARD + STARTED.replace("Started", "Ended")
+            run = ScenarioRun([load_scenario(written(tmp_path, text))], options)
+            await run.run(lambda _: None)
+        return run.verdicts[0]
+
+    with asyncio.Runner(loop_factory=event_loop_at(0.0)) as runner:
+        verdict = runner.run(play())
+    assert verdict.verdict is Verdict.FAILED
     assert verdict.real_s < 20.0
 
 
