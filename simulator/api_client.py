@@ -104,6 +104,8 @@ ACTIONS: Final = (
     SimAction("GET", "misbehaviour", "", "show what is done to messages, and what was done"),
     SimAction("DELETE", "misbehaviour", "", "let the station keep to the protocol again"),
     SimAction("POST", "recording", "", "record what is done with the station, for a scenario"),
+    SimAction("GET", "recording", "", "show whether somebody records"),
+    SimAction("GET", "frames/1/step", "", "show a request of the log of messages as a step of a scenario"),
     SimAction("GET", "recording/scenario", "", "show what was recorded as a scenario"),
     SimAction("DELETE", "recording", "", "end the recording"),
     SimAction("GET", "state", "", "show house, clock, readers and known cards"),

@@ -181,14 +181,19 @@ def without_secrets(text: str) -> str:
     if "@" in text:
         text = _USER_INFO_IN_JSON.sub(r"\1***@", text)
     if _MAY_CONTAIN_SECRET.search(text) is None:
-        return text
+        return text if _is_whole(text) else _HIDDEN_FRAME
     try:
         masked = _masked(json.loads(text))
         written = json.dumps(masked, separators=(",", ":"), ensure_ascii=False)
         # An unpaired surrogate stays escaped: as a character, neither a log nor the API could write it.
         return written if _is_encodable(written) else json.dumps(masked, separators=(",", ":"))
     except (ValueError, RecursionError):
-        return "<a frame with a secret>"
+        return _HIDDEN_FRAME
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text is no part of a frame whose other part would say that it has a secret."""
+    return text.rstrip().endswith("]") or not any(field in text for field in _SECRET_CARRIERS)
 
 
 def anonymous(text: str) -> str:
@@ -306,6 +311,9 @@ def _invalid_call(message_id: str, code: str, why: str) -> InvalidFrame:
 
 
 _DECODER: Final = Decoder(float_hook=_parse_decimal)
+_HIDDEN_FRAME: Final = "<a frame with a secret>"
+_SECRET_CARRIERS: Final = ("attributeValue", "idToken", "apnPassword", "simPin", "Password")
+"""fields that may have a secret, depending on what else the frame says"""
 _ENCODER: Final = Encoder(decimal_format="number")
 """A Decimal counts as a number when a payload is validated, and is written as one."""
 _WRITTEN_FOR_NO_NUMBER: Final = ("null", "NaN", "Infinity")

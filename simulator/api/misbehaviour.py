@@ -27,6 +27,8 @@ from station.security.network_profiles import NetworkProfiles
 router = api_router("simulation")
 
 _LONGEST_FRAME: Final = 4 * 1024 * 1024
+_LONGEST_TEXT: Final = 200_000
+"""a body has 256 KiB at most"""
 _Action = Annotated[str, Field(min_length=1, max_length=50)]
 _Json = dict[str, JsonValue]
 _World = Annotated[World, part(World)]
@@ -58,7 +60,7 @@ class MisbehaviourOrder(Command):
     """number of such messages that pass unchanged before"""
     seconds: Annotated[float, Field(gt=0, le=86_400)] = 10.0
     """of delay, and the longest wait of reorder, by the station's clock"""
-    text: Annotated[str, Field(max_length=_LONGEST_FRAME)] | None = None
+    text: Annotated[str, Field(max_length=_LONGEST_TEXT)] | None = None
     """of replace: the frame that comes instead, of any form; `{id}` in it is the id of the message"""
     payload: _Json | None = None
     """of replace and answer: the payload that comes instead, which may break the schema"""
@@ -139,7 +141,7 @@ class RawFrame(Command):
 
     model_config = example(action="NoSuchAction", payload={})
 
-    text: Annotated[str, Field(max_length=_LONGEST_FRAME)] | None = None
+    text: Annotated[str, Field(max_length=_LONGEST_TEXT)] | None = None
     """the frame as it is; need not be JSON"""
     action: _Action | None = None
     """action of a request"""

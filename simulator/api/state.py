@@ -76,5 +76,5 @@ async def read_simulated_world(
         "readers": list(world.readers),
         "cards": list(dict.fromkeys([*listed, *cached]))[:_MOST_CARDS],
         "misbehaviour": len(world.misbehaviour.rules),
-        "recording": world.recorder.began_at is not None,
+        "recording": world.recorder.active,
     }

@@ -134,6 +134,7 @@ share = 0.1
 #sender = "csms"
 #action = "Reset"
 #error = "InternalError"
+#description = "out of memory"
 
 # What decides the exit code: 0 if all are met, else 1. A key without default decides nothing unless it is set.
 [thresholds]

@@ -40,6 +40,8 @@ class MisbehaviourTable(Table, kw_only=True):
     """of replace and answer: the payload that comes instead"""
     error: Annotated[str, Meta(max_length=255)] | None = None
     """of replace and answer: code of the CALLERROR that comes instead"""
+    description: Annotated[str, Meta(max_length=1000)] = ""
+    """description of that CALLERROR"""
     offset: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = -1
     """of sequence-number: what is added"""
     new_id: bool = False
@@ -59,6 +61,7 @@ class MisbehaviourTable(Table, kw_only=True):
             self.text,
             self.payload,
             self.error,
+            self.description,
             offset=self.offset,
             new_id=self.new_id,
         )

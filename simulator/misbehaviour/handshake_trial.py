@@ -18,7 +18,6 @@ from foundation.frozen import Frozen
 from ocpp_handlers.connection.connection import CsmsAccess, authorization_headers, csms_url
 from ocpp_handlers.connection.tls import csms_tls_context
 from ocpp_handlers.wire.edition import EDITIONS
-from simulator.pki.authority import Authority, Validity, subject_name
 
 if TYPE_CHECKING:
     from station.security.network_profile import NetworkProfile
@@ -96,6 +95,8 @@ async def _tls_context(profile: NetworkProfile, access: CsmsAccess, trial: Hands
     material = await access.certificates.tls_material(client_certificate=own)
     if not profile.uses_client_certificate or trial.certificate != "unknown-root":
         return await asyncio.to_thread(csms_tls_context, material)
+    from simulator.pki.authority import Authority, Validity, subject_name  # late: cryptography, for this trial only
+
     root = Authority.root("Root that no CSMS knows", Validity.of_days(1))
     issued = root.issue(subject_name(access.identity), Validity.of_days(1))
     with tempfile.TemporaryDirectory() as folder:

@@ -7,8 +7,8 @@ from typing import Final
 
 _TOLERANCE_S: Final = 0.002
 """a timer of the event loop may fire a little early"""
-MAX_WAITING: Final = 1000
-"""messages that wait; further ones overtake them"""
+_MAX_WAITING: Final = 200
+"""messages that wait; see `is_full`"""
 
 
 class MessageLine:
@@ -24,6 +24,11 @@ class MessageLine:
         return not self._late and self._held is None
 
     @property
+    def is_full(self) -> bool:
+        """Whether so many messages wait that no further one may be added."""
+        return len(self._late) >= _MAX_WAITING
+
+    @property
     def due_s(self) -> float | None:
         """When the next message that waits goes on; None: none waits."""
         dues = [self._late[0][0]] if self._late else []
@@ -34,7 +39,7 @@ class MessageLine:
     def put(self, text: str, now_s: float, delay_s: float = 0.0) -> None:
         """Add a message; it goes on after those before it, and not before the delay is over."""
         before_s = self._late[-1][0] if self._late else now_s
-        self._late.append((max(now_s + delay_s, before_s) if len(self._late) < MAX_WAITING else now_s, text))
+        self._late.append((max(now_s + delay_s, before_s), text))
 
     def hold(self, text: str, until_s: float) -> list[str]:
         """Let a message wait for the next one; returns the one that has waited before it."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from ocpp_handlers.wire.session import ObservedFrame
 from simulator.misbehaviour.message_line import MessageLine
 from simulator.misbehaviour.rules import Effect, Sender, WireMessage, wire_message
 from simulator.misbehaviour.silent_transport import SilentTransport
+from station.maintenance.logs.frame_log import SENT_BY_BENCH
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -19,11 +22,11 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.wire.session import SessionEvents
 
-SENT_BY_BENCH: Final = "sent by the bench"
-"""the note of a frame that the station itself has not made"""
-_BEGINNING: Final = 400
-"""characters of a request that are kept until the next one: they contain its id and action"""
-_CALL_BEGINNING: Final = "[2"
+_CALLS: Final = 8
+"""requests of each side whose answers are recognized"""
+_BEGINNING: Final = 300
+"""characters of a request that are kept: they contain its id and action"""
+_CALL_BEGINNING: Final = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\]*)"\s*,\s*"([^"\\]*)"')
 
 
 class MessageRules(Protocol):
@@ -63,16 +66,20 @@ class MisbehavingTransport:
         self._sent = MessageLine()
         self._received = MessageLine()
         self._ready: deque[str | bytes] = deque()
-        self._last_calls: dict[Sender, str] = {"station": "", "csms": ""}
-        """the beginning of the last request of each side, whose answer may be changed"""
-        self._early_answers: dict[str, bool] = {}
-        """ids of requests that the bench answers before they are sent; whether the station has got that answer, so
-        that the one of the CSMS is not passed on"""
+        self._waiting: asyncio.Timeout | None = None
+        """the wait for a frame of the CSMS; None: nobody waits"""
+        self._silent = False
+        """whether nothing leaves any more"""
+        self._calls: dict[Sender, deque[str]] = {"station": deque(maxlen=_CALLS), "csms": deque(maxlen=_CALLS)}
+        """the beginnings of the last requests of each side, whose answers may be changed"""
+        self._answered_early: deque[str] = deque(maxlen=_CALLS)
+        """ids of requests that the bench has answered before they were sent: the answer of the CSMS is not passed on"""
 
     @property
     def is_open(self) -> bool:
         """Whether frames can be sent."""
-        return self._connection.protocol.state is State.OPEN and not self._connection.transport.is_closing()
+        is_open = self._connection.protocol.state is State.OPEN and not self._connection.transport.is_closing()
+        return is_open and not self._silent
 
     async def send(self, message: str) -> None:
         """Send a text frame of the station, or what the rules make of it.
@@ -81,12 +88,13 @@ class MisbehavingTransport:
             ConnectionClosed: the connection has ended, or ends.
         """
         self._note_call("station", message)
-        if self._sent.is_empty and not self._misbehaviour.active:
-            await self._connection.send(message)
-            return
-        if not self.is_open:
+        is_plain = self._sent.is_empty and not self._misbehaviour.active
+        if is_plain or self._sent.is_full or not self.is_open:
             await self._connection.send(message)  # raises what ended the connection
+            return
         self._apply("station", message)
+        if self._connection.paused:
+            await self._connection.drain()
 
     async def recv(self) -> str | bytes:
         """Wait for a frame of the CSMS, or for what the rules make of it.
@@ -95,16 +103,12 @@ class MisbehavingTransport:
             ConnectionClosed: the connection has ended.
         """
         while not self._ready:
-            if (due_s := self._received.due_s) is None:
-                self._receive(await self._connection.recv())
-                continue
-            try:
-                async with self._clock.timeout(max(0.0, due_s - self._clock.monotonic())):
-                    message = await self._connection.recv()
-            except TimeoutError:
-                self._ready += self._received.take_due(self._clock.monotonic())
-            else:
+            message = await self._next_frame()
+            if message is not None:
                 self._receive(message)
+            self._ready += self._received.take_due(self._clock.monotonic())
+            if self._connection.paused:
+                await self._connection.drain()
         return self._ready.popleft()
 
     def send_raw(self, text: str) -> None:
@@ -112,18 +116,37 @@ class MisbehavingTransport:
         self._observe("station", text, SENT_BY_BENCH)
         self._write(text)
 
+    async def _next_frame(self) -> str | bytes | None:
+        """Wait for a frame of the CSMS; None: one that has waited is due. None is read while too many wait."""
+        due_s = self._received.due_s
+        wait_s = None if due_s is None else max(0.0, due_s - self._clock.monotonic())
+        timer = None if wait_s is None else self._clock.call_later(wait_s, self._wake)
+        try:
+            async with asyncio.timeout(None) as self._waiting:
+                if self._received.is_full:
+                    await self._connection.wait_closed()
+                return await self._connection.recv()
+        except TimeoutError:
+            return None
+        finally:
+            self._waiting = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        """End the wait for a frame of the CSMS."""
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
     def _receive(self, message: str | bytes) -> None:
         """Take a frame of the CSMS."""
         if isinstance(message, bytes):
             self._ready.append(message)
             return
         self._note_call("csms", message)
-        if self._early_answers and (answer := wire_message("csms", message, {})).message_id in self._early_answers:
-            if self._early_answers.pop(answer.message_id):
-                self._observe("csms", message, f"{answer.name}: not passed on: the station has an answer already")
-            else:
-                self._early_answers[answer.message_id] = True
-                self._ready.append(message)
+        if self._answered_early and (answer := wire_message("csms", message, {})).message_id in self._answered_early:
+            self._answered_early.remove(answer.message_id)
+            self._observe("csms", message, f"{answer.name}: not passed on: the station has an answer already")
         elif self._received.is_empty and not self._misbehaviour.active:
             self._ready.append(message)
         else:
@@ -140,8 +163,7 @@ class MisbehavingTransport:
             self._report(message, effect)
             self._carry_out(message, effect, line, now_s)
         self._forward(sender, line.take_due(now_s))
-        if sender == "station" and (due_s := line.due_s) is not None:
-            self._clock.call_later(due_s - now_s, self._send_due)
+        self._wait_for_due()
 
     def _carry_out(self, message: WireMessage, effect: Effect, line: MessageLine, now_s: float) -> None:
         if effect.half_frame:
@@ -154,8 +176,9 @@ class MisbehavingTransport:
         if effect.returned is not None and message.sender == "csms":
             self._write(effect.returned)
         elif effect.returned is not None:
-            self._early_answers[message.message_id] = False
-            self._connection.process_event(Frame(Opcode.TEXT, effect.returned.encode()))
+            self._answered_early.append(message.message_id)
+            self._ready.append(effect.returned)
+            self._wake()
 
     def _report(self, message: WireMessage, effect: Effect) -> None:
         """Write what is done into the station's log of messages, with the frame that differs."""
@@ -167,8 +190,21 @@ class MisbehavingTransport:
         self._misbehaviour.note(sender, note)
         self._events.frame_observed.publish(ObservedFrame("out" if sender == "station" else "in", text, note))
 
+    def _wait_for_due(self) -> None:
+        """Set a timer for the next message of the station that waits; it does not keep an ended run in memory."""
+        if (due_s := self._sent.due_s) is None:
+            return
+        send_due = weakref.WeakMethod(self._send_due)
+
+        def send() -> None:
+            if (still := send_due()) is not None:
+                still()
+
+        self._clock.call_later(max(0.0, due_s - self._clock.monotonic()), send)
+
     def _send_due(self) -> None:
         self._forward("station", self._sent.take_due(self._clock.monotonic()))
+        self._wait_for_due()
 
     def _forward(self, sender: Sender, frames: list[str]) -> None:
         if sender == "csms":
@@ -178,7 +214,7 @@ class MisbehavingTransport:
             self._write(frame)
 
     def _write(self, text: str) -> None:
-        """Send a text frame without waiting; nothing if the connection ends."""
+        """Send a text frame without waiting; nothing if the connection ends, or if nothing leaves any more."""
         if self.is_open:
             self._connection.protocol.send_text(text.encode())
             self._connection.send_data()
@@ -189,13 +225,14 @@ class MisbehavingTransport:
         data = b"".join(self._connection.protocol.data_to_send())
         self._connection.transport.write(data[: len(data) // 2])
         self._connection.transport = SilentTransport(self._connection.transport)
+        self._silent = True
 
     def _note_call(self, sender: Sender, text: str) -> None:
-        if text.startswith(_CALL_BEGINNING):
-            self._last_calls[sender] = text[:_BEGINNING]
+        beginning = text[:_BEGINNING]
+        if _CALL_BEGINNING.match(beginning):
+            self._calls[sender].append(beginning)
 
     def _parsed(self, sender: Sender, text: str) -> WireMessage:
-        """Parse a frame; an answer has the action of the last request of the other side."""
-        other: Sender = "csms" if sender == "station" else "station"
-        parts = self._last_calls[other].split('"', 4)
-        return wire_message(sender, text, {parts[1]: parts[3]} if len(parts) > 3 else {})
+        """Parse a frame; an answer has the action of the request of the other side that it answers."""
+        calls = (_CALL_BEGINNING.match(call) for call in self._calls["csms" if sender == "station" else "station"])
+        return wire_message(sender, text, {call[1]: call[2] for call in calls if call is not None})

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from foundation.frozen import Frozen
-from foundation.json_values import is_list
+from foundation.json_values import is_list, list_of
 from ocpp_handlers.wire.edition import V201
 from ocpp_handlers.wire.schema import shared_schemas
 
@@ -169,7 +169,8 @@ def _duplicated(rule: Rule, message: WireMessage) -> Effect:
     if not rule.new_id:
         return Effect("sent twice", (message.text, message.text))
     again = str(uuid.uuid4())
-    second = message.text.replace(json.dumps(message.message_id), json.dumps(again), 1)
+    _, _, *rest = list_of(json.loads(message.text))
+    second = json.dumps([_CALL, again, *rest], ensure_ascii=False)
     return Effect(f"sent twice, the second time with the id {again}", (message.text, second))
 
 
@@ -186,6 +187,8 @@ def _renumbered(rule: Rule, message: WireMessage) -> Effect:
     if found is None:
         return Effect("has no sequence number: unchanged", (message.text,))
     number = max(0, int(found[2]) + rule.offset)
+    if number == int(found[2]):
+        return Effect(f"has seqNo {number} already: unchanged", (message.text,))
     text = f"{message.text[: found.start(2)]}{number}{message.text[found.end(2) :]}"
     return Effect(f"sent with seqNo {number} instead of {found[2]}", (text,), differs=True)
 
@@ -210,10 +213,19 @@ def wire_message(sender: Sender, text: str, answered: Mapping[str, str]) -> Wire
         parts = None
     if is_list(parts):
         match parts:
-            case [2, str(message_id), str(action), *_]:
+            case [2, str(message_id), str(action), *_] if _is_text(message_id + action):
                 return WireMessage(sender, "call", message_id, action, text)
-            case [3 | 4, str(message_id), *_]:
+            case [3 | 4, str(message_id), *_] if _is_text(message_id):
                 return WireMessage(sender, "answer", message_id, answered.get(message_id, ""), text)
             case _:
                 pass
     return WireMessage(sender, None, "", "", text)
+
+
+def _is_text(text: str) -> bool:
+    """Whether a text can be written: JSON may contain unpaired surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

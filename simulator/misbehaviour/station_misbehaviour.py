@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -60,7 +61,8 @@ class StationMisbehaviour:
         self.count = 0
         """number of messages to which something was done"""
         self._last_number = 0
-        self._transport: MisbehavingTransport | None = None
+        self._transport: weakref.ref[MisbehavingTransport] | None = None
+        """weak: a run that has ended is not kept in memory"""
 
     @property
     def clock(self) -> Clock:
@@ -76,8 +78,9 @@ class StationMisbehaviour:
         """Return a transport that applies the rules."""
         if not isinstance(transport, ClientConnection):
             return transport
-        self._transport = MisbehavingTransport(transport, self, events)
-        return self._transport
+        misbehaving = MisbehavingTransport(transport, self, events)
+        self._transport = weakref.ref(misbehaving)
+        return misbehaving
 
     def add(self, rule: Rule) -> int:
         """Add a rule; returns its number.
@@ -102,9 +105,10 @@ class StationMisbehaviour:
         Raises:
             NoCsmsConnectionError: there is no connection.
         """
-        if self._transport is None or not self._transport.is_open:
-            raise NoCsmsConnectionError("the station is not connected to the CSMS")
-        self._transport.send_raw(text)
+        transport = self._transport() if self._transport is not None else None
+        if transport is None or not transport.is_open:
+            raise NoCsmsConnectionError("the station is not connected to the CSMS, or nothing leaves any more")
+        transport.send_raw(text)
 
     def next_effect(self, message: WireMessage) -> Effect | None:
         """Return what becomes of a message, by the first rule that matches it; None: it passes unchanged."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _DRIVING: Final = re.compile(r"/api/(sim/(?!recording|frames)\S+|(evses/\d+/)?(token|start-button))")
 """paths of requests with which a person drives the station; settings and sign-ins are none"""
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_LONGEST_BODY: Final = 1 << 20
 
 
 class RecordedApi:
@@ -32,24 +31,23 @@ class RecordedApi:
         request = Request(scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         world = parts_of(request).find(World)
-        if request.method in _READING or world is None or not _DRIVING.fullmatch(path):
+        if world is None or not world.recorder.active or request.method in _READING or not _DRIVING.fullmatch(path):
             await self._app(scope, receive, send)
             return
-        recorder, at = world.recorder, world.recorder.now()
-        frames = parts_of(request).find(FrameLog)
-        if recorder.began_at is not None and frames is not None:
+        recorder, at_s = world.recorder, world.recorder.now_s()
+        if (frames := parts_of(request).find(FrameLog)) is not None:
             recorder.keep(frames.frames_after(recorder.last_number))
         body = bytearray()
 
         async def receive_body() -> Message:
             message = await receive()
-            if message["type"] == "http.request" and len(body) < _LONGEST_BODY:
-                body.extend(message.get("body", b""))
+            if message["type"] == "http.request":
+                body.extend(message.get("body", b""))  # as bounded as that of any request
             return message
 
         async def send_response(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
-                recorder.add(at, request.method, path, _parsed(bytes(body)))
+                recorder.add(at_s, request.method, path, _parsed(bytes(body)), len(body))
             await send(message)
 
         await self._app(scope, receive_body, send_response)

@@ -28,8 +28,8 @@ _Frames = Annotated[FrameLog, part(FrameLog)]
 class RecordingShown(TypedDict):
     """Response of GET /api/sim/recording."""
 
-    began_at: str | None
-    """when the recording began, by the station's clock (ISO 8601, UTC); null: nobody records"""
+    active: bool
+    """whether somebody records"""
     requests: int
     """number of requests recorded so far"""
 
@@ -40,9 +40,9 @@ class RecordingShown(TypedDict):
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Record a scenario",
 )
-async def begin_recording(world: _World) -> Accepted:
+async def begin_recording(world: _World, frames: _Frames) -> Accepted:
     """Record from now on how the station is driven, on its page, by `borne sim` or by any request; begins anew."""
-    world.recorder.begin()
+    world.recorder.begin(frames.last_number)
     return ACCEPTED
 
 
@@ -53,9 +53,7 @@ async def begin_recording(world: _World) -> Accepted:
 )
 async def read_recording(world: _World) -> RecordingShown:
     """Returns whether somebody records, and how much."""
-    recorder = world.recorder
-    began_at = recorder.began_at.isoformat() if recorder.began_at is not None else None
-    return {"began_at": began_at, "requests": len(recorder.requests)}
+    return {"active": world.recorder.active, "requests": len(world.recorder.requests)}
 
 
 @router.get(
@@ -67,14 +65,18 @@ async def read_recording(world: _World) -> RecordingShown:
 async def read_scenario(world: _World, frames: _Frames) -> PlainTextResponse:
     """Returns a scenario that does what was done since the begin, and expects what was seen; 409 if nobody records."""
     recorder = world.recorder
-    if recorder.began_at is None:
+    if not recorder.active:
         raise HTTPException(409, "nothing is recorded: POST /api/sim/recording begins")
     recorder.keep(frames.frames_after(recorder.last_number))
-    logged, requests, end = recorder.frames, list(recorder.requests), recorder.now()
+    recorded, requests, end_s = list(recorder.frames), list(recorder.requests), recorder.now_s()
 
     def write() -> str:
-        found = [_recorded(exchange) for exchange in exchanges(logged)]
-        return scenario_text(requests, [one for one in found if one is not None], name=_NAME, end=end)
+        times = {entry.frame.number: entry.at_s for entry in recorded}
+        found = [
+            _recorded(exchange, times[exchange.first.frame.number])
+            for exchange in exchanges(entry.frame for entry in recorded)
+        ]
+        return scenario_text(requests, [one for one in found if one is not None], name=_NAME, end_s=end_s)
 
     return PlainTextResponse(await asyncio.to_thread(write), media_type="application/toml")
 
@@ -101,17 +103,18 @@ async def read_step(
     number: Annotated[int, Path(ge=1, description="number of a request in the log of messages")], frames: _Frames
 ) -> PlainTextResponse:
     """Returns a step that expects this request of the station, or lets the CSMS send it; 404 if it is no request."""
-    found = next((one for one in exchanges(frames.frames_after(0)) if one.first.frame.number == number), None)
-    recorded = _recorded(found) if found is not None else None
+    found_all = await asyncio.to_thread(exchanges, frames.frames_after(0))
+    found = next((one for one in found_all if one.first.frame.number == number), None)
+    recorded = _recorded(found, 0.0) if found is not None else None
     if recorded is None:
         raise HTTPException(404, "the log of messages has no request with this number")
     return PlainTextResponse(step_text(recorded), media_type="application/toml")
 
 
-def _recorded(exchange: OcppExchange) -> RecordedExchange | None:
+def _recorded(exchange: OcppExchange, at_s: float) -> RecordedExchange | None:
     first, answer = exchange.first, exchange.answer
     if first.frame.note:
         return None
     return recorded_exchange(
-        first.frame.at, first.frame.direction, first.frame.text, None if answer is None else answer.frame.text
+        at_s, first.frame.direction, first.frame.text, None if answer is None else answer.frame.text
     )

@@ -13,7 +13,6 @@ from foundation.frozen import Frozen
 from foundation.json_values import is_object, object_of
 from foundation.supervision import result_or_exception
 from simulator.csms.orders import CallAnswer, ChosenAnswer
-from simulator.misbehaviour.misbehaving_transport import SENT_BY_BENCH
 from simulator.scenarios.driving import DEFAULT_CARD, DRIVING_WORDS
 from simulator.scenarios.expectations import ExpectedMessage, MessageSearch, shown_value
 from simulator.scenarios.messages import FloodError, Message, Sender
@@ -22,6 +21,7 @@ from simulator.scenarios.patterns import UnknownCaptureError, filled, mismatch, 
 from simulator.scenarios.states import StateSources, state_of
 from simulator.scenarios.under_test import CsmsError, StationError, status_of
 from simulator.scenarios.verdicts import StepVerdict, TimeKind, Verdict
+from station.maintenance.logs.frame_log import SENT_BY_BENCH
 
 if TYPE_CHECKING:
     from simulator.api.driver import SimulatedEv

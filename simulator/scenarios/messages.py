@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from foundation.frozen import Frozen
 from foundation.json_values import is_list
-from simulator.misbehaviour.misbehaving_transport import SENT_BY_BENCH
+from station.maintenance.logs.frame_log import SENT_BY_BENCH
 
 Sender = Literal["station", "csms"]
 

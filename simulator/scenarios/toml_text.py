@@ -12,7 +12,11 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def inline_value(value: object) -> str:
-    """A value as TOML in one line; null, which TOML does not have, is left out of objects and lists."""
+    """A value as TOML in one line; null, which TOML does not have, is left out of objects and lists.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     if is_object(value):
         fields = (f"{key_text(key)} = {inline_value(inner)}" for key, inner in value.items() if inner is not None)
         return "{ " + ", ".join(fields) + " }" if value else "{}"
@@ -20,7 +24,7 @@ def inline_value(value: object) -> str:
         return "[" + ", ".join(inline_value(inner) for inner in value if inner is not None) + "]"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)
+    return json.dumps(value, allow_nan=False)
 
 
 def key_text(key: str) -> str:

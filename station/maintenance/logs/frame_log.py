@@ -6,7 +6,7 @@ In memory, since they contain cards and customer data; `FrameStore` keeps them o
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from foundation.frozen import Frozen
 from foundation.waiting import Flag
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 Direction = Literal["in", "out"]
+SENT_BY_BENCH: Final = "sent by the bench"
+"""the note of a message that a test bench has sent, and not the station"""
 _MAX_CHARACTERS = 512 * 1024
 _OVERHEAD = 100
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from foundation.frozen import Frozen
-from foundation.json_values import is_list
+from station.maintenance.logs.frame_log import SENT_BY_BENCH
 
 if TYPE_CHECKING:
     from station.maintenance.logs.frame_log import LoggedFrame
 
+_BEGINNING: Final = re.compile(r'\s*\[\s*([234])\s*,\s*"((?:[^"\\]|\\.){0,100})"(?:\s*,\s*"((?:[^"\\]|\\.){0,100})")?')
+"""kind, message id, and of a request the action"""
 _CALL: Final = 2
 _RESULT: Final = 3
 _ERROR: Final = 4
@@ -108,19 +111,28 @@ def exchanges(frames: Iterable[LoggedFrame]) -> list[OcppExchange]:
 
 
 def _parsed(frame: LoggedFrame) -> ParsedFrame:
-    """Parse a message; a note about one is not a message itself."""
-    parts: object = None
-    if not frame.note or frame.text.startswith("["):
-        try:
-            parts = json.loads(frame.text)
-        except (ValueError, RecursionError):
-            parts = None
-    if is_list(parts):
-        match parts:
-            case [2, str(message_id), str(action), *_]:
-                return ParsedFrame(frame, _CALL if not frame.note else 0, message_id, action)
-            case [3 | 4 as kind, str(message_id), *_] if isinstance(kind, int):
-                return ParsedFrame(frame, kind if not frame.note else 0, message_id, "")
-            case _:
-                pass
-    return ParsedFrame(frame, 0, "", "")
+    """Parse the beginning of a message: a log is searched often, and a message may be long.
+
+    A note about a message is not a message itself; a frame that a bench has sent is one.
+    """
+    found = _BEGINNING.match(frame.text) if frame.note in ("", SENT_BY_BENCH) else None
+    if found is None or not frame.text.rstrip().endswith("]"):
+        named = _BEGINNING.match(frame.text)  # the frame that a note is about
+        is_call = named is not None and named[1] == str(_CALL)
+        return ParsedFrame(frame, 0, _text(named[2]) if named else "", _text(named[3]) if named and is_call else "")
+    kind = int(found[1])
+    if kind == _CALL and found[3] is None:
+        return ParsedFrame(frame, 0, "", "")
+    return ParsedFrame(frame, kind, _text(found[2]), _text(found[3]) if kind == _CALL else "")
+
+
+def _text(quoted: str | None) -> str:
+    """A text of JSON, without its quotation marks; empty if no text of a response can have it."""
+    if quoted is None:
+        return ""
+    try:
+        text = str(json.loads(f'"{quoted}"'))
+        text.encode()  # an unpaired surrogate, which JSON may contain
+    except ValueError:
+        return ""
+    return text

@@ -130,3 +130,15 @@ def test_later_messages_wait_behind_a_delayed_one_but_overtake_a_held_one() -> N
     assert line.is_empty
     line.hold("f", 15.0)
     assert (line.take_due(14.9), line.take_due(15.0)) == ([], ["f"])
+
+
+def test_a_frame_with_text_that_cannot_be_written_matches_no_rule() -> None:
+    assert wire_message("csms", '[2,"\\ud800","Reset",{}]', {}).kind is None
+    assert wire_message("csms", '[3,"\\ud800",{}]', {}).kind is None
+
+
+def test_a_line_says_when_it_is_full() -> None:
+    line = MessageLine()
+    while not line.is_full:
+        line.put("a", 0.0, 1.0)
+    assert len(line.take_due(1.0)) == 200

@@ -130,3 +130,20 @@ def test_an_unpaired_surrogate_breaks_no_export() -> None:
     for data in (json_lines(exchanges([frame])[0].frames), pcapng(exchanges([frame])[0].frames)):
         assert b"\\ud800" in data
     assert b"ud800" in har(list(exchanges([frame])[0].frames), "", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[2,"\\ud800","Reset",{}]', '[2,"a"]', "[2", '[2,"a","Reset",{"x":', "[" * 100_000, '{"a":1}', '[5,"a","b",{}]'],
+)
+def test_what_is_no_request_has_no_action_that_no_response_could_have(text: str) -> None:
+    (exchange,) = exchanges([LoggedFrame(1, AT, StoredFrame("in", text))])
+    assert exchange.outcome == "none" or not exchange.first.message_id
+    json.dumps([exchange.first.action, exchange.first.message_id]).encode()
+
+
+def test_what_a_bench_has_sent_is_a_request_with_its_answer() -> None:
+    sent = LoggedFrame(1, AT, StoredFrame("out", '[ 2, "x", "NoSuchAction", {} ]', "sent by the bench"))
+    answer = LoggedFrame(2, AT, StoredFrame("in", '[4,"x","NotSupported","",{}]'))
+    (exchange,) = exchanges([sent, answer])
+    assert (exchange.first.action, exchange.outcome) == ("NoSuchAction", "error")
