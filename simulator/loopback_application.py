@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -14,14 +14,28 @@ from simulator.loopback_page import HOST
 from station.interfaces.http.security_headers import SECURITY_HEADERS
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
     from starlette.routing import Route
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+_LONGEST_BODY: Final = 1 << 20
 
 
 def page_application(routes: Sequence[Route]) -> Starlette:
     """An application that answers to names of this machine only, with the security headers of a station's page."""
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     return Starlette(routes=routes, middleware=[Middleware(_SecurityHeaders), hosts])
+
+
+async def bounded_body(request: Request) -> bytes | None:
+    """The body of a request; None: it is longer than 1 MiB."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_BODY:
+            return None
+    return bytes(body)
 
 
 class _SecurityHeaders:

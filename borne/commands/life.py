@@ -10,11 +10,13 @@ from typing import Final
 from borne.arguments import Action, http_url
 from borne.life.life_run import LifeFailedError, LifeFigures, LifePlan, play
 from borne.output import refuse, say
-from station.core.identifiers import check_url
+from simulator.scenarios.under_test import CsmsError
+from station.core.identifiers import check_identifier, check_password, check_url
 
 _MOST_DAYS: Final = 100_000
 _MOST_HOURS: Final = 24.0
 _LEAST_HOURS: Final = 0.1
+_LONGEST_IDENTITY: Final = 48
 
 
 def life(parser: ArgumentParser, arguments: Sequence[str]) -> int:
@@ -54,6 +56,14 @@ def life(parser: ArgumentParser, arguments: Sequence[str]) -> int:
             check_url(given.csms)
         except ValueError as error:
             refuse(f"--csms: {error}")
+    for option, value, check in (
+        ("identity", given.identity, _check_identity),
+        ("password", given.password, _check_password),
+    ):
+        try:
+            check(value)
+        except ValueError as error:
+            refuse(f"--{option}: {error}")
     plan = LifePlan(
         given.days,
         given.seed,
@@ -66,11 +76,24 @@ def life(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     )
     try:
         figures = play(plan, _show_day if sys.stderr.isatty() else lambda _: None)
+    except CsmsError as error:
+        refuse(str(error))
     except LifeFailedError as error:
         say(str(error))
         return 1
     say(_summary(figures))
     return 0
+
+
+def _check_identity(text: str) -> None:
+    if not 1 <= len(text) <= _LONGEST_IDENTITY:
+        raise ValueError(f"must have 1 to {_LONGEST_IDENTITY} characters (has {len(text)})")
+    check_identifier(text)
+
+
+def _check_password(text: str | None) -> None:
+    if text is not None:
+        check_password(text)
 
 
 def _summary(figures: LifeFigures) -> str:
@@ -81,6 +104,7 @@ def _summary(figures: LifeFigures) -> str:
     return (
         f"{figures.days} days, {figures.transactions} transactions ({figures.unbilled} without a register),"
         f" {kwh:.1f} kWh, {cpu}"
+        + (f"; {figures.refused_orders} orders were not accepted by --csms-api" if figures.refused_orders else "")
     )
 
 
@@ -91,14 +115,17 @@ def _show_day(day: int) -> None:
 
 
 def _parse_days(text: str) -> int:
-    days = int(text)
+    days = int(text) if text.isdecimal() else 0
     if not 1 <= days <= _MOST_DAYS:
         raise ArgumentTypeError(f"must be 1 to {_MOST_DAYS} (is {text})")
     return days
 
 
 def _parse_hours(text: str) -> float:
-    hours = float(text)
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
     if not _LEAST_HOURS <= hours <= _MOST_HOURS:
         raise ArgumentTypeError(f"must be {_LEAST_HOURS:g} to {_MOST_HOURS:g} (is {text})")
     return hours

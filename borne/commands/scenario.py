@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MAX_JOBS: Final = 200
 _SIMULATED_RATE: Final = 0.0
+_LONGEST_RECORDING_S: Final = 86_400.0
 
 
 def run(parser: ArgumentParser, arguments: Sequence[str]) -> int:
@@ -215,7 +216,11 @@ def record(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--token", help=f"Access token for --station. [default: {TOKEN_VARIABLE}]")
     parser.add_argument(
-        "--for", dest="seconds", metavar="SECONDS", type=float, help="Record for so long. Default: until Ctrl-C."
+        "--for",
+        dest="seconds",
+        metavar="SECONDS",
+        type=_parse_seconds,
+        help="Record for so long. Default: until Ctrl-C.",
     )
     parser.add_argument("--force", action="store_true", help="Overwrite the file.")
     given = parser.parse_intermixed_args(arguments)
@@ -225,20 +230,43 @@ def record(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         refuse(f"{file}: already exists; use --force to overwrite it")
     api = ApiConnection(given.station, given.token or os.environ.get(TOKEN_VARIABLE) or None)
     try:
-        send_action(api, "recording", method="POST")
-        say(f"recording what is done at {given.station}" + ("" if given.seconds else "; Ctrl-C writes the scenario"))
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait(given.seconds)
-        text = send_action(api, "recording/scenario", method="GET")
-        send_action(api, "recording", method="DELETE")
+        text = _recorded(api, given.seconds)
     except SimulatorRequestError as error:
         refuse(str(error))
+    if "[[step]]" not in text:
+        refuse(f"nothing was done at {given.station} meanwhile: no scenario is written")
     try:
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         refuse(f"{file}: cannot be written: {error.strerror}")
     say(f"{file}: written")
     return 0
+
+
+def _recorded(api: ApiConnection, seconds: float | None) -> str:
+    """Record for so long, or until Ctrl-C; returns the scenario.
+
+    Raises:
+        SimulatorRequestError: the station does not answer, or refuses.
+    """
+    send_action(api, "recording", method="POST")
+    try:
+        say(f"recording what is done at {api.url}" + ("" if seconds else "; Ctrl-C writes the scenario"))
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait(seconds)
+        return send_action(api, "recording/scenario", method="GET")
+    finally:
+        send_action(api, "recording", method="DELETE")
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds <= _LONGEST_RECORDING_S:
+        raise ArgumentTypeError(f"must be greater than 0, and at most {_LONGEST_RECORDING_S:g} (is {text})")
+    return seconds
 
 
 def list_shipped(parser: ArgumentParser, arguments: Sequence[str]) -> int:

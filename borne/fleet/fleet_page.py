@@ -20,7 +20,7 @@ from borne.fleet.fleet_page_files import COLUMNS, PAGE, SCRIPT
 from borne.fleet.unit import EngineError
 from simulator.fleet.histogram import DurationHistogram
 from simulator.fleet.reports import StationState
-from simulator.loopback_application import page_application
+from simulator.loopback_application import bounded_body, page_application
 from simulator.loopback_page import HOST, serving_page
 from simulator.page_style import STYLE
 
@@ -105,9 +105,12 @@ async def _carry_out(run: FleetRun, request: Request) -> Response:
     """Give an order to stations; it must be JSON, so that no page of another site can send it by a form."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json")
+    body = await bounded_body(request)
+    if body is None:
+        return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
     try:
-        outcome = await carry_out(run, msgspec.json.decode(await request.body(), type=FleetOrder))
-    except (msgspec.MsgspecError, UnknownOrderError, RecursionError) as error:
+        outcome = await carry_out(run, msgspec.json.decode(body, type=FleetOrder))
+    except (msgspec.MsgspecError, ValueError, UnknownOrderError, RecursionError) as error:
         return _refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)[:_LONGEST_REASON])
     return Response(msgspec.json.encode(outcome), media_type="application/json")
 
@@ -219,7 +222,8 @@ def _page(run: FleetRun) -> str:
         "{states}": "".join(f"<option>{state.value}</option>" for state in StationState),
         "{orders}": "".join(f"<option>{name}</option>" for name in ORDERS),
         "{columns}": "".join(
-            f'<th scope="col"><button type="button" class="plain" data-sort="{field}">{title}</button></th>'
+            f'<th scope="col"{" aria-sort=ascending" if field == "number" else ""}>'
+            f'<button type="button" class="plain" data-sort="{field}">{title}</button></th>'
             for field, title in COLUMNS.items()
         ),
         "{title}": escape(f"Fleet of {run.loaded.plan.fleet.stations} stations"),

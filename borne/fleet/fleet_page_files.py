@@ -100,25 +100,35 @@ function showRows(fleet) {
     if (!rows.has(station.number)) rows.set(station.number, makeRow(station));
     fillRow(rows.get(station.number), station);
   }
-  const wanted = numbers.map(number => rows.get(number)), body = element("rows");
-  if (wanted.length !== body.rows.length || wanted.some((row, index) => body.rows[index] !== row))
-    body.replaceChildren(...wanted);
-  element("found").textContent = fleet.found + " stations" +
+  const body = element("rows"), wanted = numbers.map(number => rows.get(number)), kept = new Set(wanted);
+  for (const row of [...body.rows]) if (!kept.has(row)) row.remove();
+  wanted.forEach((row, index) => {
+    if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] || null);
+  });
+  const found = fleet.found + " stations" +
     (fleet.found > fleet.rows.length ? ", first " + fleet.rows.length : "");
+  if (element("found").textContent !== found) element("found").textContent = found;
 }
 function showSelected() {
   element("selected").textContent = selected.size ? "to " + selected.size + " selected" : "to all that are shown";
 }
 async function giveOrder(event) {
   event.preventDefault();
+  const button = element("orders").querySelector("button");
   const order = {order: element("order").value, numbers: selected.size ? [...selected] : numbers};
-  element("outcome").textContent = "…";
-  const answer = await fetch("api/orders",
-    {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(order)});
-  const outcome = await answer.json();
-  const reasons = Object.entries(outcome.reasons || {}).map(([identity, reason]) => identity + ": " + reason);
-  element("outcome").textContent = answer.ok
-    ? outcome.done + " done, " + outcome.refused + " refused " + reasons.slice(0, 3).join("; ") : outcome.detail;
+  element("outcome").textContent = "…"; button.disabled = true;
+  try {
+    const answer = await fetch("api/orders",
+      {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(order)});
+    const outcome = await answer.json();
+    const reasons = Object.entries(outcome.reasons || {}).map(([identity, reason]) => identity + ": " + reason);
+    element("outcome").textContent = answer.ok
+      ? outcome.done + " done, " + outcome.refused + " refused " + reasons.slice(0, 3).join("; ") : outcome.detail;
+  } catch (error) {
+    element("outcome").textContent = "the fleet does not answer: it has probably ended";
+  } finally {
+    button.disabled = false;
+  }
   update();
 }
 function sortBy(event) {

@@ -255,7 +255,8 @@ class FleetStation:
             await wait_until(self._world.clock, begin_s + table.at_s, self._leaving)
             if self._leaving.is_set():
                 return
-            self._world.misbehaviour.add(table.rule)
+            with contextlib.suppress(ValueError):  # the page of the fleet has given too many already
+                self._world.misbehaviour.add(table.rule)
 
     async def _play_disturbance(self, cut: schedule.StationDisturbance, begin_s: float) -> None:
         """Cut the link or the power for a while."""

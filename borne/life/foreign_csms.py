@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -64,6 +63,8 @@ class ForeignCsms:
         self._clock = clock
         self._control = control
         self._away = False
+        self.refused_orders = 0
+        """requests that it could not be made to send"""
         self._energies_wh: dict[str, float | None] = {}
         """energy of each ended transaction by the station's own events; None: without registers"""
         self._begins_wh: dict[str, float | None] = {}
@@ -114,8 +115,22 @@ class ForeignCsms:
             asking.cancel()
 
     async def _asked(self, control: ControlledCsms, action: str, payload: Mapping[str, object]) -> None:
-        with contextlib.suppress(CsmsError):  # the station may be away
+        try:
             await control.call(self._runtime.identity, action, payload)
+        except CsmsError:  # the station may be away, or the adapter has no such route
+            self.refused_orders += 1
+
+    async def check_adapter(self) -> None:
+        """Read its bills once, if somebody can, so that a wrong adapter is noticed before the first day.
+
+        Raises:
+            CsmsError: they cannot be read.
+        """
+        if self._control is not None:
+            try:
+                await self._control.bill(self._runtime.identity, "")
+            except CsmsError as error:
+                raise CsmsError(f"--csms-api: {error}") from error
 
     async def compare_bills(self) -> ComparedBills | None:
         """Compare its bills with the station's own events; None: nobody can read its bills.

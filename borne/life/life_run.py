@@ -30,6 +30,7 @@ from foundation.event_loop import StationLoop
 from foundation.frozen import Frozen
 from metering.reading import Phases
 from simulator.scenarios.controlled_csms import HttpCsmsControl
+from simulator.scenarios.under_test import CsmsError
 from simulator.vehicle import VehicleModel
 from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from borne.life.life_csms import LifeCsms
     from simulator.world import World
 
+_IDENTITY: Final = "LIFE-1"
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _CARD: Final = IdToken("04A3B2C1D5E680", "ISO14443")
 _MAX_WAITING_EVENTS: Final = 2_000
@@ -52,6 +54,10 @@ _TOLERANCE_WH: Final = 0.01
 _DRAIN_TIMEOUT_S: Final = 7200.0
 _START_TIMEOUT_S: Final = 120.0
 _FAULTS_SHOWN: Final = 5
+_ACCEPTANCE_STEPS: Final = 200
+"""looks at the registration status, a second of the station's clock apart"""
+_REAL_STEP_S: Final = 0.05
+"""real seconds between them, for a CSMS that is far away"""
 
 
 class LifePlan(Frozen):
@@ -63,7 +69,7 @@ class LifePlan(Frozen):
     """a house with a Linky, whose current the station shares"""
     day_hours: float = 24.0
     """length of a day; its events keep their share of it, so that a short day has as many"""
-    identity: str = "LIFE-1"
+    identity: str = _IDENTITY
     """identity of the station"""
     csms_url: str | None = None
     """URL of the CSMS without identity; None: one that checks each event"""
@@ -84,6 +90,8 @@ class LifeFigures(Frozen):
     unbilled: int = 0
     """transactions without a register at begin or end, because the meter was silent"""
     billed_wh: float = 0.0
+    refused_orders: int = 0
+    """requests that the adapter of another CSMS has not let it send"""
 
     @property
     def cpu_s_per_day(self) -> float:
@@ -94,11 +102,18 @@ class LifeFigures(Frozen):
 class LifeFailedError(Exception):
     """An invariant did not hold; `day` is the shortest prefix of days that fails."""
 
-    def __init__(self, plan: LifePlan, day: int, reason: str) -> None:
-        options = {"--linky": plan.linky, f"--hours {plan.day_hours:g}": plan.day_hours != 24.0}
-        options |= {f"--csms {plan.csms_url}": plan.csms_url is not None}
+    def __init__(self, plan: LifePlan, day: int, reason: str, *, at_end: bool = False) -> None:
+        options = {
+            "--linky": plan.linky,
+            f"--hours {plan.day_hours:g}": plan.day_hours != 24.0,
+            f"--identity {plan.identity}": plan.identity != _IDENTITY,
+            f"--csms {plan.csms_url}": plan.csms_url is not None,
+            f"--csms-api {plan.csms_api}": plan.csms_api is not None,
+            "--password …": plan.password is not None,
+        }
         more = "".join(f" {option}" for option, given in options.items() if given)
-        super().__init__(f"day {day} fails: {reason}\nto repeat: borne life --days {day} --seed {plan.seed}{more}")
+        when = f"after {day} days" if at_end else f"day {day} fails"
+        super().__init__(f"{when}: {reason}\nto repeat: borne life --days {day} --seed {plan.seed}{more}")
         self.day = day
 
 
@@ -193,6 +208,22 @@ class LifeRun:
                 raise InvariantError("the station does not start again")
             await self._clock.advance(0.5)
             await asyncio.sleep(0.01)
+
+    async def wait_accepted(self) -> None:
+        """Wait until the CSMS has accepted the station.
+
+        Raises:
+            CsmsError: it has not.
+        """
+        for _ in range(_ACCEPTANCE_STEPS):
+            link = self._runtime.link
+            if link is not None and link.boot_status == "Accepted":
+                return
+            await self._clock.advance(1.0)
+            await asyncio.sleep(_REAL_STEP_S)
+        link = self._runtime.link
+        reason = (link.last_error if link is not None else None) or "no answer to its BootNotification"
+        raise CsmsError(f"--csms {self._plan.csms_url or ''}: does not accept the station: {reason}")
 
     # The driver and the house
 
@@ -313,7 +344,7 @@ class LifeRun:
             await self.csms.ask("ClearChargingProfile", {"chargingProfileId": profile["id"]})
 
     async def _shift_clock(self) -> None:
-        """The station's clock jumps; the next Heartbeat corrects it."""
+        """The station's clock jumps; the next Heartbeat of the CSMS that checks each event corrects it."""
         self._clock.adjust(timedelta(seconds=self._random.choice((-1, 1)) * self._random.uniform(1, 5000)))
 
     async def _reset(self) -> None:
@@ -342,6 +373,8 @@ class LifeRun:
         while (await outbox.count_waiting() or self.csms.running) and self._clock.monotonic() < until_s:
             await self._clock.advance(10.0)
         self._check()
+        if waiting := await outbox.count_waiting():
+            raise InvariantError(f"{waiting} events still wait for the CSMS")
         if self.csms.running:
             raise InvariantError(f"transactions do not end at the CSMS: {self.csms.running}")
         if isinstance(self.csms, CheckingCsms):
@@ -381,6 +414,7 @@ async def started_life(plan: LifePlan, storage: Path) -> AsyncGenerator[LifeRun]
     """Run a station on an empty storage directory, at its CSMS, whose days can be played one after the other.
 
     Raises:
+        CsmsError: the CSMS does not accept the station, or its adapter does not answer.
         StartError: the storage cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -392,6 +426,9 @@ async def started_life(plan: LifePlan, storage: Path) -> AsyncGenerator[LifeRun]
         running = asyncio.get_running_loop().create_task(process.run_with_gc_control())
         try:
             await process.station.wait_until_started()
+            await run.wait_accepted()
+            if isinstance(csms, ForeignCsms):
+                await csms.check_adapter()
             yield run
         finally:
             csms.come_back()
@@ -424,6 +461,7 @@ async def play_days(plan: LifePlan, storage: Path, report: Callable[[int], None]
 
     Raises:
         LifeFailedError: something that must hold did not.
+        CsmsError: the CSMS does not accept the station, or its adapter does not answer.
         StartError: the storage cannot be used.
     """
     began_s = time.process_time()
@@ -449,12 +487,13 @@ async def _compared(plan: LifePlan, csms: LifeCsms, cpu_s: float) -> LifeFigures
     try:
         bills = await csms.compare_bills() if isinstance(csms, ForeignCsms) else None
     except InvariantError as error:
-        raise LifeFailedError(plan, plan.days, str(error)) from error
+        raise LifeFailedError(plan, plan.days, str(error), at_end=True) from error
+    refused = csms.refused_orders if isinstance(csms, ForeignCsms) else 0
     if bills is None:
         return LifeFigures(plan.days, cpu_s)
     if bills.faults:
-        raise LifeFailedError(plan, plan.days, "; ".join(bills.faults[:_FAULTS_SHOWN]))
-    return LifeFigures(plan.days, cpu_s, bills.compared, bills.without_energy, bills.billed_wh)
+        raise LifeFailedError(plan, plan.days, "; ".join(bills.faults[:_FAULTS_SHOWN]), at_end=True)
+    return LifeFigures(plan.days, cpu_s, bills.compared, bills.without_energy, bills.billed_wh, refused)
 
 
 def play(plan: LifePlan, report: Callable[[int], None]) -> LifeFigures:

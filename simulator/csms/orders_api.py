@@ -19,7 +19,7 @@ from simulator.csms.bills_api import station_totals, transaction_to_json
 from simulator.csms.messages import RequestFrame
 from simulator.csms.orders import ChosenAnswer, TooManyAnswersError
 from simulator.csms.station_connection import NotConnectedError
-from simulator.loopback_application import page_application
+from simulator.loopback_application import bounded_body, page_application
 from simulator.page_style import STYLE
 
 if TYPE_CHECKING:
@@ -184,8 +184,11 @@ async def _body(request: Request, kind: type[_Order]) -> _Order:
     """The body of a request, which must be JSON: so no page of another site can send it by a form."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise _RefusedOrderError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json")
+    body = await bounded_body(request)
+    if body is None:
+        raise _RefusedOrderError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
     try:
-        return msgspec.json.decode(await request.body(), type=kind)
+        return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _unprocessable(str(error)[:500] or "nested too deeply") from error
 

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from foundation.table import Table
 from foundation.table_definition import Count, Number
+from ocpp_handlers.wire.edition import V201
 from simulator.misbehaviour.rules import MessageKind, Rule, Sender, Way, rule_errors
 from station.core.installation_file.document import RuleError, RuleErrors
 
@@ -73,5 +74,7 @@ class MisbehaviourTable(Table, kw_only=True):
             RuleErrors: the keys and the reasons.
         """
         errors = [RuleError((field,), reason) for field, reason in rule_errors(self.rule)]
+        if self.action is not None and self.action not in V201.actions:
+            errors.append(RuleError(("action",), f"OCPP 2.0.1 has no such action (is {self.action})"))
         if errors:
             raise RuleErrors(errors)

@@ -14,6 +14,7 @@ from foundation.secret import Secret
 from foundation.table import Table
 from foundation.table_definition import Check, Count, FilePath, Number
 from simulator.fleet.misbehaviour_table import MisbehaviourTable
+from simulator.misbehaviour.rules import MAX_RULES
 from simulator.pki.contracts import CONTRACTS
 from station.core.identifiers import check_identifier, check_password, check_url
 from station.core.installation_file.document import RuleError, RuleErrors
@@ -351,9 +352,18 @@ class FleetPlan(Table, kw_only=True):
         for index, vehicle in enumerate(self.vehicle):
             if vehicle.contract_share > 0.0 and vehicle.iso15118_share == 0.0:
                 broken.append(RuleError(("vehicle", index, "contract_share"), "needs iso15118_share above 0"))
+        broken += self._misbehaviour_errors()
         broken += self._contract_errors()
         if broken:
             raise RuleErrors(broken)
+
+    def _misbehaviour_errors(self) -> Iterator[RuleError]:
+        if len(self.misbehaviour) > MAX_RULES:
+            yield RuleError(("misbehaviour",), f"must have at most {MAX_RULES} entries (has {len(self.misbehaviour)})")
+        for index, table in enumerate(self.misbehaviour):
+            if table.at_s >= self.fleet.duration_s:
+                text = f"must be less than fleet.duration_s ({self.fleet.duration_s:g})"
+                yield RuleError(("misbehaviour", index, "at_s"), text)
 
     def _contract_errors(self) -> Iterator[RuleError]:
         if not self.has_contracts or self.contracts.pki is not None:

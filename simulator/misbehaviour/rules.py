@@ -17,6 +17,8 @@ Sender = Literal["station", "csms"]
 MessageKind = Literal["call", "answer"]
 Way = Literal["drop", "delay", "duplicate", "reorder", "corrupt", "replace", "answer", "sequence-number", "half-frame"]
 
+MAX_RULES: Final = 100
+"""rules of one station"""
 _CALL, _RESULT, _ERROR = 2, 3, 4
 _SEQUENCE_NUMBER: Final = re.compile(r'("seqNo"\s*:\s*)(-?\d+)')
 _EVENT_ACTION: Final = "TransactionEvent"
@@ -125,6 +127,8 @@ def rule_errors(rule: Rule) -> Iterator[tuple[str, str]]:
         allowed = "payload or error" if rule.way == "answer" else "text, payload or error"
         if len(given) != 1:
             yield "way", f"{rule.way} needs {allowed}, exactly one of them"
+    if rule.payload is not None and not _is_json(rule.payload):
+        yield "payload", "must have values of JSON only: texts, numbers, true, false, lists, tables"
     if rule.new_id and (rule.way, rule.message) != ("duplicate", "call"):
         yield "new_id", "only a duplicated request can have a new id"
     if rule.way == "reorder" and (rule.sender, rule.message) == ("station", "call"):
@@ -227,5 +231,14 @@ def _is_text(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_json(value: object) -> bool:
+    """Whether a value can be sent: TOML has dates, times and numbers that JSON does not have."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
         return False
     return True

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 
 from foundation.frozen import Frozen
 from simulator.misbehaviour.misbehaving_transport import MisbehavingTransport
-from simulator.misbehaviour.rules import Effect, Rule, Sender, WireMessage, effect_of
+from simulator.misbehaviour.rules import MAX_RULES, Effect, Rule, Sender, WireMessage, effect_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.wire.session import FrameTransport, SessionEvents
 
-MAX_RULES: Final = 100
 _MAX_NOTES: Final = 500
 
 

@@ -1,7 +1,7 @@
 // The page of simulated hardware: vehicles, cards, faults, house, clock, power, link, misbehaviour, recording, messages.
 
 import { get, post, remove } from "./static/js/api.js";
-import { find, make, runOnClick, setText, show, toast } from "./static/js/dom.js";
+import { download, find, make, runOnClick, setText, show, toast } from "./static/js/dom.js";
 import { reloadStatus, watchStatus } from "./static/js/live.js";
 import { showExchanges } from "./static/js/ocpp-exchanges.js";
 
@@ -51,7 +51,7 @@ async function activateWorld() {
   runOnClick(find("#advance"), () => change("/api/sim/clock", { advance_s: Number(clock.elements.minutes.value) * 60 }));
   for (const slider of document.querySelectorAll("#house input[type=range]")) {
     slider.addEventListener("input", () => setText(find(`output[for="${slider.id}"]`), `${slider.value} A`));
-    slider.addEventListener("change", () => setHouse().catch((error) => toast(error.message)));
+    slider.addEventListener("change", () => setHouse(slider.id === "sun").catch((error) => toast(error.message)));
   }
   find("#contact").addEventListener("change", ({ target }) => {
     post("/api/sim/grid", { contact: target.checked }).catch((error) => toast(error.message));
@@ -66,12 +66,16 @@ async function activateWorld() {
   );
   runOnClick(find("#behave"), () => remove("/api/sim/misbehaviour"));
   runOnClick(find("#record"), async () => {
-    await (find("#recorded").hidden ? post("/api/sim/recording", {}) : remove("/api/sim/recording"));
+    if (find("#recorded").hidden) await post("/api/sim/recording", {});
+    else {
+      download("recorded.toml", "application/toml", await get("/api/sim/recording/scenario"));
+      await remove("/api/sim/recording");
+    }
     await showWorld();
   });
-  await showWorld();
   watchStatus(() => showWorld().catch(() => {}));
-  await showExchanges(find("#frames"), { extras: stepButton, most: SHOWN_MESSAGES })();
+  const reload = showExchanges(find("#frames"), { extras: stepButton, most: SHOWN_MESSAGES });
+  await Promise.allSettled([showWorld(), reload()]); // without power, both wait for the next event
 }
 
 /** Show what the simulated world is like; a slider that somebody moves stays as it is. */
@@ -83,19 +87,21 @@ async function showWorld() {
   if (document.activeElement !== find("#contact")) find("#contact").checked = world.contact_closed;
   find("#cards").replaceChildren(...world.cards.map((card) => make("option", { value: card })));
   show(find("#recorded"), world.recording);
-  setText(find("#record"), world.recording ? "End the recording" : "Record");
+  setText(find("#record"), world.recording ? "End and save" : "Record");
   const parts = [`clock × ${world.rate}`];
   if (world.misbehaviour > 0) parts.push(`rules of misbehaviour: ${world.misbehaviour}`);
   if (world.recording) parts.push("recording");
-  if (world.house !== null) parts.push(`grid ${world.house.currents_a.map((current) => current.toFixed(1)).join(" / ")} A`);
+  if (world.house !== null) {
+    setText(find("#grid"), `At the grid meter: ${world.house.currents_a.map((current) => current.toFixed(1)).join(" / ")} A`);
+  }
   setText(find("#world-state"), parts.join(" · "));
 }
 
+/** Show the loads that the sliders set; others, such as those of a test bench, stay as they are. */
 function showHouse(house) {
-  const loads = Object.entries(house.loads).filter(([name]) => name !== "sun");
   for (const phase of [1, 2, 3]) {
     show(find(`[data-phase="${phase}"]`), phase <= house.phases);
-    setSlider(`load-${phase}`, loads.reduce((sum, [, currents]) => sum + currents[phase - 1], 0));
+    setSlider(`load-${phase}`, house.loads.panel?.[phase - 1] ?? 0);
   }
   setSlider("sun", -(house.loads.sun?.[0] ?? 0));
 }
@@ -107,20 +113,21 @@ function setSlider(id, amperes) {
   setText(find(`output[for="${id}"]`), `${slider.value} A`);
 }
 
-async function setHouse() {
-  const loads = [1, 2, 3].map((phase) => (find(`[data-phase="${phase}"]`).hidden ? 0 : Number(find(`#load-${phase}`).value)));
-  const sun = Number(find("#sun").value);
-  await post("/api/sim/grid", { currents_a: loads });
-  await post("/api/sim/grid", { loads: { sun: sun === 0 ? null : [-sun, -sun, -sun] } });
+async function setHouse(isSun) {
+  const currents = (isSun ? ["sun", "sun", "sun"] : ["load-1", "load-2", "load-3"]).map((id) => Number(find(`#${id}`).value));
+  const load = currents.some((current) => current !== 0) ? currents.map((current) => (isSun ? -current : current)) : null;
+  await post("/api/sim/grid", { loads: { [isSun ? "sun" : "panel"]: load } });
   await showWorld();
 }
 
 /** A button that copies a request as a step of a scenario; none for what is no request. */
 function stepButton(exchange) {
-  if (exchange.outcome === "none") return [];
+  if (exchange.outcome === "none" || exchange.note !== "") return [];
   const button = make("button", { type: "button" }, "Copy as a scenario step");
   runOnClick(button, async () => {
-    await navigator.clipboard.writeText(await get(`/api/sim/frames/${exchange.number}/step`));
+    const step = await get(`/api/sim/frames/${exchange.number}/step`);
+    if (navigator.clipboard === undefined) return download("step.toml", "application/toml", step); // only https has one
+    await navigator.clipboard.writeText(step);
     toast("Copied");
   });
   return [button];

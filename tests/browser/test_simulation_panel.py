@@ -26,17 +26,17 @@ async def test_the_whole_world_is_controlled_from_one_page(browser: Browser, tmp
         await service.go("/simulation")
         page, world = service.page, walk.world
         await page.get_by_role("button", name="Record", exact=True).click()
-        await expect(page.get_by_role("link", name="Save what was recorded")).to_be_visible()
+        await expect(page.get_by_role("link", name="Save what was recorded so far")).to_be_visible()
         await page.get_by_role("button", name="Plug in").click()
         await walk.until(lambda: walk.board.vehicle is not None)
         card = page.get_by_label("Card", exact=True)
         await card.fill("04A3B2C1D5E680")
         await card.press("Enter")
         await walk.until(lambda: walk.evse.state.charging_state is ChargingState.CHARGING)
-        await page.get_by_label("Load on L2").focus()
+        await page.get_by_label("More load on L2").focus()
         for _ in range(4):
             await page.keyboard.press("ArrowRight")
-        await walk.until(lambda: "house" in world.house.loads and world.house.loads["house"].l2 >= 2.0)
+        await walk.until(lambda: "panel" in world.house.loads and world.house.loads["panel"].l2 >= 2.0)
         await page.get_by_label("Sun on the roof").focus()
         await page.keyboard.press("PageUp")
         await walk.until(lambda: "sun" in world.house.loads and world.house.loads["sun"].l1 < 0.0)
@@ -61,12 +61,14 @@ async def test_the_whole_world_is_controlled_from_one_page(browser: Browser, tmp
         await expect(started.get_by_role("button", name="Copy as a scenario step")).to_be_visible()
         await service.audit()
         await service.picture("panel")
-        text = (await service.download(page.get_by_role("link", name="Save what was recorded"))).decode()
+        text = (await service.download(page.get_by_role("link", name="Save what was recorded so far"))).decode()
         assert [
             word in text for word in ("plug.evse = 1", 'card.uid = "04A3B2C1D5E680"', "house.loads", "fault.code")
         ] == [True] * 4
-        await page.get_by_role("button", name="End the recording").click()
-        await expect(page.get_by_role("link", name="Save what was recorded")).to_be_hidden()
+        assert "base" in world.house.loads
+        ended = (await service.download(page.get_by_role("button", name="End and save"))).decode()
+        assert ended.startswith(text[:200])
+        await expect(page.get_by_role("link", name="Save what was recorded so far")).to_be_hidden()
         await page.get_by_role("button", name="Cut the link").click()
         await walk.until(lambda: not walk.stack.link.online)
         await page.set_viewport_size({"width": 390, "height": 844})

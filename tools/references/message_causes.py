@@ -18,7 +18,8 @@ _HEAD: Final = """\
 # Messages and their causes
 
 Generated from the shipped scenarios, each of which is played in every run of the tests: `borne scenario run NAME`
-shows it at a CSMS. A step in the second column is one of a [scenario](../scenarios.md#the-file); `borne sim` and the
+shows it at a CSMS. The second column has the steps of the [scenario](../scenarios.md#the-file) since its
+last expectation, at most three; `borne sim` and the
 page `/simulation` do the same.
 
 """
@@ -33,7 +34,8 @@ _TELLING_FIELDS: Final = (
     "reservationUpdateStatus",
 )
 """fields of a request that tell its causes apart"""
-_LONGEST_STEP: Final = 160
+_LONGEST_STEP: Final = 260
+_MOST_STEPS: Final = 3
 OTHER_CAUSES: Final[Mapping[str, str]] = {
     "CertificateSigned": "a CSMS with a PKI answers SignCertificate with it: `borne csms --pki FOLDER`",
     "Get15118EVCertificate": "a vehicle asks for a contract; an external [SECC](../secc.md) passes it on",
@@ -54,11 +56,11 @@ class MessageCause(Frozen):
     detail: str
     """which of the messages of the action: the fields that tell them apart; empty: any"""
     step: str
-    """the step before it, as TOML in one line; of a request of the CSMS: its payload as JSON"""
+    """the steps since the last expectation, as TOML; of a request of the CSMS: its payload as JSON"""
     scenario: str
     """name of the scenario"""
     distance: int = 0
-    """number of expectations between the step and the message"""
+    """number of steps between the last of them and the message"""
 
 
 def causes() -> list[MessageCause]:
@@ -79,20 +81,22 @@ def causes() -> list[MessageCause]:
 
 def _causes_in(steps: Sequence[Mapping[str, object]], scenario: str) -> Iterator[MessageCause]:
     """What each expectation of a scenario waits for, after the last step that drives station or CSMS."""
-    driven, distance = _START, 0
+    driven, distance, expected = list[str](), 0, False
     for step in steps:
         (word,) = (key for key in step if key != "note")
         table = object_of(step[word])
         if word == "call":
             yield MessageCause(str(table["action"]), False, "", json.dumps(table.get("payload", {})), scenario)
-        if word in DRIVING_WORDS or word in ("call", "request", "csms_answers"):
+        if word in DRIVING_WORDS or word in ("call", "request", "csms_answers", "wait"):
             shown = {key: table[key] for key in ("action", "payload") if key in table} if word == "call" else table
-            driven, distance = f"{word} = {inline_value(shown)}", 0
+            driven = [*([] if expected else driven), f"{word} = {inline_value(shown)}"][-_MOST_STEPS:]
+            distance, expected = 0, False
         messages = list_of(table["messages"]) if word == "expect_all" else [table] if word == "expect" else []
         for message in messages:
+            expected = True
             if is_object(message) and message.get("sender") != "csms":
-                detail = _detail(object_of(message.get("payload", {})))
-                yield MessageCause(str(message["action"]), True, detail, driven, scenario, distance)
+                detail, causing = _detail(object_of(message.get("payload", {}))), "; ".join(driven) or _START
+                yield MessageCause(str(message["action"]), True, detail, causing, scenario, distance)
         distance += 1
 
 
@@ -106,7 +110,7 @@ def page() -> str:
     found = causes()
     sent = [cause for cause in found if cause.by_station]
     received = [cause for cause in found if not cause.by_station]
-    rows = [_HEAD, "## Sent by the station\n\n| message | after this step | scenario |\n|---|---|---|\n"]
+    rows = [_HEAD, "## Sent by the station\n\n| message | after these steps | scenario |\n|---|---|---|\n"]
     rows += [f"| {_message(cause)} | {_code(cause.step)} | `{cause.scenario}` |\n" for cause in sent]
     rows.append(
         "\n## Sent by the CSMS\n\n"

@@ -31,6 +31,7 @@ from station.interfaces.http.server import WebServer
 from tests.borne.scenarios.played import played
 from tests.command_line import invoke
 from tests.markdown_blocks import blocks_of
+from tests.patience import PATIENCE_S
 from tests.project import ROOT
 from tests.walk import walking
 
@@ -130,7 +131,7 @@ def test_a_csms_that_floods_ends_in_time_with_a_verdict(tmp_path: Path) -> None:
         ) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             options = RunOptions(csms_url=f"ws://127.0.0.1:{port}")
-            text = "[scenario]\nlimit_s = 3\n" + PLUG_AND_CARD + STARTED.replace("Started", "Ended")
+            text = "[scenario]\nlimit_s = 1\n" + PLUG_AND_CARD + STARTED.replace("Started", "Ended")
             run = ScenarioRun([load_scenario(written(tmp_path, text))], options)
             await run.run(lambda _: None)
         return run.verdicts[0]
@@ -138,7 +139,7 @@ def test_a_csms_that_floods_ends_in_time_with_a_verdict(tmp_path: Path) -> None:
     with asyncio.Runner(loop_factory=event_loop_at(0.0)) as runner:
         verdict = runner.run(play())
     assert verdict.verdict is Verdict.FAILED
-    assert verdict.real_s < 20.0
+    assert verdict.real_s < PATIENCE_S
 
 
 def test_an_interrupt_ends_what_is_played_with_a_verdict(tmp_path: Path) -> None:

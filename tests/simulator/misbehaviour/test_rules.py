@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import pytest
 
 from simulator.misbehaviour.message_line import MessageLine
-from simulator.misbehaviour.rules import Effect, Rule, effect_of, rule_errors, wire_message
-from simulator.misbehaviour.station_misbehaviour import MAX_RULES, StationMisbehaviour
+from simulator.misbehaviour.rules import MAX_RULES, Effect, Rule, effect_of, rule_errors, wire_message
+from simulator.misbehaviour.station_misbehaviour import StationMisbehaviour
 from tests import fakes
 
 EVENT = '[2,"e1","TransactionEvent",{"eventType":"Updated","seqNo": 3,"meterValue":1.50}]'
@@ -79,6 +80,7 @@ def test_a_request_that_comes_late_is_answered_before_so_that_the_next_one_overt
         (Rule("drop", payload={}), "payload"),
         (Rule("drop", error="E"), "error"),
         (Rule("replace"), "way"),
+        (Rule("replace", payload={"at": date(2026, 1, 1)}), "payload"),
         (Rule("replace", text="x", payload={}), "way"),
         (Rule("replace", error="E"), "error"),
         (Rule("duplicate", message="answer", new_id=True), "new_id"),

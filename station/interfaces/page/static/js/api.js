@@ -7,7 +7,10 @@ let session = null;
 
 /** The signed-in role, and the CSRF value that each change must send. */
 export function getSession() {
-  session ??= get("/api/session");
+  session ??= get("/api/session").catch((error) => {
+    session = null; // the next request asks again
+    throw error;
+  });
   return session;
 }
 
@@ -29,7 +32,7 @@ export const putFile = (path, file) => requestChange("PUT", path, file);
 export const remove = (path, body) => requestChange("DELETE", path, body);
 
 async function requestChange(method, path, body) {
-  const { csrf } = await getSession();
+  const { csrf } = await getSession().catch(() => ({ csrf: null })); // a station without power has no sessions
   return request(method, path, body, csrf === null ? {} : { "X-Borne-CSRF": csrf });
 }
 

@@ -23,10 +23,7 @@ export function showExchanges(list, { query = () => ({}), isHeld = () => false, 
       rows.set(exchange.number, { item, outcome: exchange.outcome });
     }
     shown = rows;
-    const items = [...rows.values()].map((row) => row.item);
-    if (items.length !== list.children.length || items.some((item, index) => list.children[index] !== item)) {
-      list.replaceChildren(...items);
-    }
+    place(list, [...rows.values()].map((row) => row.item));
   }
   function reloadSoon() {
     timer ??= setTimeout(async () => {
@@ -38,9 +35,18 @@ export function showExchanges(list, { query = () => ({}), isHeld = () => false, 
   return reload;
 }
 
+/** Make these the children of an element; those that stay are not taken out, so that they keep the focus. */
+function place(list, items) {
+  const wanted = new Set(items);
+  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
+  items.forEach((item, index) => {
+    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
+  });
+}
+
 function exchangeRow(exchange, extras, before) {
   const arrow = exchange.direction === "out" ? "→" : "←";
-  const title = exchange.action || (exchange.note === "" ? t("ocpp.unreadable") : "");
+  const title = exchange.action || exchange.message_id || (exchange.note === "" ? t("ocpp.unreadable") : "");
   const details = make(
     "details",
     { open: before?.querySelector("details").open ?? false },
