@@ -21,33 +21,7 @@ _LONGEST_IDENTITY: Final = 48
 
 def life(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     """Run `borne life`; returns the exit code: 0 if everything held, else 1."""
-    defaults = LifePlan(30)
-    parser.add_argument(
-        "--days", metavar="N", type=_parse_days, default=defaults.days, help="Days to play. [default: %(default)s]"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=defaults.seed, help="The same seed gives the same days. [default: %(default)s]"
-    )
-    parser.add_argument("--linky", action="store_true", help="A house with a Linky, whose current the station shares.")
-    parser.add_argument(
-        "--hours",
-        type=_parse_hours,
-        default=defaults.day_hours,
-        help="Length of a day, which has as many events if it is shorter. [default: %(default)s]",
-    )
-    parser.add_argument(
-        "--csms",
-        metavar="URL",
-        help="ws:// or wss:// URL of a CSMS, without identity. Default: one that checks each event.",
-    )
-    parser.add_argument(
-        "--csms-api",
-        metavar="URL",
-        type=http_url,
-        help="HTTP API of an adapter that tells this CSMS what to send, and reads its bills; docs/scenarios.md has it.",
-    )
-    parser.add_argument("--identity", default=defaults.identity, help="Identity of the station. [default: %(default)s]")
-    parser.add_argument("--password", help="Password of the station at the CSMS.")
+    _add_arguments(parser)
     given = parser.parse_args(arguments)
     if given.csms_api is not None and given.csms is None:
         refuse("--csms-api: needs --csms")
@@ -83,6 +57,36 @@ def life(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         return 1
     say(_summary(figures))
     return 0
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    defaults = LifePlan(30)
+    parser.add_argument(
+        "--days", metavar="N", type=_parse_days, default=defaults.days, help="Days to play. [default: %(default)s]"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=defaults.seed, help="The same seed gives the same days. [default: %(default)s]"
+    )
+    parser.add_argument("--linky", action="store_true", help="A house with a Linky, whose current the station shares.")
+    parser.add_argument(
+        "--hours",
+        type=_parse_hours,
+        default=defaults.day_hours,
+        help="Length of a day, which has as many events if it is shorter. [default: %(default)s]",
+    )
+    parser.add_argument(
+        "--csms",
+        metavar="URL",
+        help="ws:// or wss:// URL of a CSMS, without identity. Default: one that checks each event.",
+    )
+    parser.add_argument(
+        "--csms-api",
+        metavar="URL",
+        type=http_url,
+        help="HTTP API of an adapter that tells this CSMS what to send, and reads its bills; docs/scenarios.md has it.",
+    )
+    parser.add_argument("--identity", default=defaults.identity, help="Identity of the station. [default: %(default)s]")
+    parser.add_argument("--password", help="Password of the station at the CSMS.")
 
 
 def _check_identity(text: str) -> None:
