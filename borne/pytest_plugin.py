@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -15,6 +16,7 @@ import pytest_asyncio
 if TYPE_CHECKING:
     from borne.scenarios.bench_station import BenchOptions, BenchStation, BenchStations
 
+_FIXTURES: Final = frozenset({"borne_station", "borne_fleet"})
 _STARTED: Final = pytest.StashKey[list["BenchStation"]]()
 
 
@@ -59,6 +61,13 @@ async def borne_fleet(
             return stations
 
         yield start
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Load the station once, if a test has one: it takes as long as many stations need to start."""
+    if any(_FIXTURES & set(item.fixturenames) for item in session.items if isinstance(item, pytest.Function)):
+        for module in ("bench_station", "local_station"):
+            import_module(f"borne.scenarios.{module}")
 
 
 @pytest.hookimpl(wrapper=True)

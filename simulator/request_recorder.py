@@ -21,7 +21,7 @@ _MAX_CHARACTERS: Final = 4 * 1024 * 1024
 _MAX_FRAMES: Final = 20_000
 HIDDEN: Final = "${secret}"
 """stands for a secret: a scenario with it is valid once [values] has it"""
-_SECRET_KEY: Final = re.compile("password|secret|key|pin", re.IGNORECASE)
+_SECRET_KEY: Final = re.compile("password|secret|private_?key|pin$|key$", re.IGNORECASE)
 _PRIVATE_KEY: Final = "PRIVATE KEY"
 
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from borne.arguments import Action, http_url
-from borne.life.life_run import LifeFailedError, LifeFigures, LifePlan, play
+from borne.life.life_plan import LifeFailedError, LifeFigures, LifePlan
+from borne.life.played_days import play
 from borne.output import refuse, say
 from simulator.scenarios.under_test import CsmsError
 from station.core.identifiers import check_identifier, check_password, check_url

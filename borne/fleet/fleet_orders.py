@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 20
 """stations that are asked at the same time"""
 _TIMEOUT_S: Final = 60.0
-_FAILURES_SHOWN: Final = 20
+_REASONS_RETURNED: Final = 20
 _LONGEST_REASON: Final = 200
 
 
@@ -108,8 +108,8 @@ async def _ask_all(
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(ask(station)) for station in stations]
     refusals = {identity: reason for task in asked for identity, reason in [task.result()] if reason is not None}
-    shown = dict(list(refusals.items())[:_FAILURES_SHOWN])
-    return FleetOrderOutcome(len(stations) - len(refusals), len(refusals), shown)
+    reasons = dict(list(refusals.items())[:_REASONS_RETURNED])
+    return FleetOrderOutcome(len(stations) - len(refusals), len(refusals), reasons)
 
 
 async def _refusal(client: httpx.AsyncClient, order: StationOrder, page: str | None) -> str | None:

@@ -73,12 +73,12 @@ class ForeignCsms:
 
     @property
     def faults(self) -> Sequence[str]:
-        """None: nobody says what was wrong."""
+        """Always empty: such a CSMS does not report errors."""
         return ()
 
     @property
     def running(self) -> int:
-        """0: it does not say."""
+        """Always 0: such a CSMS does not report this."""
         return 0
 
     def leave(self) -> None:
@@ -100,7 +100,10 @@ class ForeignCsms:
             link.drop_connection()
 
     async def ask(self, action: str, payload: Mapping[str, object]) -> None:
-        """Let it send a request, if it can be told to; time passes until the station has answered."""
+        """Make the CSMS send a request through its adapter, and advance the clock until the station has answered.
+
+        Without effect if there is no adapter, or while the network of the station is cut.
+        """
         if self._control is None or self._away or not self._runtime.running:
             return
         control = self._control

@@ -32,5 +32,5 @@ class LifeCsms(Protocol):
         ...
 
     async def ask(self, action: str, payload: Mapping[str, object]) -> None:
-        """Send a request to the station, if it can; the answer does not matter."""
+        """Send a request to the station if it is connected; the answer is ignored."""
         ...

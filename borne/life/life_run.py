@@ -8,44 +8,30 @@ that fails is the shortest prefix that does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import resource
-import tempfile
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-import httpx
-
-from borne.composition.simulated import world_of
-from borne.composition.station_assembly import host_process
-from borne.life.checking_csms import CheckingCsms, free_socket, serving, url_of
-from borne.life.foreign_csms import ForeignCsms
+from borne.life.checking_csms import CheckingCsms
 from borne.life.invariants import InvariantError
-from borne.life.station_watch import SUBSCRIBED_VA, StationWatch
-from foundation.event_loop import StationLoop
-from foundation.frozen import Frozen
+from borne.life.station_watch import StationWatch
 from metering.reading import Phases
-from simulator.scenarios.controlled_csms import HttpCsmsControl
 from simulator.scenarios.under_test import CsmsError
 from simulator.vehicle import VehicleModel
 from station.charging.charging_station import ChargingStation
-from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
 from station.storage.outbox import Outbox
 
 if TYPE_CHECKING:
-    import socket
+    from pathlib import Path
 
     from borne.host_process import HostProcess
     from borne.life.life_csms import LifeCsms
+    from borne.life.life_plan import LifePlan
     from simulator.world import World
 
-_IDENTITY: Final = "LIFE-1"
-_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _CARD: Final = IdToken("04A3B2C1D5E680", "ISO14443")
 _MAX_WAITING_EVENTS: Final = 2_000
 """events that a day without CSMS leaves in the queue at most"""
@@ -53,75 +39,17 @@ _TOLERANCE_WH: Final = 0.01
 """rounding of a register in an event"""
 _DRAIN_TIMEOUT_S: Final = 7200.0
 _START_TIMEOUT_S: Final = 120.0
-_FAULTS_SHOWN: Final = 5
 _ACCEPTANCE_STEPS: Final = 200
 """looks at the registration status, a second of the station's clock apart"""
 _REAL_STEP_S: Final = 0.05
 """real seconds between them, for a CSMS that is far away"""
 
 
-class LifePlan(Frozen):
-    """What is played: number of days, seed, house, and length of a day."""
-
-    days: int
-    seed: int = 0
-    linky: bool = False
-    """a house with a Linky, whose current the station shares"""
-    day_hours: float = 24.0
-    """length of a day; its events keep their share of it, so that a short day has as many"""
-    identity: str = _IDENTITY
-    """identity of the station"""
-    csms_url: str | None = None
-    """URL of the CSMS without identity; None: one that checks each event"""
-    csms_api: str | None = None
-    """URL of the adapter that tells this CSMS what to send, and reads its bills; None: nobody can"""
-    password: str | None = None
-    """password of the station at this CSMS"""
-
-
-class LifeFigures(Frozen):
-    """Result of the days: their CPU time and counts of transactions."""
-
-    days: int
-    cpu_s: float
-    """CPU time of the process, with its CSMS"""
-    transactions: int | None = None
-    """transactions whose bills were compared; None: nobody could read the bills of the CSMS"""
-    unbilled: int = 0
-    """transactions without a register at begin or end, because the meter was silent"""
-    billed_wh: float = 0.0
-    refused_orders: int = 0
-    """requests that the adapter of another CSMS has not let it send"""
-
-    @property
-    def cpu_s_per_day(self) -> float:
-        """CPU time of one day."""
-        return self.cpu_s / self.days
-
-
-class LifeFailedError(Exception):
-    """An invariant did not hold; `day` is the shortest prefix of days that fails."""
-
-    def __init__(self, plan: LifePlan, day: int, reason: str, *, at_end: bool = False) -> None:
-        options = {
-            "--linky": plan.linky,
-            f"--hours {plan.day_hours:g}": plan.day_hours != 24.0,
-            f"--identity {plan.identity}": plan.identity != _IDENTITY,
-            f"--csms {plan.csms_url}": plan.csms_url is not None,
-            f"--csms-api {plan.csms_api}": plan.csms_api is not None,
-            "--password …": plan.password is not None,
-        }
-        more = "".join(f" {option}" for option, given in options.items() if given)
-        when = f"after {day} days" if at_end else f"day {day} fails"
-        super().__init__(f"{when}: {reason}\nto repeat: borne life --days {day} --seed {plan.seed}{more}")
-        self.day = day
-
-
 _EventOfDay = Callable[[], Awaitable[None]]
 
 
 class LifeRun:
-    """One station, its driver, house and CSMS; made by `started_life`."""
+    """One station, its driver, house and CSMS; made by `started_life` (played_days.py)."""
 
     def __init__(self, plan: LifePlan, world: World, process: HostProcess, csms: LifeCsms, storage: Path) -> None:
         self._plan = plan
@@ -389,114 +317,3 @@ class LifeRun:
         counted_wh = self._register_wh - self._counted_before_wh
         if abs(csms.billed_wh - counted_wh) > tolerance_wh:
             raise InvariantError(f"{csms.billed_wh:.3f} Wh are billed, the register has counted {counted_wh:.3f} Wh")
-
-
-def _configuration(plan: LifePlan, storage: Path, url: str) -> Configuration:
-    simulation: dict[str, object] = {"rate": 0.0, "follow_csms_time": plan.csms_url is None, "seed": plan.seed}
-    csms: dict[str, object] = {"url": url}
-    if plan.password is not None:
-        csms["password"] = plan.password
-    tables: dict[str, object] = {
-        "station": {"identity": plan.identity, "storage": str(storage)},
-        "csms": csms,
-        "http": {"port": 0},
-        "simulation": simulation,
-    }
-    if plan.linky:
-        tables["evse"] = [{"id": 1, "phases": 1}]
-        tables["grid"] = {"phases": 1, "source": {"type": "linky", "device": "simulated"}}
-        simulation["linky"] = {"mode": "historique", "phases": 1, "subscribed_va": SUBSCRIBED_VA}
-    return Configuration.from_tree(tables)
-
-
-@contextlib.asynccontextmanager
-async def started_life(plan: LifePlan, storage: Path) -> AsyncGenerator[LifeRun]:
-    """Run a station on an empty storage directory, at its CSMS, whose days can be played one after the other.
-
-    Raises:
-        CsmsError: the CSMS does not accept the station, or its adapter does not answer.
-        StartError: the storage cannot be used.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        listening = stack.enter_context(free_socket())
-        process = host_process(_configuration(plan, storage, plan.csms_url or url_of(listening)))
-        world = world_of(process.station.hardware)
-        csms = await stack.enter_async_context(_csms(plan, process, world, listening))
-        run = LifeRun(plan, world, process, csms, storage)
-        running = asyncio.get_running_loop().create_task(process.run_with_gc_control())
-        try:
-            await process.station.wait_until_started()
-            await run.wait_accepted()
-            if isinstance(csms, ForeignCsms):
-                await csms.check_adapter()
-            yield run
-        finally:
-            csms.come_back()
-            process.stop()
-            while not running.done():
-                await world.clock.advance(0.5)
-                await asyncio.sleep(0.001)
-            await running
-
-
-@contextlib.asynccontextmanager
-async def _csms(
-    plan: LifePlan, process: HostProcess, world: World, listening: socket.socket
-) -> AsyncGenerator[LifeCsms]:
-    """The CSMS of a plan: one that checks each event, served at the socket, or the one at the plan's URL."""
-    if plan.csms_url is None:
-        world.clock.adjust(_START - world.clock.now())
-        csms = CheckingCsms(lambda: _START + timedelta(seconds=world.clock.monotonic()))
-        async with serving(csms, listening):
-            yield csms
-    elif plan.csms_api is None:
-        yield ForeignCsms(process.station, world.clock, None)
-    else:
-        async with httpx.AsyncClient(base_url=plan.csms_api.rstrip("/"), trust_env=False) as client:
-            yield ForeignCsms(process.station, world.clock, HttpCsmsControl(client))
-
-
-async def play_days(plan: LifePlan, storage: Path, report: Callable[[int], None]) -> LifeFigures:
-    """Play the days of a plan on an empty storage directory; `report` is called after each day.
-
-    Raises:
-        LifeFailedError: something that must hold did not.
-        CsmsError: the CSMS does not accept the station, or its adapter does not answer.
-        StartError: the storage cannot be used.
-    """
-    began_s = time.process_time()
-    async with started_life(plan, storage) as run:
-        for day in range(1, plan.days + 1):
-            try:
-                await run.play_day(day)
-            except InvariantError as error:
-                raise LifeFailedError(plan, day, str(error)) from error
-            report(day)
-        csms, cpu_s = run.csms, time.process_time() - began_s
-        if isinstance(csms, CheckingCsms):
-            return LifeFigures(plan.days, cpu_s, csms.ended, csms.unbilled, csms.billed_wh)
-        return await _compared(plan, csms, cpu_s)
-
-
-async def _compared(plan: LifePlan, csms: LifeCsms, cpu_s: float) -> LifeFigures:
-    """Compare the bills of another CSMS, if it has an adapter.
-
-    Raises:
-        LifeFailedError: a bill is missing or wrong.
-    """
-    try:
-        bills = await csms.compare_bills() if isinstance(csms, ForeignCsms) else None
-    except InvariantError as error:
-        raise LifeFailedError(plan, plan.days, str(error), at_end=True) from error
-    refused = csms.refused_orders if isinstance(csms, ForeignCsms) else 0
-    if bills is None:
-        return LifeFigures(plan.days, cpu_s)
-    if bills.faults:
-        raise LifeFailedError(plan, plan.days, "; ".join(bills.faults[:_FAULTS_SHOWN]), at_end=True)
-    return LifeFigures(plan.days, cpu_s, bills.compared, bills.without_energy, bills.billed_wh, refused)
-
-
-def play(plan: LifePlan, report: Callable[[int], None]) -> LifeFigures:
-    """Play the days of a plan in an event loop of its own and a temporary storage; as `play_days`."""
-    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=StationLoop) as runner:
-        return runner.run(play_days(plan, Path(folder), report))

@@ -1,4 +1,4 @@
-"""The route with the state of the simulated world, for the page that controls it."""
+"""Routes with the state of the simulated world, for the page that controls it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulator.world import World
 from station.charging.authorization.authorization_cache import AuthorizationCache
 from station.charging.authorization.local_list import LocalAuthorizationList
 from station.interfaces.access.roles import require_role
-from station.interfaces.api.dependencies import optional_part, part
+from station.interfaces.api.dependencies import part
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 
@@ -41,8 +41,6 @@ class SimulatedWorldShown(TypedDict):
     """virtual seconds per real second; 0: the clock stands still"""
     readers: list[str]
     """names of the simulated readers"""
-    cards: list[str]
-    """cards in the local authorization list and in the authorization cache, which the CSMS has sent; at most 100"""
     misbehaviour: int
     """number of rules of misbehaviour in force"""
     recording: bool
@@ -54,14 +52,8 @@ class SimulatedWorldShown(TypedDict):
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Read the state of the simulated hardware",
 )
-async def read_simulated_world(
-    world: Annotated[World, part(World)],
-    cache: Annotated[AuthorizationCache | None, optional_part(AuthorizationCache)],
-    local_list: Annotated[LocalAuthorizationList | None, optional_part(LocalAuthorizationList)],
-) -> SimulatedWorldShown:
-    """Returns house, contact, clock, readers, known cards, misbehaviour and recording."""
-    listed = [] if local_list is None else [token.value for token, _ in await local_list.page(_MOST_CARDS)]
-    cached = [] if cache is None else [token.upper() for (token, _), _ in cache.entries()]
+async def read_simulated_world(world: Annotated[World, part(World)]) -> SimulatedWorldShown:
+    """Returns house, contact, clock, readers, misbehaviour and recording."""
     house = world.house
     return {
         "house": {
@@ -74,7 +66,21 @@ async def read_simulated_world(
         "contact_closed": world.contacts.closed[0],
         "rate": world.clock.rate,
         "readers": list(world.readers),
-        "cards": list(dict.fromkeys([*listed, *cached]))[:_MOST_CARDS],
         "misbehaviour": len(world.misbehaviour.rules),
         "recording": world.recorder.active,
     }
+
+
+@router.get(
+    "/api/sim/auth/cards",
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
+    summary="List the cards that the CSMS has sent",
+)
+async def list_cards(
+    cache: Annotated[AuthorizationCache, part(AuthorizationCache)],
+    local_list: Annotated[LocalAuthorizationList, part(LocalAuthorizationList)],
+) -> list[str]:
+    """Returns the cards in the local authorization list and in the authorization cache, at most 100."""
+    listed = [token.value for token, _ in await local_list.page(_MOST_CARDS)]
+    cached = [token.upper() for (token, _), _ in cache.entries()]
+    return list(dict.fromkeys([*listed, *cached]))[:_MOST_CARDS]

@@ -98,11 +98,11 @@ class FleetReport(Frozen):
     thresholds: list[ThresholdResult]
     disturbances: list[DisturbanceTime]
     """when the disturbances of the plan happened, in their order; empty if the plan has not begun"""
-    misbehaviour: int
-    """number of messages with which stations have done something wrong on purpose"""
     samples: list[FleetSample]
     station_reports: list[StationReport]
     host_failures: list[str]
+    misbehaviour: int = 0
+    """number of messages with which stations have done something wrong on purpose"""
 
     @property
     def passed(self) -> bool:
@@ -154,10 +154,10 @@ def fleet_report(plan: FleetPlan, facts: FleetRunFacts, record: FleetRecord, ene
         energy,
         [completed, *_threshold_results(plan.thresholds, figures)],
         _disturbance_times(plan, facts),
-        sum(station.misbehaviour for station in stations),
         record.samples,
         stations,
         [host.failure for host in record.hosts if host.failure is not None],
+        sum(station.misbehaviour for station in stations),
     )
 
 

@@ -75,7 +75,13 @@ async function activateWorld() {
   });
   watchStatus(() => showWorld().catch(() => {}));
   const reload = showExchanges(find("#frames"), { extras: stepButton, most: SHOWN_MESSAGES });
+  for (const field of document.querySelectorAll("[list=cards]")) field.addEventListener("focus", () => showCards().catch(() => {}));
   await Promise.allSettled([showWorld(), reload()]); // without power, both wait for the next event
+}
+
+async function showCards() {
+  const cards = await get("/api/sim/auth/cards");
+  find("#cards").replaceChildren(...cards.map((card) => make("option", { value: card })));
 }
 
 /** Show what the simulated world is like; a slider that somebody moves stays as it is. */
@@ -85,7 +91,6 @@ async function showWorld() {
   show(find("#house"), world.house !== null);
   if (world.house !== null) showHouse(world.house);
   if (document.activeElement !== find("#contact")) find("#contact").checked = world.contact_closed;
-  find("#cards").replaceChildren(...world.cards.map((card) => make("option", { value: card })));
   show(find("#recorded"), world.recording);
   setText(find("#record"), world.recording ? "End and save" : "Record");
   const parts = [`clock × ${world.rate}`];

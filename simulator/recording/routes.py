@@ -41,7 +41,7 @@ class RecordingShown(TypedDict):
     summary="Record a scenario",
 )
 async def begin_recording(world: _World, frames: _Frames) -> Accepted:
-    """Record from now on how the station is driven, on its page, by `borne sim` or by any request; begins anew."""
+    """Start to record the requests that drive the station, from whichever client; what was recorded before is lost."""
     world.recorder.begin(frames.last_number)
     return ACCEPTED
 
@@ -88,7 +88,7 @@ async def read_scenario(world: _World, frames: _Frames) -> PlainTextResponse:
     summary="End the recording",
 )
 async def end_recording(world: _World) -> Accepted:
-    """Record nothing more, and forget what was recorded."""
+    """Stop recording, and delete what was recorded."""
     world.recorder.end()
     return ACCEPTED
 

@@ -80,9 +80,9 @@ def scenario_text(
     """
     acts = [request for request in requests if not _passes_time(request)]
     calls = [exchange for exchange in exchanges if not exchange.by_station]
-    seen = [exchange for exchange in exchanges if exchange.by_station and not _varies(exchange)]
+    sent = [exchange for exchange in exchanges if exchange.by_station and not _varies(exchange)]
     moments: list[RecordedRequest | RecordedExchange] = sorted([*acts, *calls], key=lambda moment: moment.at_s)
-    transactions = _transaction_names(seen)
+    transactions = _transaction_names(sent)
     parts = [f"[scenario]\nname = {inline_value(name)}\n"]
     named: set[str] = set()
     for index, moment in enumerate(moments):
@@ -91,7 +91,7 @@ def scenario_text(
         seconds = round(until_s - moment.at_s, 1)
         if seconds > 0.0:
             parts.append(_step("wait", {"seconds": seconds}))
-        messages = [exchange for exchange in seen if moment.at_s <= exchange.at_s < until_s]
+        messages = [exchange for exchange in sent if moment.at_s <= exchange.at_s < until_s]
         if messages:
             parts.append(_written(partial(_expectation, messages, transactions, named)))
     return "\n".join(parts)
@@ -129,10 +129,10 @@ def _varies(exchange: RecordedExchange) -> bool:
     )
 
 
-def _transaction_names(seen: Sequence[RecordedExchange]) -> dict[str, str]:
+def _transaction_names(sent: Sequence[RecordedExchange]) -> dict[str, str]:
     """A name for each transaction, by its id."""
     names: dict[str, str] = {}
-    for exchange in seen:
+    for exchange in sent:
         identity = _transaction_id(exchange)
         if identity is not None:
             names.setdefault(identity, f"transaction{len(names) + 1}")

@@ -74,7 +74,7 @@ class OcppExchangesFound(TypedDict):
     total: int
     """number of all that match"""
     last_number: int
-    """number of the newest message in the log, for `since` of GET /api/frames"""
+    """number of the newest message in the log; a client passes it as `since`"""
     exchanges: list[OcppExchangeShown]
     """the newest of them, in order"""
 
@@ -88,11 +88,12 @@ def _filter(
     text: Annotated[
         str, Query(max_length=200, description="only those with this text in request, answer or note, ignoring case")
     ] = "",
+    since: Annotated[int, Query(ge=0, description="only those with a message after this number")] = 0,
     begin: Annotated[datetime | None, Query(description="only requests at or after this time")] = None,
     end: Annotated[datetime | None, Query(description="only requests before this time")] = None,
 ) -> FrameFilter:
     """The query parameters that choose messages; times without an offset are UTC."""
-    return FrameFilter(action, direction, message_id, text, _utc(begin), _utc(end))
+    return FrameFilter(action, direction, message_id, since, text, _utc(begin), _utc(end))
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -124,9 +125,10 @@ async def search_exchanges(
     most: Annotated[int, Query(ge=1, le=5000, description="maximum number of rows")] = 300,
 ) -> OcppExchangesFound:
     """Returns the newest requests with their answers that match all filters, each as one row with its duration."""
+    last_number = frames.last_number
     found = await asyncio.to_thread(_find, frames.frames_after(0), wanted)
-    shown = [_exchange_to_json(exchange) for exchange in found[-most:]]
-    return {"total": len(found), "last_number": frames.last_number, "exchanges": shown}
+    rows = [_exchange_to_json(exchange) for exchange in found[-most:]]
+    return {"total": len(found), "last_number": last_number, "exchanges": rows}
 
 
 @router.get(

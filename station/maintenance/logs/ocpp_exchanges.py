@@ -67,6 +67,8 @@ class FrameFilter(Frozen):
     direction: str | None = None
     """of the request: `in` or `out`"""
     message_id: str = ""
+    since: int = 0
+    """number of a message: only exchanges with a newer one"""
     text: str = ""
     """part of a message, ignoring case"""
     begin: datetime | None = None
@@ -81,6 +83,7 @@ class FrameFilter(Frozen):
             and (not self.message_id or first.message_id == self.message_id)
             and (self.begin is None or first.frame.at >= self.begin)
             and (self.end is None or first.frame.at < self.end)
+            and (not self.since or any(parsed.frame.number > self.since for parsed in exchange.frames))
             and (not self.text or any(self._has_text(parsed) for parsed in exchange.frames))
         )
 

@@ -8,7 +8,9 @@ import pytest
 
 from borne.life.checking_csms import CheckingCsms, ReceivedTransaction
 from borne.life.invariants import InvariantError
-from borne.life.life_run import LifeFailedError, LifePlan, LifeRun, play_days, started_life
+from borne.life.life_plan import LifeFailedError, LifePlan
+from borne.life.life_run import LifeRun
+from borne.life.played_days import play_days, started_life
 
 SHORT_H = 1.0
 """length of a day of these tests: it has all the events of a day, but less time without any"""

@@ -9,30 +9,38 @@ import { t } from "./words.js";
 const MOST_ROWS = 300;
 const MINIMUM_INTERVAL_MS = 500;
 
-/** Keep `list` up to date. `query` returns the filters, `isHeld` whether it stands still, `extras` more of an open row. */
+/**
+ * Keep `list` up to date, with what is new since the last time. `query` returns the filters, `isHeld` whether it stands still,
+ * `extras` more of an open row. Returns the function that loads all of it again, as after a change of the filters.
+ */
 export function showExchanges(list, { query = () => ({}), isHeld = () => false, extras = () => [], most = MOST_ROWS }) {
   let timer = null;
-  let shown = new Map(); // row by the number of its request, with what it shows
-  async function reload() {
-    const { exchanges } = await get(`/api/frames/exchanges?${new URLSearchParams({ ...query(), most })}`);
-    const rows = new Map();
-    for (const exchange of exchanges.reverse()) {
-      const before = shown.get(exchange.number);
-      const isSame = before !== undefined && before.outcome === exchange.outcome;
-      const item = isSame ? before.item : exchangeRow(exchange, extras, before?.item);
-      rows.set(exchange.number, { item, outcome: exchange.outcome });
+  let lastNumber = 0;
+  let rows = new Map(); // row by the number of its request, with its outcome
+  async function load() {
+    const since = lastNumber;
+    const found = await get(`/api/frames/exchanges?${new URLSearchParams({ ...query(), since, most })}`);
+    if (since !== lastNumber) return; // all of it was loaded meanwhile
+    lastNumber = found.last_number;
+    for (const exchange of found.exchanges) {
+      const before = rows.get(exchange.number);
+      if (before?.outcome === exchange.outcome) continue;
+      rows.set(exchange.number, { item: exchangeRow(exchange, extras, before?.item), outcome: exchange.outcome });
     }
-    shown = rows;
+    rows = new Map([...rows].sort(([first], [second]) => second - first).slice(0, most));
     place(list, [...rows.values()].map((row) => row.item));
   }
-  function reloadSoon() {
+  onEvent("frame", () => {
     timer ??= setTimeout(async () => {
       timer = null;
-      if (!isHeld()) await reload().catch(() => {});
+      if (!isHeld()) await load().catch(() => {});
     }, MINIMUM_INTERVAL_MS);
-  }
-  onEvent("frame", reloadSoon);
-  return reload;
+  });
+  return async () => {
+    lastNumber = 0;
+    rows = new Map();
+    await load();
+  };
 }
 
 /** Make these the children of an element; those that stay are not taken out, so that they keep the focus. */
