@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.wire.session import SessionEvents
 
-_CALLS: Final = 8
-"""requests of each side whose answers are recognized"""
-_BEGINNING: Final = 300
-"""characters of a request that are kept: they contain its id and action"""
+_KEPT: Final = 16
+"""frames of each side among which the request is found that an answer answers"""
+_BEGINNING: Final = 120
+"""characters of a frame that are kept: those of a request contain its id and action"""
 _CALL_BEGINNING: Final = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\]*)"\s*,\s*"([^"\\]*)"')
 
 
@@ -37,10 +37,8 @@ class MessageRules(Protocol):
         """The station's clock."""
         ...
 
-    @property
-    def active(self) -> bool:
-        """Whether there is a rule."""
-        ...
+    active: bool
+    """whether there is a rule"""
 
     def next_effect(self, message: WireMessage, /) -> Effect | None:
         """Return what becomes of a message; None: it passes unchanged."""
@@ -66,13 +64,18 @@ class MisbehavingTransport:
         self._sent = MessageLine()
         self._received = MessageLine()
         self._ready: deque[str | bytes] = deque()
-        self._waiting: asyncio.Timeout | None = None
-        """the wait for a frame of the CSMS; None: nobody waits"""
+        self._receiver: asyncio.Task[object] | None = None
+        """the task that waits for a frame of the CSMS; None: none waits"""
+        self._woken = False
+        """whether its wait was ended by `_wake`"""
+        self._used = False
+        """whether there was a rule on this connection: until then, frames pass without a look at them"""
         self._silent = False
         """whether nothing leaves any more"""
-        self._calls: dict[Sender, deque[str]] = {"station": deque(maxlen=_CALLS), "csms": deque(maxlen=_CALLS)}
-        """the beginnings of the last requests of each side, whose answers may be changed"""
-        self._answered_early: deque[str] = deque(maxlen=_CALLS)
+        self._station_beginnings: deque[str] = deque(maxlen=_KEPT)
+        self._csms_beginnings: deque[str | bytes] = deque(maxlen=_KEPT)
+        """the beginnings of the last frames of each side: those of requests say what an answer answers"""
+        self._answered_early: deque[str] = deque(maxlen=_KEPT)
         """ids of requests that the bench has answered before they were sent: the answer of the CSMS is not passed on"""
 
     @property
@@ -87,8 +90,8 @@ class MisbehavingTransport:
         Raises:
             ConnectionClosed: the connection has ended, or ends.
         """
-        self._note_call("station", message)
-        is_plain = self._sent.is_empty and not self._misbehaviour.active
+        self._station_beginnings.append(message[:_BEGINNING])
+        is_plain = not (self._misbehaviour.active or self._used)
         if is_plain or self._sent.is_full or not self.is_open:
             await self._connection.send(message)  # raises what ended the connection
             return
@@ -105,6 +108,9 @@ class MisbehavingTransport:
         while not self._ready:
             message = await self._next_frame()
             if message is not None:
+                self._csms_beginnings.append(message[:_BEGINNING])
+                if isinstance(message, bytes) or not (self._misbehaviour.active or self._used):
+                    return message
                 self._receive(message)
             self._ready += self._received.take_due(self._clock.monotonic())
             if self._connection.paused:
@@ -117,43 +123,42 @@ class MisbehavingTransport:
         self._write(text)
 
     async def _next_frame(self) -> str | bytes | None:
-        """Wait for a frame of the CSMS; None: one that has waited is due. None is read while too many wait."""
-        due_s = self._received.due_s
-        wait_s = None if due_s is None else max(0.0, due_s - self._clock.monotonic())
-        timer = None if wait_s is None else self._clock.call_later(wait_s, self._wake)
+        """Wait for a frame of the CSMS; None: woken, since another one is due. None is read while too many wait."""
+        due_s = self._received.due_s if self._used else None
+        timer = None if due_s is None else self._clock.call_later(max(0.0, due_s - self._clock.monotonic()), self._wake)
+        receiver = self._receiver = asyncio.current_task()
+        cancelling, self._woken = receiver.cancelling() if receiver is not None else 0, False
         try:
-            async with asyncio.timeout(None) as self._waiting:
-                if self._received.is_full:
-                    await self._connection.wait_closed()
-                return await self._connection.recv()
-        except TimeoutError:
+            if self._used and self._received.is_full:
+                await self._connection.wait_closed()
+            return await self._connection.recv()
+        except asyncio.CancelledError:  # as `asyncio.timeout` does, at a fraction of what that costs for each frame
+            if receiver is None or not self._woken or receiver.uncancel() > cancelling:
+                raise
             return None
         finally:
-            self._waiting = None
+            self._receiver = None
             if timer is not None:
                 timer.cancel()
 
     def _wake(self) -> None:
         """End the wait for a frame of the CSMS."""
-        if self._waiting is not None and not self._waiting.expired():
-            self._waiting.reschedule(asyncio.get_running_loop().time())
+        if self._receiver is not None and not self._woken:
+            self._woken = True
+            self._receiver.cancel()
 
-    def _receive(self, message: str | bytes) -> None:
-        """Take a frame of the CSMS."""
-        if isinstance(message, bytes):
-            self._ready.append(message)
-            return
-        self._note_call("csms", message)
-        if self._answered_early and (answer := wire_message("csms", message, {})).message_id in self._answered_early:
+    def _receive(self, message: str) -> None:
+        """Take a text frame of the CSMS."""
+        answer = wire_message("csms", message, {}) if self._answered_early else None
+        if answer is not None and answer.message_id in self._answered_early:
             self._answered_early.remove(answer.message_id)
             self._observe("csms", message, f"{answer.name}: not passed on: the station has an answer already")
-        elif self._received.is_empty and not self._misbehaviour.active:
-            self._ready.append(message)
         else:
             self._apply("csms", message)
 
     def _apply(self, sender: Sender, text: str) -> None:
         """Pass a frame on, changed by the first rule that matches it."""
+        self._used = True
         line, now_s = (self._sent if sender == "station" else self._received), self._clock.monotonic()
         message = self._parsed(sender, text)
         effect = self._misbehaviour.next_effect(message)
@@ -227,12 +232,8 @@ class MisbehavingTransport:
         self._connection.transport = SilentTransport(self._connection.transport)
         self._silent = True
 
-    def _note_call(self, sender: Sender, text: str) -> None:
-        beginning = text[:_BEGINNING]
-        if _CALL_BEGINNING.match(beginning):
-            self._calls[sender].append(beginning)
-
     def _parsed(self, sender: Sender, text: str) -> WireMessage:
         """Parse a frame; an answer has the action of the request of the other side that it answers."""
-        calls = (_CALL_BEGINNING.match(call) for call in self._calls["csms" if sender == "station" else "station"])
+        others = self._csms_beginnings if sender == "station" else self._station_beginnings
+        calls = (_CALL_BEGINNING.match(beginning) for beginning in others if isinstance(beginning, str))
         return wire_message(sender, text, {call[1]: call[2] for call in calls if call is not None})

@@ -55,6 +55,8 @@ class StationMisbehaviour:
         self._clock = clock
         self.rules: Sequence[RuleInForce] = ()
         """the rules, in the order in which they are tried"""
+        self.active = False
+        """whether there is a rule"""
         self.notes: deque[MisbehaviourNote] = deque(maxlen=_MAX_NOTES)
         """what was done last"""
         self.count = 0
@@ -67,11 +69,6 @@ class StationMisbehaviour:
     def clock(self) -> Clock:
         """The station's clock."""
         return self._clock
-
-    @property
-    def active(self) -> bool:
-        """Whether there is a rule."""
-        return bool(self.rules)
 
     def observe(self, transport: FrameTransport, events: SessionEvents, /) -> FrameTransport:
         """Return a transport that applies the rules."""
@@ -91,12 +88,12 @@ class StationMisbehaviour:
             raise ValueError(f"there are {MAX_RULES} rules already")
         self._last_number += 1
         added = RuleInForce(self._last_number, rule, rule.skip, rule.times or None)
-        self.rules = (*self.rules, added)
+        self._use((*self.rules, added))
         return added.number
 
     def clear(self) -> None:
         """Remove all rules; messages that wait go on at their time."""
-        self.rules = ()
+        self._use(())
 
     def send_frame(self, text: str) -> None:
         """Send a text frame that the station itself has not made.
@@ -128,4 +125,7 @@ class StationMisbehaviour:
         self.notes.append(MisbehaviourNote(self._clock.now(), sender, text))
 
     def _replace(self, index: int, by: RuleInForce | None) -> None:
-        self.rules = (*self.rules[:index], *(() if by is None else (by,)), *self.rules[index + 1 :])
+        self._use((*self.rules[:index], *(() if by is None else (by,)), *self.rules[index + 1 :]))
+
+    def _use(self, rules: Sequence[RuleInForce]) -> None:
+        self.rules, self.active = rules, bool(rules)
