@@ -47,6 +47,13 @@ class SimulatedWorldShown(TypedDict):
     """whether somebody records a scenario"""
 
 
+class KnownCards(TypedDict):
+    """Response of GET /api/sim/auth/cards."""
+
+    cards: list[str]
+    """identification tokens, those of the local authorization list first; those of the cache in upper case"""
+
+
 @router.get(
     "/api/sim/state",
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
@@ -76,11 +83,11 @@ async def read_simulated_world(world: Annotated[World, part(World)]) -> Simulate
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="List the cards that the CSMS has sent",
 )
-async def list_cards(
+async def list_known_cards(
     cache: Annotated[AuthorizationCache, part(AuthorizationCache)],
     local_list: Annotated[LocalAuthorizationList, part(LocalAuthorizationList)],
-) -> list[str]:
+) -> KnownCards:
     """Returns the cards in the local authorization list and in the authorization cache, at most 100."""
     listed = [token.value for token, _ in await local_list.page(_MOST_CARDS)]
     cached = [token.upper() for (token, _), _ in cache.entries()]
-    return list(dict.fromkeys([*listed, *cached]))[:_MOST_CARDS]
+    return {"cards": list(dict.fromkeys([*listed, *cached]))[:_MOST_CARDS]}

@@ -80,7 +80,7 @@ async function activateWorld() {
 }
 
 async function showCards() {
-  const cards = await get("/api/sim/auth/cards");
+  const { cards } = await get("/api/sim/auth/cards");
   find("#cards").replaceChildren(...cards.map((card) => make("option", { value: card })));
 }
 
