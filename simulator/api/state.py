@@ -47,7 +47,7 @@ class SimulatedWorldShown(TypedDict):
     """whether somebody records a scenario"""
 
 
-class KnownCards(TypedDict):
+class CsmsCards(TypedDict):
     """Response of GET /api/sim/auth/cards."""
 
     cards: list[str]
@@ -86,7 +86,7 @@ async def read_simulated_world(world: Annotated[World, part(World)]) -> Simulate
 async def list_known_cards(
     cache: Annotated[AuthorizationCache, part(AuthorizationCache)],
     local_list: Annotated[LocalAuthorizationList, part(LocalAuthorizationList)],
-) -> KnownCards:
+) -> CsmsCards:
     """Returns the cards in the local authorization list and in the authorization cache, at most 100."""
     listed = [token.value for token, _ in await local_list.page(_MOST_CARDS)]
     cached = [token.upper() for (token, _), _ in cache.entries()]
