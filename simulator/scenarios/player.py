@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from foundation.supervision import result_or_exception
 from simulator.csms.orders import ChosenAnswer
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from simulator.scenarios.bench import Bench
     from simulator.scenarios.scenario_file import Scenario
     from simulator.scenarios.steps import Step
+    from station.interfaces.api.dependencies import Command
+
+_DAY_S: Final = 86_400.0
 
 
 async def play(scenario: Scenario, bench: Bench, verdict: ScenarioVerdict) -> None:
@@ -39,7 +42,10 @@ async def play(scenario: Scenario, bench: Bench, verdict: ScenarioVerdict) -> No
     loop = asyncio.get_running_loop()
     begin_s = loop.time()
     verdict.reason = "was interrupted"
-    limit = asyncio.timeout(scenario.table.limit_s)
+    limit_s = scenario.table.limit_s
+    if verdict.time == "real":  # steps that wait for an hour take an hour
+        limit_s += sum(_longest_s(step.table) for step in scenario.steps)
+    limit = asyncio.timeout(limit_s)
     try:
         async with limit:
             outcome = await result_or_exception(_played(scenario, bench))
@@ -47,7 +53,7 @@ async def play(scenario: Scenario, bench: Bench, verdict: ScenarioVerdict) -> No
     except TimeoutError:
         if not limit.expired():
             raise
-        verdict.fail(f"took longer than scenario.limit_s, {scenario.table.limit_s:g} s")
+        verdict.fail(f"took longer than scenario.limit_s, {limit_s:g} s")
         if bench.verdicts and bench.verdicts[-1].verdict is Verdict.NOT_RUN:
             bench.verdicts[-1].verdict, bench.verdicts[-1].reason = Verdict.FAILED, verdict.reason
     finally:
@@ -56,6 +62,19 @@ async def play(scenario: Scenario, bench: Bench, verdict: ScenarioVerdict) -> No
         verdict.station_s = bench.observer.elapsed_s
         verdict.messages = len(bench.observer.log.messages)
         verdict.misbehaviour = bench.observer.log.misbehaviour
+
+
+def _longest_s(table: Command) -> float:
+    """The longest time that a step lets pass, seconds of the station's clock."""
+    match table:
+        case WaitStep():
+            return table.seconds if table.seconds is not None else _DAY_S
+        case ExpectNoneStep():
+            return table.for_s
+        case ExpectStep() | ExpectAllStep() | CheckStep() | CallStep() | FrameStep():
+            return table.within_s
+        case _:
+            return 0.0
 
 
 def _judge(verdict: ScenarioVerdict, outcome: Exception | None) -> None:

@@ -164,7 +164,7 @@ class ScenarioTable(Command):
     time: TimeKind = "simulated"
     """`simulated`: time passes as fast as the machine can, so the CSMS must accept timestamps that run ahead; `real`"""
     limit_s: Annotated[float, Field(gt=0, le=7 * 86_400)] = 300.0
-    """real seconds after which it is ended, and has failed"""
+    """real seconds after which it is ended, and has failed; in real time beside those that its steps may wait"""
 
 
 WORDS: Final[Mapping[str, type[Command]]] = {

@@ -279,3 +279,13 @@ async def test_an_address_that_is_no_station_fails_with_its_answer(tmp_path: Pat
         serving.cancel()
     assert run.verdicts[0].verdict is Verdict.FAILED
     assert run.verdicts[0].reason.startswith(f"GET /api/status ({status}) is not answered as by a station: ")
+
+
+def test_in_real_time_the_waits_of_the_steps_come_on_top_of_the_limit(tmp_path: Path) -> None:
+    file = written(tmp_path, '[scenario]\ntime = "real"\nlimit_s = 2\n[[step]]\nwait.seconds = 4\n')
+    run = ScenarioRun([load_scenario(file)], RunOptions())
+    with asyncio.Runner(loop_factory=event_loop_at(0.0)) as runner:
+        runner.run(run.run(lambda _: None))
+    (verdict,) = run.verdicts
+    assert (verdict.verdict, verdict.time) == (Verdict.PASSED, "real")
+    assert verdict.real_s >= 4.0
