@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, FilePayload, expect
+from playwright.async_api import Browser, FilePayload, Route, expect
 
 from metering.reading import Phases
 from station.core.model import Fault
@@ -131,6 +132,40 @@ async def test_without_a_csms_no_message_waits_for_one(browser: Browser, tmp_pat
 async def wait_for_grid_sample(walk: Walk) -> None:
     """Wait until the grid meter has sent a sample."""
     await walk.until(lambda: walk.parts.load.grid.last_sample is not None, within_s=120)
+
+
+async def test_the_answer_to_an_earlier_search_does_not_take_the_place_of_the_later_one(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The earlier answer comes when the later search has been sent already."""
+    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESKTOP) as service:
+        await walk.accepted()
+        await service.sign_in(Role.SERVICE, to="/installer#ocpp")
+        await service.reads("BootNotification ✓")
+        rows = service.page.locator("#ocpp-frames li")
+        later_sent, earlier_answered = asyncio.Event(), asyncio.Event()
+
+        async def earlier(route: Route) -> None:
+            response = await route.fetch()
+            await later_sent.wait()
+            await route.fulfill(response=response)
+            earlier_answered.set()
+
+        async def later(route: Route) -> None:
+            later_sent.set()
+            await earlier_answered.wait()
+            await route.continue_()
+
+        action = service.page.get_by_label("Action")
+        await action.fill("NoSuchAction")
+        await expect(rows).to_have_count(0)
+        await service.page.route("**/api/frames/exchanges?*action=BootNotification*", earlier)
+        await service.page.route("**/api/frames/exchanges?*action=StatusNotification*", later)
+        await action.fill("BootNotification")
+        await action.fill("StatusNotification")
+        await expect(rows.filter(has_text="StatusNotification")).not_to_have_count(0)
+        await expect(rows.filter(has_text="BootNotification")).to_have_count(0)
+        await service.page.unroute_all(behavior="wait")
 
 
 async def test_service_filters_frames_and_searches_the_device_model_and_the_log(

@@ -21,9 +21,11 @@ find("#log-filter").addEventListener("input", () => {
 });
 
 async function loadLines() {
-  const filter = encodeURIComponent(find("#log-filter").value.trim());
+  const filter = find("#log-filter").value.trim();
+  const lines = await get(`/api/logs?most=300&having=${encodeURIComponent(filter)}`);
+  if (filter !== find("#log-filter").value.trim()) return; // the lines of another filter are on their way
   const linesElement = find("#log-lines");
-  setText(linesElement, (await get(`/api/logs?most=300&having=${filter}`)) || t("log.nothing"));
+  setText(linesElement, lines || t("log.nothing"));
   linesElement.scrollTop = linesElement.scrollHeight;
 }
 

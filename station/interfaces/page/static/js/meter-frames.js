@@ -24,12 +24,14 @@ export function openMeter() {
 
 async function loadChunks() {
   if (find("#meter-hold").checked) return;
+  const since = lastNumber;
   let chunks;
   try {
-    chunks = await get(`/api/meter-frames?since=${lastNumber}`);
+    chunks = await get(`/api/meter-frames?since=${since}`);
   } catch {
     return; // the banner reports it
   }
+  if (since !== lastNumber) return; // these chunks are there already
   const list = find("#meter-frames");
   if (lastNumber === 0) list.replaceChildren();
   lastNumber = chunks.at(-1)?.number ?? lastNumber;

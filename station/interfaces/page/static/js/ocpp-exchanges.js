@@ -15,12 +15,13 @@ const MINIMUM_INTERVAL_MS = 500;
  */
 export function showExchanges(list, { query = () => ({}), isHeld = () => false, extras = () => [], most = MOST_ROWS }) {
   let timer = null;
+  let search = 0; // number of the search whose rows are shown
   let lastNumber = 0;
   let rows = new Map(); // row by the number of its request, with its outcome
   async function load() {
-    const since = lastNumber;
+    const [ofSearch, since] = [search, lastNumber];
     const found = await get(`/api/frames/exchanges?${new URLSearchParams({ ...query(), since, most })}`);
-    if (since !== lastNumber) return; // all of it was loaded meanwhile
+    if (ofSearch !== search || since !== lastNumber) return; // another search began, or these rows are there already
     lastNumber = found.last_number;
     for (const exchange of found.exchanges) {
       const before = rows.get(exchange.number);
@@ -37,6 +38,7 @@ export function showExchanges(list, { query = () => ({}), isHeld = () => false, 
     }, MINIMUM_INTERVAL_MS);
   });
   return async () => {
+    search += 1;
     lastNumber = 0;
     rows = new Map();
     await load();
