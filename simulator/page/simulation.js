@@ -7,6 +7,9 @@ import { showExchanges } from "./static/js/ocpp-exchanges.js";
 
 const SHOWN_MESSAGES = 60;
 let readers = [];
+let requestedWorld = 0; // number of the state of the world that was asked for last
+let shownWorld = 0; // number of the one that is shown
+let settingHouse = 0; // changes of the house on their way: the sliders are ahead of the state
 
 for (const card of document.querySelectorAll("[data-evse]")) activate(card, card.dataset.evse);
 activateWorld();
@@ -86,10 +89,13 @@ async function showCards() {
 
 /** Show what the simulated world is like; a slider that somebody moves stays as it is. */
 async function showWorld() {
+  const number = ++requestedWorld;
   const world = await get("/api/sim/state");
+  if (number < shownWorld) return; // a newer one is shown already
+  shownWorld = number;
   readers = world.readers;
   show(find("#house"), world.house !== null);
-  if (world.house !== null) showHouse(world.house);
+  if (world.house !== null && settingHouse === 0) showHouse(world.house);
   if (document.activeElement !== find("#contact")) find("#contact").checked = world.contact_closed;
   show(find("#recorded"), world.recording);
   setText(find("#record"), world.recording ? "End and save" : "Record");
@@ -121,7 +127,13 @@ function setSlider(id, amperes) {
 async function setHouse(isSun) {
   const currents = (isSun ? ["sun", "sun", "sun"] : ["load-1", "load-2", "load-3"]).map((id) => Number(find(`#${id}`).value));
   const load = currents.some((current) => current !== 0) ? currents.map((current) => (isSun ? -current : current)) : null;
-  await post("/api/sim/grid", { loads: { [isSun ? "sun" : "panel"]: load } });
+  settingHouse += 1;
+  try {
+    await post("/api/sim/grid", { loads: { [isSun ? "sun" : "panel"]: load } });
+  } finally {
+    settingHouse -= 1;
+    shownWorld = requestedWorld + 1; // what was asked for before is out of date
+  }
   await showWorld();
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from station.core.model import ChargingState, Fault
 from station.security.access.accounts import Role
@@ -16,6 +18,26 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")  # the event loop of the 
 
 GRID = {"phases": 3, "safe_current_a": 6, "source": {"type": "linky", "mode": "standard"}}
 LINKY = {"linky": {"mode": "standard", "phases": 3, "subscribed_va": 18000}}
+
+
+@contextlib.asynccontextmanager
+async def _one_change_at_a_time(page: Page, path: str) -> AsyncGenerator[None]:
+    """The page sends several changes of a path, each after the answer to the one before: none overtakes another."""
+    under_way, counts = 0, list[int]()
+
+    async def count(route: Route) -> None:
+        nonlocal under_way
+        under_way += 1
+        counts.append(under_way)
+        response = await route.fetch()
+        under_way -= 1
+        await route.fulfill(response=response)
+
+    await page.route(path, count)
+    yield
+    await page.unroute_all(behavior="wait")
+    assert len(counts) > 1
+    assert set(counts) == {1}
 
 
 async def test_the_whole_world_is_controlled_from_one_page(browser: Browser, tmp_path: Path) -> None:
@@ -34,9 +56,10 @@ async def test_the_whole_world_is_controlled_from_one_page(browser: Browser, tmp
         await card.press("Enter")
         await walk.until(lambda: walk.evse.state.charging_state is ChargingState.CHARGING)
         await page.get_by_label("More load on L2").focus()
-        for _ in range(4):
-            await page.keyboard.press("ArrowRight")
-        await walk.until(lambda: "panel" in world.house.loads and world.house.loads["panel"].l2 >= 2.0)
+        async with _one_change_at_a_time(page, "**/api/sim/grid"):
+            for _ in range(4):
+                await page.keyboard.press("ArrowRight")
+            await walk.until(lambda: "panel" in world.house.loads and world.house.loads["panel"].l2 >= 2.0)
         await page.get_by_label("Sun on the roof").focus()
         await page.keyboard.press("PageUp")
         await walk.until(lambda: "sun" in world.house.loads and world.house.loads["sun"].l1 < 0.0)

@@ -168,8 +168,9 @@ async function update() {
     showStations((await (await fetch("api/stations")).json()).stations);
     const station = element("station").value;
     if (station && !element("paused").checked) {
-      const query = new URLSearchParams({after: lastFrame, station});
-      showFrames((await (await fetch("api/frames?" + query)).json()).frames);
+      const after = lastFrame;
+      const {frames} = await (await fetch("api/frames?" + new URLSearchParams({after, station}))).json();
+      if (after === lastFrame && station === element("station").value) showFrames(frames); // else another choice was made
     }
     element("problem").textContent = "";
   } catch (error) {

@@ -3,7 +3,10 @@
 import { root } from "./root.js";
 import { language, t } from "./words.js";
 
+const MAXIMUM_WAIT_MS = 5000;
+
 let session = null;
+const lastChanges = new Map(); // by path: the change that was sent last; it never fails
 
 /** The signed-in role, and the CSRF value that each change must send. */
 export function getSession() {
@@ -31,7 +34,19 @@ export const patch = (path, body) => requestChange("PATCH", path, body);
 export const putFile = (path, file) => requestChange("PUT", path, file);
 export const remove = (path, body) => requestChange("DELETE", path, body);
 
-async function requestChange(method, path, body) {
+/** Changes of one path arrive in the order in which they were made: each waits for the one before it, if that does not hang. */
+function requestChange(method, path, body) {
+  const earlier = lastChanges.get(path);
+  const before = earlier === undefined ? Promise.resolve() : Promise.race([earlier, delay(MAXIMUM_WAIT_MS)]);
+  const change = before.then(() => requestSigned(method, path, body));
+  const ended = change.catch(() => {}).then(() => lastChanges.get(path) === ended && lastChanges.delete(path));
+  lastChanges.set(path, ended);
+  return change;
+}
+
+const delay = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function requestSigned(method, path, body) {
   const { csrf } = await getSession().catch(() => ({ csrf: null })); // a station without power has no sessions
   return request(method, path, body, csrf === null ? {} : { "X-Borne-CSRF": csrf });
 }

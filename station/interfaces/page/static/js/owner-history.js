@@ -13,6 +13,7 @@ const PAGE_SIZE = 20;
 const MAX_TOKEN_LENGTH = 36;
 let loadedCount = 0;
 let cardLabels = [];
+let search = 0; // number of the search that was begun last
 
 export async function openHistory() {
   await offerCards();
@@ -52,7 +53,9 @@ async function loadTransactions(fromStart) {
   if (fromStart) loadedCount = 0;
   query.set("most", PAGE_SIZE);
   query.set("skip", loadedCount);
+  const ofSearch = fromStart ? ++search : search;
   const { total, tests, without_energy: withoutEnergy, transactions } = await get(`/api/transactions?${query}`);
+  if (ofSearch !== search) return; // another search began
   const list = find("#history-items");
   if (fromStart) list.replaceChildren();
   list.append(...transactions.map(transactionItem));
