@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -134,14 +136,21 @@ async def wait_for_grid_sample(walk: Walk) -> None:
     await walk.until(lambda: walk.parts.load.grid.last_sample is not None, within_s=120)
 
 
-async def test_the_answer_to_an_earlier_search_does_not_take_the_place_of_the_later_one(
-    browser: Browser, tmp_path: Path
-) -> None:
-    """The earlier answer comes when the later search has been sent already."""
+@contextlib.asynccontextmanager
+async def _at_the_messages(browser: Browser, tmp_path: Path) -> AsyncGenerator[tuple[Walk, Visitor]]:
+    """An accepted station, and service at the OCPP messages of its page, which show the boot notification."""
     async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESKTOP) as service:
         await walk.accepted()
         await service.sign_in(Role.SERVICE, to="/installer#ocpp")
         await service.reads("BootNotification ✓")
+        yield walk, service
+
+
+async def test_the_answer_to_an_earlier_search_does_not_take_the_place_of_the_later_one(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The earlier answer comes when the later search has been sent already."""
+    async with _at_the_messages(browser, tmp_path) as (_, service):
         rows = service.page.locator("#ocpp-frames li")
         later_sent, earlier_answered = asyncio.Event(), asyncio.Event()
 
@@ -172,10 +181,7 @@ async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
     browser: Browser, tmp_path: Path
 ) -> None:
     """On a desktop screen."""
-    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESKTOP) as service:
-        await walk.accepted()
-        await service.sign_in(Role.SERVICE, to="/installer#ocpp")
-        await service.reads("BootNotification ✓")
+    async with _at_the_messages(browser, tmp_path) as (walk, service):
         await walk.plug()
         await service.reads("TransactionEvent")
         rows = service.page.locator("#ocpp-frames li")

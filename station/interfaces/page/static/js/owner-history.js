@@ -50,10 +50,14 @@ function dayAfter(date) {
 async function loadTransactions(fromStart) {
   const query = filterQuery();
   find("#csv").href = `${root}/api/transactions.csv?${new URLSearchParams([...query, ["lang", language]])}`;
-  if (fromStart) loadedCount = 0;
+  if (fromStart) {
+    search += 1;
+    loadedCount = 0;
+    show(find("#history-more"), false);
+  }
+  const ofSearch = search;
   query.set("most", PAGE_SIZE);
   query.set("skip", loadedCount);
-  const ofSearch = fromStart ? ++search : search;
   const { total, tests, without_energy: withoutEnergy, transactions } = await get(`/api/transactions?${query}`);
   if (ofSearch !== search) return; // another search began
   const list = find("#history-items");
