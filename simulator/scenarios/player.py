@@ -42,9 +42,10 @@ async def play(scenario: Scenario, bench: Bench, verdict: ScenarioVerdict) -> No
     loop = asyncio.get_running_loop()
     begin_s = loop.time()
     verdict.reason = "was interrupted"
-    limit_s = scenario.table.limit_s
+    limit_s, limited_by = scenario.table.limit_s, "scenario.limit_s"
     if verdict.time == "real":  # steps that wait for an hour take an hour
         limit_s += sum(_longest_s(step.table) for step in scenario.steps)
+        limited_by += " and the waits of its steps"
     limit = asyncio.timeout(limit_s)
     try:
         async with limit:
@@ -53,7 +54,7 @@ async def play(scenario: Scenario, bench: Bench, verdict: ScenarioVerdict) -> No
     except TimeoutError:
         if not limit.expired():
             raise
-        verdict.fail(f"took longer than scenario.limit_s, {limit_s:g} s")
+        verdict.fail(f"took longer than {limited_by}, {limit_s:g} s")
         if bench.verdicts and bench.verdicts[-1].verdict is Verdict.NOT_RUN:
             bench.verdicts[-1].verdict, bench.verdicts[-1].reason = Verdict.FAILED, verdict.reason
     finally:
