@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from ocpp_handlers.wire.edition import V201
-from ocpp_handlers.wire.schema import Schemas
+from ocpp_handlers.wire.edition import EDITIONS, V201, chosen_edition
+from ocpp_handlers.wire.schema import Schemas, shared_schemas
 from tests.patience import PATIENCE_S
 
 Payload = dict[str, Any]
@@ -73,13 +73,17 @@ class Csms:
         self._ids = itertools.count(1)
         self._unread: list[Received] = []
         self._call_received = asyncio.Event()
-        self._schemas = Schemas(V201)
         self._server: Server | None = None
 
     @property
     def url(self) -> str:
         """The URL of the CSMS."""
         return f"ws://127.0.0.1:{self.port}/ocpp"
+
+    @property
+    def _schemas(self) -> Schemas:
+        """The schemas of the edition of its subprotocol."""
+        return shared_schemas(chosen_edition(EDITIONS, self.subprotocol) or V201)
 
     @property
     def connected(self) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocpp_handlers.wire.edition import V201, Edition
+from ocpp_handlers.wire.edition import V21, V201, Edition
 
 LATER: Final = Edition(
     name="9.9",
-    order=V201.order + 1,
+    order=V21.order + 1,
     subprotocol="ocpp9.9",
     schema_folder=V201.schema_folder,
     actions=V201.actions,

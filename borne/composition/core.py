@@ -170,7 +170,9 @@ def _csms_password(configuration: Configuration) -> str | None:
 def _network_profile(configuration: Configuration) -> NetworkProfile | None:
     """The network profile of the installation file; None without a CSMS."""
     csms = configuration.csms
-    return NetworkProfile(csms.url, csms.security_profile, csms.message_timeout_s) if csms is not None else None
+    if csms is None:
+        return None
+    return NetworkProfile(csms.url, csms.security_profile, csms.message_timeout_s, versions=csms.versions)
 
 
 def _configured_files(configuration: Configuration) -> ConfiguredFiles:

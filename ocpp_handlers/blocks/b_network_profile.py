@@ -37,6 +37,7 @@ class NetworkProfileBlock:
             security_profile=data["securityProfile"],
             message_timeout_s=data["messageTimeout"],
             interface=data["ocppInterface"],
+            versions=self._network.versions,
         )
         refusal = _unsupported(data) or await self._network.check_profile(slot, profile)
         if refusal is not None:
@@ -51,7 +52,8 @@ class NetworkProfileBlock:
 
 
 def _unsupported(data: m.NetworkConnectionProfileType) -> NetworkProfileRefusal | None:
-    """The refusal of a profile that the station does not support (B09.FR.02); ocppVersion is ignored, as specified."""
+    """The refusal of a profile that the station does not support (B09.FR.02); ocppVersion is ignored, as specified: the
+    station offers the versions of its installation file."""
     if data["ocppTransport"] != "JSON":
         return NetworkProfileRefusal("InvalidNetworkConf", "ocppTransport: the station supports JSON only")
     for name in ("apn", "vpn"):  # rejected rather than ignored: the link would be less private than requested

@@ -321,4 +321,5 @@ def _monitor_to_wire(monitor: Monitor) -> m.VariableMonitoringType:
         "value": monitor.value,
         "type": monitor.type.value,
         "severity": monitor.severity,
+        "eventNotificationType": monitor.notification_type.value,  # N02.FR.22
     }

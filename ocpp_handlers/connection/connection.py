@@ -25,7 +25,7 @@ from ocpp_handlers.connection.back_off import back_off
 from ocpp_handlers.connection.connection_errors import failure_text, no_subprotocol_text
 from ocpp_handlers.connection.csms_websocket import csms_websocket_class, dial
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
-from ocpp_handlers.wire.edition import EDITIONS, chosen_edition
+from ocpp_handlers.wire.edition import chosen_edition, editions_named
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
@@ -223,7 +223,7 @@ class Connection:
             return False
         websocket = outcome.websocket
         try:
-            edition = chosen_edition(EDITIONS, websocket.subprotocol)
+            edition = chosen_edition(editions_named(profile.versions), websocket.subprotocol)
             if edition is None:
                 self._log_failure(no_subprotocol_text(profile, self._access.identity))
                 return False
@@ -232,7 +232,7 @@ class Connection:
             self.connected_since = self._clock.now()
             self.last_error = None
             self.connected_changed.publish(None)
-            _log.info('connected to the CSMS at %s as "%s"', profile.url, self._access.identity)
+            _log.info('connected to the CSMS at %s as "%s", OCPP %s', profile.url, self._access.identity, edition.name)
             await self._serve_with_pings(websocket, profile, partial(serve, websocket, edition))
         except* ConnectionClosed as closed:
             if self._own_close_reason is None:
@@ -279,7 +279,7 @@ class Connection:
             context = await asyncio.to_thread(self._tls_context, material) if material is not None else None
             attempt = dial(
                 csms_url(profile, access.identity),
-                subprotocols=[Subprotocol(edition.subprotocol) for edition in EDITIONS],
+                subprotocols=[Subprotocol(edition.subprotocol) for edition in editions_named(profile.versions)],
                 additional_headers=authorization_headers(profile, access.identity, password),
                 create_connection=csms_websocket_class(
                     self._set_request_sent, partial(self._confirm_password, profile)

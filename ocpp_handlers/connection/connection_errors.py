@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from websockets.exceptions import InvalidMessage, InvalidStatus, NegotiationError
 
-from ocpp_handlers.wire.edition import EDITIONS
+from ocpp_handlers.wire.edition import editions_named
 
 if TYPE_CHECKING:
     from station.security.network_profile import NetworkProfile
-
-_OFFERED_TEXT: Final = f"offered was only {' and '.join(edition.subprotocol for edition in EDITIONS)}"
 
 
 def failure_text(error: Exception, profile: NetworkProfile, identity: str, *, requested: bool) -> str:
@@ -27,7 +25,13 @@ def failure_text(error: Exception, profile: NetworkProfile, identity: str, *, re
 
 def no_subprotocol_text(profile: NetworkProfile, identity: str) -> str:
     """Describe that the CSMS has opened the websocket without a subprotocol."""
-    return f'cannot connect to the CSMS at {profile.url} as "{identity}": it accepts no subprotocol; {_OFFERED_TEXT}'
+    offered = _offered_text(profile)
+    return f'cannot connect to the CSMS at {profile.url} as "{identity}": it accepts no subprotocol; {offered}'
+
+
+def _offered_text(profile: NetworkProfile) -> str:
+    """Which subprotocols the station has offered."""
+    return f"offered was only {' and '.join(edition.subprotocol for edition in editions_named(profile.versions))}"
 
 
 def _likely_cause(error: Exception, profile: NetworkProfile, identity: str) -> str | None:
@@ -36,7 +40,7 @@ def _likely_cause(error: Exception, profile: NetworkProfile, identity: str) -> s
         case InvalidStatus():
             return _cause_of_status(error.response.status_code, profile, identity)
         case NegotiationError():
-            return _OFFERED_TEXT
+            return _offered_text(profile)
         case InvalidMessage() | ConnectionError() | EOFError():
             # Some CSMSs close the connection instead of answering 401. With TLS 1.3 a refused certificate also shows
             # only now, since the station's part of the handshake has ended before the CSMS checks it.
@@ -51,7 +55,7 @@ def _cause_of_status(status: int, profile: NetworkProfile, identity: str) -> str
     if status == HTTPStatus.NOT_FOUND:
         return f'the CSMS may not know "{identity}"'
     if status == HTTPStatus.BAD_REQUEST:
-        return f"the CSMS may not accept the subprotocol: {_OFFERED_TEXT}"
+        return f"the CSMS may not accept the subprotocol: {_offered_text(profile)}"
     if status == HTTPStatus.UNAUTHORIZED:
         return (
             f'the CSMS may not accept the password of "{identity}"'

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
 from ocpp_handlers.translate.translate import parse_date_time, parse_integer
 from ocpp_handlers.wire import timestamps
+from ocpp_handlers.wire.session import PayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +95,7 @@ def composite_to_wire(
     periods: list[m.ChargingSchedulePeriodType] = []
     for level in levels:
         limit = _round_down(level.limit)
-        if not periods or (periods[-1]["limit"], periods[-1].get("numberPhases")) != (limit, level.phases):
+        if not periods or (periods[-1].get("limit"), periods[-1].get("numberPhases")) != (limit, level.phases):
             periods.append({"startPeriod": level.start_s, "limit": limit, "numberPhases": level.phases})
     return {
         "evseId": evse_id,
@@ -124,7 +125,9 @@ def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
 
 
 def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> SchedulePeriod:
-    if len(wire) == 2:  # most have no other field than the two required ones, and a profile has up to 1,024 of them
+    if "limit" not in wire:  # 2.1 requires it only where nothing but a limit is possible, as at this station
+        raise PayloadError("OccurrenceConstraintViolation", "chargingSchedulePeriod.limit is missing")
+    if len(wire) == 2:  # most have no other field than these two, and a profile has up to 1,024 of them
         return SchedulePeriod(parse_integer(wire["startPeriod"], "startPeriod"), float(wire["limit"]))
     phases, phase_to_use = wire.get("numberPhases"), wire.get("phaseToUse")
     return SchedulePeriod(

@@ -62,7 +62,7 @@ def parse_integer(value: float, field: str) -> int:
 
 def id_token_to_wire(id_token: IdToken) -> m.IdTokenType:
     """Translate an id token to IdTokenType, with its additional information."""
-    wire: m.IdTokenType = {"idToken": id_token.value, "type": cast("m.IdTokenEnumType", id_token.type)}
+    wire: m.IdTokenType = {"idToken": id_token.value, "type": id_token.type}
     if id_token.additional_info:
         wire["additionalInfo"] = [
             {"additionalIdToken": value, "type": kind} for value, kind in id_token.additional_info

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from foundation.frozen import Frozen
-from ocpp_handlers.wire.action_names import OCPP_201
+from ocpp_handlers.wire.action_names import OCPP_21, OCPP_201
 
 CALL: Final = 2
 CALLRESULT: Final = 3
 CALLERROR: Final = 4
+CALLRESULTERROR: Final = 5
+"""an answer to a CALLRESULT that its receiver cannot use; itself not answered (OCPP 2.1)"""
+SEND: Final = 6
+"""a message that is not answered (OCPP 2.1)"""
 
 
 class Edition(Frozen, eq=False):
@@ -27,8 +31,7 @@ class Edition(Frozen, eq=False):
     actions: frozenset[str]
     """names of its actions; case matters (part 4, table 5)"""
     frame_kinds: tuple[int, ...]
-    """message type numbers of the frames that may be received (part 4, chapter 4); a tuple, as a received list has no
-    hash"""
+    """message type numbers of its frames (part 4, chapter 4); a tuple, as a received list has no hash"""
 
     def includes(self, since: Edition) -> bool:
         """Return whether this edition has what came with the edition `since`: it is that edition or a later one."""
@@ -36,8 +39,14 @@ class Edition(Frozen, eq=False):
 
 
 V201: Final = Edition("2.0.1", 0, "ocpp2.0.1", "v201", OCPP_201, (CALL, CALLRESULT, CALLERROR))
-EDITIONS: Final = (V201,)
-"""the editions that the station offers to a CSMS, the preferred one first"""
+V21: Final = Edition("2.1", 1, "ocpp2.1", "v21", OCPP_21, (CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND))
+EDITIONS: Final = (V21, V201)
+"""the editions that a station can speak, the latest first"""
+
+
+def editions_named(names: Iterable[str]) -> list[Edition]:
+    """Return the editions with these names, such as 2.0.1, in their order; unknown ones are left out."""
+    return [edition for name in names for edition in EDITIONS if edition.name == name]
 
 
 def chosen_edition(offered: Sequence[Edition], subprotocol: str | None) -> Edition | None:

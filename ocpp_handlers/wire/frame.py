@@ -12,7 +12,7 @@ from msgspec import DecodeError, field
 from msgspec.json import Decoder, Encoder
 
 from foundation.frozen import Frozen
-from ocpp_handlers.wire.edition import CALL, CALLERROR, CALLRESULT
+from ocpp_handlers.wire.edition import CALL, CALLERROR, CALLRESULT, CALLRESULTERROR, SEND
 from station.core.identifiers import shorten_token
 
 if TYPE_CHECKING:
@@ -52,8 +52,24 @@ class CallError(Frozen):
     details: Payload = field(default_factory=dict[str, object])
 
 
+class CallResultError(Frozen):
+    """The answer to a CALLRESULT that its receiver cannot use, with its message id (OCPP 2.1 part 4, §4.2.3)."""
+
+    id: str
+    code: str
+    description: str = ""
+
+
+class Send(Frozen):
+    """A message that is not answered (SEND; OCPP 2.1 part 4, §4.2.4); its payload is not checked."""
+
+    id: str
+    action: str
+    payload: object
+
+
 class InvalidFrame(Frozen):
-    """A received text that is not a valid frame, or of a kind that is not read yet.
+    """A received text that is not a valid frame.
 
     `reply`: the CALLERROR to send; None if it was itself a response, or asks for none.
     """
@@ -62,7 +78,7 @@ class InvalidFrame(Frozen):
     reply: CallError | None
 
 
-Frame: TypeAlias = Call | CallResult | CallError | InvalidFrame
+Frame: TypeAlias = Call | CallResult | CallError | CallResultError | Send | InvalidFrame
 
 
 def decode(text: str | bytes, edition: Edition) -> Frame:
@@ -88,18 +104,21 @@ def _decode_array(parts: list[object], text: str, edition: Edition) -> Frame:
     readable = isinstance(identity, str) and 0 < len(identity) <= _LONGEST_ID and _is_encodable(identity)
     message_id = identity if isinstance(identity, str) and readable else UNREADABLE_ID
     if isinstance(kind, bool) or kind not in edition.frame_kinds:
+        if kind in (CALLRESULTERROR, SEND):  # of a later edition: neither is a request, so nobody waits for an answer
+            return InvalidFrame(f"OCPP {edition.name} has no frames of message type {kind}", None)
         *first_kinds, last = edition.frame_kinds
         expected = f"{', '.join(map(str, first_kinds))} or {last}"
         return _invalid_call(message_id, "MessageTypeNotSupported", f"the message type is not {expected}")
     if kind == CALL:
         return _decode_call(parts, message_id, text)
-    if kind not in (CALLRESULT, CALLERROR):
-        # A response or a SEND (OCPP 2.1), which must not be answered.
-        return InvalidFrame(f"frames of message type {kind} are not read yet", None)
+    if kind == SEND:
+        return _decode_send(parts, message_id, text)
     if not readable:
         return InvalidFrame("the response has no readable message id", None)
     if not _has_no_surrogates(parts, text):
         return CallError(message_id, "FormatViolation", "the response contains an unpaired surrogate")
+    if kind == CALLRESULTERROR:
+        return _decode_result_error(parts, message_id)
     if kind == CALLRESULT:
         return (
             CallResult(message_id, parts[2])
@@ -118,6 +137,21 @@ def _decode_call_error(parts: list[object], message_id: str) -> CallError:
     return CallError(message_id, parts[2], description, details)
 
 
+def _decode_result_error(parts: list[object], message_id: str) -> Frame:
+    if len(parts) != 5 or not isinstance(parts[2], str):
+        return InvalidFrame("a CALLRESULTERROR must be [5, id, code, description, details]", None)
+    return CallResultError(message_id, parts[2], parts[3] if isinstance(parts[3], str) else "")
+
+
+def _decode_send(parts: list[object], message_id: str, text: str) -> Frame:
+    """Read a SEND; whatever is wrong with it, it is not answered (GEN.FR.07)."""
+    if message_id == UNREADABLE_ID or len(parts) != 4 or not isinstance(parts[2], str):
+        return InvalidFrame("a SEND must be [6, id, action, payload]", None)
+    if not _has_no_surrogates(parts, text):
+        return InvalidFrame("the SEND contains an unpaired surrogate", None)
+    return Send(message_id, parts[2], parts[3])
+
+
 def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
     if message_id == UNREADABLE_ID:
         return _invalid_call(message_id, "RpcFrameworkError", "the message id is not a string of 1 to 36 characters")
@@ -128,7 +162,7 @@ def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
     return Call(message_id, parts[2], parts[3])
 
 
-def encode(frame: Call | CallResult | CallError) -> str:
+def encode(frame: Call | CallResult | CallError | CallResultError | Send) -> str:
     """Serialize a frame to the JSON text to send; an error description is cut to 255 characters.
 
     Raises:
@@ -141,6 +175,10 @@ def encode(frame: Call | CallResult | CallError) -> str:
             parts = [CALLRESULT, frame.id, frame.payload]
         case CallError():
             parts = [CALLERROR, frame.id, frame.code, frame.description[:255], frame.details]
+        case CallResultError():
+            parts = [CALLRESULTERROR, frame.id, frame.code, frame.description[:255], {}]
+        case Send():
+            parts = [SEND, frame.id, frame.action, frame.payload]
     try:
         text = _ENCODER.encode(parts).decode()
         if not any(word in text for word in _WRITTEN_FOR_NO_NUMBER):

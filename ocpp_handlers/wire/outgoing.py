@@ -1,13 +1,17 @@
-"""Checks what a session sends, and narrows it to the edition of the session: nothing invalid leaves the station."""
+"""Checks what a session sends, and narrows it to the edition of the session: nothing invalid leaves the station.
+
+The station writes its messages as OCPP 2.1 has them, of which 2.0.1 is a part.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ocpp_handlers.wire import actions, frame
+from ocpp_handlers.wire import actions, frame, narrowing
 from ocpp_handlers.wire.call_errors import InvalidRequestError
-from ocpp_handlers.wire.frame import Call, CallError, CallResult
+from ocpp_handlers.wire.edition import SEND, V21
+from ocpp_handlers.wire.frame import Call, CallError, CallResult, Send
 from ocpp_handlers.wire.schema_violation import SchemaViolation
 from ocpp_handlers.wire.transaction_event_form import reduce_event
 from station.core.invalid_messages import InvalidMessage
@@ -36,6 +40,7 @@ class OutgoingFrames:
         """`schemas`: those of the edition of the session; `invalid`: published for each message that they refuse."""
         self._schemas = schemas
         self._invalid = invalid
+        self._narrows = not schemas.edition.includes(V21)
 
     def call(self, message_id: str, action: str, request: object) -> str:
         """Return the frame of a CALL.
@@ -44,11 +49,37 @@ class OutgoingFrames:
             InvalidRequestError: no valid form of the request can be sent.
         """
         written = self._write_call(message_id, action, request)
+        if isinstance(written, SchemaViolation) and self._narrows:
+            request = narrowing.to_201(f"{action}Request", request)
+            if request is narrowing.NOTHING:
+                edition = self._schemas.edition.name
+                raise InvalidRequestError("NotSupported", f"OCPP {edition} has no words for this {action}")
+            written = self._write_call(message_id, action, request)
         return written if isinstance(written, str) else self._write_reduced_call(message_id, action, request)
+
+    def unanswered(self, message_id: str, action: str, message: object) -> str:
+        """Return the frame of a SEND.
+
+        Raises:
+            InvalidRequestError: the edition has no such frames, or the message is not valid.
+        """
+        if SEND not in self._schemas.edition.frame_kinds:
+            raise InvalidRequestError("NotSupported", f"OCPP {self._schemas.edition.name} has no {action}")
+        if (fault := self._schemas.check_unanswered(action, message)) is not None:
+            self._report(action, action, (), fault)
+            raise InvalidRequestError(fault.code, f"{action} was not sent: {fault.description}")
+        return frame.encode(Send(message_id, action, message))
 
     def result(self, call: Call, response: object) -> str | CallError:
         """Return the frame of the response to a CALL, or the error to send instead."""
-        if (fault := self._schemas.check_response(call.action, response)) is not None:
+        fault = self._schemas.check_response(call.action, response)
+        if fault is not None and self._narrows:
+            response = narrowing.to_201(f"{call.action}Response", response)
+            if response is narrowing.NOTHING:
+                edition = self._schemas.edition.name
+                return CallError(call.id, "NotSupported", f"OCPP {edition} has no words for this response")
+            fault = self._schemas.check_response(call.action, response)
+        if fault is not None:
             response, cut = self._schemas.cut_response(call.action, response)
             fault = self._schemas.check_response(call.action, response) if cut else fault
             self._report(call.action, f"{call.action}Response", cut, fault)

@@ -50,6 +50,10 @@ class Schemas:
         """Validate the payload of a CALLRESULT to this action; None if it is valid."""
         return self._violation(action, f"{action}Response", payload)
 
+    def check_unanswered(self, action: str, payload: object) -> SchemaViolation | None:
+        """Validate the payload of a SEND; None if it is valid. `action`: one of `UnansweredAction`."""
+        return None if self._accepts(action, payload) else self._schema_errors().violation(action, payload)
+
     def remove_unknown_fields(self, action: str, payload: object) -> object:
         """Remove nulls and unknown fields from the payload of a CALLRESULT, in place, and return it.
 

@@ -21,14 +21,14 @@ from foundation.waiting import Flag
 from ocpp_handlers.wire import frame
 from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError, InvalidResponseError, LinkLostError
 from ocpp_handlers.wire.call_texts import call_text, refusal_text
-from ocpp_handlers.wire.edition import V201
-from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
+from ocpp_handlers.wire.edition import CALLRESULTERROR, V201
+from ocpp_handlers.wire.frame import Call, CallError, CallResult, CallResultError, InvalidFrame, Send
 from ocpp_handlers.wire.outgoing import OutgoingFrames
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers.wire.actions import Action
+    from ocpp_handlers.wire.actions import Action, UnansweredAction
     from ocpp_handlers.wire.edition import Edition
     from ocpp_handlers.wire.schema import Schemas
     from station.core.invalid_messages import InvalidMessage
@@ -285,8 +285,23 @@ class OcppSession:
         fault = self._schemas.check_response(action.name, payload)
         if fault is not None:
             _log.warning("the response of the CSMS to %s is invalid: %s", action.name, fault.description)
+            if CALLRESULTERROR in self.edition.frame_kinds:  # GEN.FR.06
+                await self._send_text(frame.encode(CallResultError(message_id, fault.code, fault.description)))
             raise InvalidResponseError(fault.code, fault.description)
         return cast("ResponseT", payload)
+
+    async def send(self, action: UnansweredAction[RequestT], message: RequestT) -> None:
+        """Send a message that is not answered, also while a CALL is open (GEN.FR.07).
+
+        Raises:
+            NoAnswerError: the edition of the session has no such message, it is not allowed now, or the link has ended.
+            InvalidRequestError: the message is not valid, and was not sent.
+        """
+        if self._ended:
+            raise LinkLostError("the connection to the CSMS ended")
+        if not self._gate.may_send(action.name, requested=False):
+            raise NoAnswerError(f"{action.name} must not be sent before the CSMS has accepted the station")
+        await self._send_text(self._outgoing.unanswered(str(uuid.uuid4()), action.name, message))
 
     async def _send_call(self, message_id: str, action: str, text: str) -> CallResult | CallError:
         answer: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
@@ -337,6 +352,11 @@ class OcppSession:
                     self._pending_call[1].set_result(received)
                 else:
                     _log.warning("unexpected response ignored: message id %s", received.id)
+            case CallResultError():
+                description = received.description[:255]
+                _log.warning("the CSMS cannot use a response of this station: %s: %s", received.code, description)
+            case Send():
+                _log.warning("a message of the CSMS that wants no answer is ignored: %s", received.action[:50])
             case InvalidFrame():
                 _log.warning("invalid OCPP frame received: %s", received.reason)
                 self._events.invalid_message.publish(received.reason)

@@ -13,7 +13,7 @@ from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, exa
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.security.credentials import Credentials
-from station.security.network_profile import NetworkProfile
+from station.security.network_profile import ALL_VERSIONS, NetworkProfile, OcppVersion
 from station.security.network_profiles import NetworkProfiles
 
 router = api_router("simulation")
@@ -38,6 +38,8 @@ class SimulatedCsmsAddress(Command):
     """seconds to wait for the response to a request"""
     password: str | None = None
     """BasicAuthPassword; null: unchanged"""
+    versions: Annotated[tuple[OcppVersion, ...], Field(min_length=1, max_length=2)] = ALL_VERSIONS
+    """versions of OCPP that the station offers, the preferred one first"""
 
 
 @router.put(
@@ -52,7 +54,9 @@ async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials:
     A password applies from the next connection on.
     """
     try:
-        await profiles.store_only_profile(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
+        await profiles.store_only_profile(
+            NetworkProfile(body.url, body.security_profile, body.message_timeout_s, versions=body.versions)
+        )
         if body.password is not None:
             await credentials.change(body.password)
     except ValueError as error:

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 from foundation.frozen import Frozen
 from ocpp_handlers.connection.connection import CsmsAccess, authorization_headers, csms_url
 from ocpp_handlers.connection.tls import csms_tls_context
-from ocpp_handlers.wire.edition import EDITIONS
+from ocpp_handlers.wire.edition import editions_named
 
 if TYPE_CHECKING:
     from station.security.network_profile import NetworkProfile
@@ -55,7 +55,9 @@ class HandshakeAnswer(Frozen):
 async def try_handshake(profile: NetworkProfile, access: CsmsAccess, trial: HandshakeTrial) -> HandshakeAnswer:
     """Connect once, and close the connection; returns how the CSMS has answered."""
     password = access.credentials.password_for(profile.url) if trial.password is None else trial.password
-    offered = [edition.subprotocol for edition in EDITIONS] if trial.subprotocols is None else trial.subprotocols
+    offered = trial.subprotocols
+    if offered is None:
+        offered = [edition.subprotocol for edition in editions_named(profile.versions)]
     try:
         context = await _tls_context(profile, access, trial)
         async with connect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from foundation.frozen import Frozen
@@ -9,6 +10,11 @@ from station.core.identifiers import check_url
 
 _LONGEST_TIMEOUT_S = 3_600
 """maximum message timeout"""
+
+
+OcppVersion: TypeAlias = Literal["2.1", "2.0.1"]
+ALL_VERSIONS: Final[tuple[OcppVersion, ...]] = ("2.1", "2.0.1")
+"""the versions of OCPP that the station speaks, the latest first"""
 
 
 class NetworkProfile(Frozen):
@@ -22,6 +28,8 @@ class NetworkProfile(Frozen):
     """how long the CSMS may take to answer a CALL"""
     interface: str = "Wired0"
     """OCPPInterfaceEnumType as set; routing is done by the operating system"""
+    versions: tuple[OcppVersion, ...] = ALL_VERSIONS
+    """the versions of OCPP that the station offers, the preferred one first; the CSMS chooses (2.1 part 4, §3.2)"""
 
     @property
     def uses_password(self) -> bool:

@@ -15,7 +15,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from foundation.events import Event
-from station.security.network_profile import NetworkProfile, NetworkProfileRefusal, profile_error
+from station.security.network_profile import (
+    ALL_VERSIONS,
+    NetworkProfile,
+    NetworkProfileRefusal,
+    OcppVersion,
+    profile_error,
+)
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import StorageError
 from station.storage.fact_store import save_fact
@@ -63,7 +69,9 @@ class _StoredProfiles(Struct):
         )
 
 
-_PROFILE: Final = FlatFormat(NetworkProfile, names("url", "security_profile", "message_timeout_s", "interface"))
+_PROFILE: Final = FlatFormat(
+    NetworkProfile, names("url", "security_profile", "message_timeout_s", "interface", "versions")
+)
 _STORED_PROFILES: Final = FlatFormat(
     _StoredProfiles, names("installed", "slots", "priority", "security_profile", "last_good")
 )
@@ -71,6 +79,11 @@ _STORED_PROFILES: Final = FlatFormat(
 
 def _profile_to_dict(profile: NetworkProfile | None) -> dict[str, object] | None:
     return _PROFILE.to_dict(profile) if profile is not None else None
+
+
+def _profile_from_dict(stored: dict[str, object]) -> NetworkProfile:
+    profile = _PROFILE.from_dict(stored)
+    return replace(profile, versions=tuple(profile.versions))  # JSON has lists only
 
 
 class _ProfilesInUse(Struct):
@@ -144,6 +157,12 @@ class NetworkProfiles:
     def slots(self) -> Mapping[int, NetworkProfile]:
         """The stored profiles by slot, which the next boot uses; the ones in use may still differ."""
         return self._stored.slots
+
+    @property
+    def versions(self) -> tuple[OcppVersion, ...]:
+        """The versions of OCPP of the installation file, which also apply to the profiles that a CSMS sets."""
+        installed = self._stored.installed
+        return installed.versions if installed is not None else ALL_VERSIONS
 
     @property
     def migrating(self) -> bool:
@@ -450,9 +469,9 @@ def _from_text(text: str) -> _StoredProfiles:
     fields = json.loads(text)
     last_good = fields["last_good"]
     return _StoredProfiles(
-        _PROFILE.from_dict(fields["installed"]),
-        {int(slot): _PROFILE.from_dict(profile) for slot, profile in fields["slots"].items()},
+        _profile_from_dict(fields["installed"]),
+        {int(slot): _profile_from_dict(profile) for slot, profile in fields["slots"].items()},
         tuple(fields["priority"]),
         fields["security_profile"],
-        _PROFILE.from_dict(last_good) if last_good is not None else None,
+        _profile_from_dict(last_good) if last_good is not None else None,
     )

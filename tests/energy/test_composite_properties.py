@@ -236,7 +236,7 @@ def test_no_two_consecutive_periods_of_a_message_are_equal(
         periods = composite_to_wire(evse_id, NOON, HORIZON_S, unit, periods_sent)["chargingSchedulePeriod"]
         assert periods[0]["startPeriod"] == 0
         for before, after in pairwise(periods):
-            assert (before["limit"], before.get("numberPhases")) != (after["limit"], after.get("numberPhases"))
+            assert (before.get("limit"), before.get("numberPhases")) != (after.get("limit"), after.get("numberPhases"))
 
 
 @examples(50)

@@ -15,7 +15,7 @@ from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.variable import Component, DataType, Mutability, create_variable
 from ocpp_handlers.wire.call_errors import CallRefusedError, CallTimeoutError, InvalidRequestError
-from ocpp_handlers.wire.edition import V201
+from ocpp_handlers.wire.edition import V21, V201
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import HandlerResult, PayloadError
 from station.maintenance.monitoring.monitoring_settings import MonitoringSettings
@@ -24,7 +24,8 @@ from tests.full_disk import FullDisk
 from tests.station.maintenance.monitoring.monitored import Environment, Monitored, running
 
 Payload = dict[str, Any]
-SCHEMAS = Schemas(V201)
+SCHEMAS = Schemas(V21)
+"""of the superset, before a session narrows it"""
 
 
 class FakeLink:

@@ -7,8 +7,8 @@ from importlib.resources import files
 import pytest
 
 from ocpp_handlers.wire import frame
-from ocpp_handlers.wire.edition import EDITIONS, V201, Edition, chosen_edition
-from ocpp_handlers.wire.frame import InvalidFrame
+from ocpp_handlers.wire.edition import EDITIONS, V21, V201, Edition, chosen_edition
+from ocpp_handlers.wire.frame import CallResultError, InvalidFrame, Send
 from tests.editions import LATER
 
 
@@ -28,11 +28,12 @@ def test_a_later_edition_has_what_an_earlier_one_has_and_not_the_other_way_round
 def test_the_actions_of_each_edition_are_those_with_schemas() -> None:
     for edition in EDITIONS:
         names = {file.name for file in (files("ocpp") / edition.schema_folder / "schemas").iterdir()}
+        names.discard("NotifyPeriodicEventStream.json")  # a SEND
         assert names == {f"{action}{kind}.json" for action in edition.actions for kind in ("Request", "Response")}
 
 
 def test_a_frame_of_a_kind_that_the_edition_does_not_have_is_refused() -> None:
-    refused = frame.decode('[5, "1", "Heartbeat", {}]', V201)
+    refused = frame.decode('[9, "1", "Heartbeat", {}]', V201)
     assert isinstance(refused, InvalidFrame)
     assert refused.reason == "the message type is not 2, 3 or 4"
     assert refused.reply is not None
@@ -41,16 +42,36 @@ def test_a_frame_of_a_kind_that_the_edition_does_not_have_is_refused() -> None:
     assert refused.reason == "the message type is not 2, 3, 4, 5 or 6"
 
 
+@pytest.mark.parametrize("text", ['[5, "1", "InternalError", "", {}]', '[6, "1", "NotifyPeriodicEventStream", {}]'])
+def test_a_frame_of_21_in_a_session_of_201_gets_no_answer(text: str) -> None:
+    assert frame.decode(text, V201) == InvalidFrame(f"OCPP 2.0.1 has no frames of message type {text[1]}", None)
+
+
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("text", "expected"),
     [
-        ('[5, "1", "InternalError", "", {}]', 5),
-        ('[6, "1", "NotifyPeriodicEventStream", {}]', 6),
-        ('[6, "1", "NotifyPeriodicEventStream", "", {}]', 6),
-        ("[6, 1]", 6),
+        ('[5, "1", "InternalError", "what", {}]', CallResultError("1", "InternalError", "what")),
+        ('[5, "1", "InternalError", 7, {}]', CallResultError("1", "InternalError")),
+        ('[6, "1", "NotifyPeriodicEventStream", {"id": 1}]', Send("1", "NotifyPeriodicEventStream", {"id": 1})),
     ],
 )
-def test_a_frame_of_a_later_kind_that_nothing_reads_yet_is_no_callerror_and_gets_no_answer(
-    text: str, kind: int
-) -> None:
-    assert frame.decode(text, LATER) == InvalidFrame(f"frames of message type {kind} are not read yet", None)
+def test_a_session_of_21_reads_the_frames_that_came_with_it(text: str, expected: object) -> None:
+    assert frame.decode(text, V21) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[5, "1", "InternalError", ""]',
+        '[5, "1"]',
+        '[5, 1, "InternalError", "", {}]',
+        '[6, "1", "NotifyPeriodicEventStream"]',
+        '[6, "1", 7, {}]',
+        "[6, 1]",
+        '[6, "1", "NotifyPeriodicEventStream", "\\ud800"]',
+    ],
+)
+def test_nothing_that_is_wrong_with_them_is_answered(text: str) -> None:
+    refused = frame.decode(text, V21)
+    assert isinstance(refused, InvalidFrame)
+    assert refused.reply is None

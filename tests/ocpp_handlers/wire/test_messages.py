@@ -22,7 +22,7 @@ from typing import (
 )
 
 from ocpp_handlers.wire import actions, messages
-from ocpp_handlers.wire.actions import BOOT_NOTIFICATION, HEARTBEAT, Action, RequestT, ResponseT
+from ocpp_handlers.wire.actions import BOOT_NOTIFICATION, HEARTBEAT, Action, RequestT, ResponseT, UnansweredAction
 from tests.rows import each_row
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ Schema = TypedDict(
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMAS = {
     file.name.removesuffix(".json"): cast("Schema", json.loads(file.read_text(encoding="utf-8")))
-    for file in (files("ocpp") / "v201" / "schemas").iterdir()
+    for file in (files("ocpp") / "v21" / "schemas").iterdir()
 }
 SCALARS = {"string": str, "integer": int, "number": float, "boolean": bool}
 
 
 def test_generating_again_gives_the_committed_files(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / "generate_messages.py", tmp_path], check=True)
-    for name in ("messages.py", "actions.py", "action_names.py"):
+    for name in ("messages.py", "actions.py", "action_names.py", "new_fields.py"):
         assert (tmp_path / name).read_text() == (ROOT / "ocpp_handlers" / "wire" / name).read_text()
 
 
@@ -66,6 +66,8 @@ def test_importing_the_actions_does_not_load_the_messages() -> None:
 def test_every_request_of_the_standard_has_its_action() -> None:
     named = {value.name for value in vars(actions).values() if isinstance(value, Action)}
     assert named == {message.removesuffix("Request") for message in SCHEMAS if message.endswith("Request")}
+    unanswered = {value.name for value in vars(actions).values() if isinstance(value, UnansweredAction)}
+    assert unanswered == {message for message in SCHEMAS if not message.endswith(("Request", "Response"))}
 
 
 @each_row("message", sorted(SCHEMAS))
