@@ -19,6 +19,8 @@ NOTHING: Final = object()
 """2.0.1 has no words for this value, so what contains it is left out"""
 
 _LONGEST_TOKEN: Final = 36
+_LONGEST_WORD: Final = 20
+"""characters of a value of an enumeration that 2.1 has opened"""
 _LONGEST_TEXT: Final = 512
 """characters of a text for a driver, of additionalInfo and of a URL"""
 
@@ -74,7 +76,7 @@ def _each(rule: Rule) -> Rule:
     """Narrow each item of a list; a list of which nothing is left is left out."""
 
     def narrow(value: object) -> object:
-        if not is_list(value):
+        if not is_list(value) or not value:
             return value
         return [narrowed for item in value if (narrowed := rule(item)) is not NOTHING] or NOTHING
 
@@ -108,7 +110,8 @@ _TOKEN_TYPES: Final = frozenset(
 
 def _token_type(value: object) -> object:
     """Central for a type that 2.0.1 does not have: a token that the CSMS or a payment service has issued."""
-    return "Central" if isinstance(value, str) and value not in _TOKEN_TYPES else value
+    is_of_21 = isinstance(value, str) and len(value) <= _LONGEST_WORD and value not in _TOKEN_TYPES
+    return "Central" if is_of_21 else value
 
 
 _ID_TOKEN: Final = _fields(
@@ -186,7 +189,8 @@ _LIMIT_SOURCES: Final = frozenset({"EMS", "Other", "SO", "CSO"})
 
 
 def _limit_source(value: object) -> object:
-    return "Other" if isinstance(value, str) and value not in _LIMIT_SOURCES else value
+    is_of_21 = isinstance(value, str) and len(value) <= _LONGEST_WORD and value not in _LIMIT_SOURCES
+    return "Other" if is_of_21 else value
 
 
 _TEXT: Final = _fields({"format": _words({"QRCODE": "URI"}), "content": _cut(_LONGEST_TEXT)})

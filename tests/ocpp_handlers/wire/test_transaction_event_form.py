@@ -184,7 +184,7 @@ def test_a_value_is_sent_without_a_signature_that_cannot_be_sent_and_with_all_ot
     ("name", "part", "expected"),
     [
         ("idToken", {"idToken": "A", "type": "Central", "additionalInfo": []}, {"idToken": "A", "type": "Central"}),
-        ("idToken", {"idToken": "A", "type": "Card"}, None),
+        ("idToken", {"idToken": "A", "type": "Card" * 9}, None),
         ("evse", {"id": 1, "connectorId": "1"}, {"id": 1}),
         ("evse", {"id": None, "connectorId": 1}, None),
         ("offline", "yes", None),
