@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.events import Event
+from foundation.json_values import is_list, is_object
 from ocpp_handlers.wire import narrowing
 from ocpp_handlers.wire.call_errors import InvalidRequestError
 from ocpp_handlers.wire.edition import V21, V201
@@ -59,6 +60,8 @@ MESSAGES = sorted(
 )
 NEVER_WITHOUT = {"chargingSchedulePeriod": "limit"}
 """fields that a station always writes, although 2.1 does not require them: by list, the field of its items"""
+MEANING = {"measurand", "location"}
+"""optional fields without which an object says something else: without a measurand a sample is the energy register"""
 TEXT = 512
 
 
@@ -97,7 +100,8 @@ def expressible(value: Any, schema: dict[str, Any], definitions: dict[str, Any])
                 for name, field in value.items()
                 if name in known and (part := expressible(field, known[name], definitions)) is not narrowing.NOTHING
             }
-            return parts if set(schema.get("required", ())) <= set(parts) else narrowing.NOTHING
+            needed = {*schema.get("required", ()), *(MEANING & set(value))}
+            return parts if needed <= set(parts) else narrowing.NOTHING
         case "array":
             items = [expressible(item, schema["items"], definitions) for item in value]
             kept = [item for item in items if item is not narrowing.NOTHING]
@@ -112,18 +116,18 @@ def expressible(value: Any, schema: dict[str, Any], definitions: dict[str, Any])
 
 def leaves(value: Any, path: str = "") -> Counter[tuple[str, Any]]:
     """The plain values of a payload with their paths, without the places in lists."""
-    if isinstance(value, dict):
+    if is_object(value):
         return sum((leaves(part, f"{path}.{name}") for name, part in value.items()), Counter[tuple[str, Any]]())
-    if isinstance(value, list):
+    if is_list(value):
         return sum((leaves(item, f"{path}[]") for item in value), Counter[tuple[str, Any]]())
     return Counter([(path, value)])
 
 
 def completed(value: Any, place: str = "") -> Any:
     """A payload with the fields that a station always writes."""
-    if isinstance(value, list):
+    if is_list(value):
         return [completed(item, place) for item in value]
-    if not isinstance(value, dict):
+    if not is_object(value):
         return value
     parts = {name: completed(part, name) for name, part in value.items()}
     return {NEVER_WITHOUT[place]: 6.0, **parts} if place in NEVER_WITHOUT else parts
