@@ -13,7 +13,7 @@ from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, exa
 from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.security.credentials import Credentials
-from station.security.network_profile import ALL_VERSIONS, NetworkProfile, OcppVersion
+from station.security.network_profile import OFFERED_VERSIONS, NetworkProfile, OcppVersion
 from station.security.network_profiles import NetworkProfiles
 
 router = api_router("simulation")
@@ -38,7 +38,7 @@ class SimulatedCsmsAddress(Command):
     """seconds to wait for the response to a request"""
     password: str | None = None
     """BasicAuthPassword; null: unchanged"""
-    versions: Annotated[tuple[OcppVersion, ...], Field(min_length=1, max_length=2)] = ALL_VERSIONS
+    versions: Annotated[tuple[OcppVersion, ...], Field(min_length=1, max_length=2)] = OFFERED_VERSIONS
     """versions of OCPP that the station offers, the preferred one first"""
 
 

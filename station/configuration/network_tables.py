@@ -16,7 +16,7 @@ from station.core.identifiers import check_password, check_url
 from station.core.installation_file.document import RuleError
 from station.core.installation_file.table import Name
 from station.security.access.passwords import check_code
-from station.security.network_profile import ALL_VERSIONS, OcppVersion
+from station.security.network_profile import OFFERED_VERSIONS, OcppVersion
 
 SecurityProfile = Literal[0, 1, 2, 3]
 _TOPIC: Final = r"[^#+\s]+"
@@ -60,7 +60,7 @@ class CsmsConfig(Table):
     """1 to 3 as in OCPP (A00), 0: no security; by default the highest that the other keys allow"""
     allow_security_downgrade: bool = False
     """whether a change of url or security_profile may lower the security profile that the station uses at its CSMS"""
-    versions: Annotated[tuple[OcppVersion, ...], Meta(min_length=1, max_length=2)] = ALL_VERSIONS
+    versions: Annotated[tuple[OcppVersion, ...], Meta(min_length=1, max_length=2)] = OFFERED_VERSIONS
     """versions of OCPP that the station offers, the preferred one first; the CSMS chooses one at each connection"""
     accept: tuple[Tolerance, ...] = ()
     """relative-station-limits, for Home Assistant: a Relative ChargingStationMaxProfile is Absolute from its arrival"""

@@ -13,8 +13,8 @@ _LONGEST_TIMEOUT_S = 3_600
 
 
 OcppVersion: TypeAlias = Literal["2.1", "2.0.1"]
-ALL_VERSIONS: Final[tuple[OcppVersion, ...]] = ("2.1", "2.0.1")
-"""the versions of OCPP that the station speaks, the latest first"""
+OFFERED_VERSIONS: Final[tuple[OcppVersion, ...]] = ("2.0.1",)
+"""the versions of OCPP that the station offers by default, the preferred one first: 2.1 is not complete yet"""
 
 
 class NetworkProfile(Frozen):
@@ -28,7 +28,7 @@ class NetworkProfile(Frozen):
     """how long the CSMS may take to answer a CALL"""
     interface: str = "Wired0"
     """OCPPInterfaceEnumType as set; routing is done by the operating system"""
-    versions: tuple[OcppVersion, ...] = ALL_VERSIONS
+    versions: tuple[OcppVersion, ...] = OFFERED_VERSIONS
     """the versions of OCPP that the station offers, the preferred one first; the CSMS chooses (2.1 part 4, §3.2)"""
 
     @property

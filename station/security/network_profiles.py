@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from foundation.events import Event
 from station.security.network_profile import (
-    ALL_VERSIONS,
+    OFFERED_VERSIONS,
     NetworkProfile,
     NetworkProfileRefusal,
     OcppVersion,
@@ -162,7 +162,7 @@ class NetworkProfiles:
     def versions(self) -> tuple[OcppVersion, ...]:
         """The versions of OCPP of the installation file, which also apply to the profiles that a CSMS sets."""
         installed = self._stored.installed
-        return installed.versions if installed is not None else ALL_VERSIONS
+        return installed.versions if installed is not None else OFFERED_VERSIONS
 
     @property
     def migrating(self) -> bool:
