@@ -279,7 +279,7 @@ async def test_an_event_that_this_program_cannot_send_is_set_aside_and_keeps_no_
 
 @pytest.mark.parametrize(
     ("spoilt", "sent"),
-    [({"idToken": {"idToken": "x" * 37, "type": "Central"}}, True), ({"triggerReason": "Costly"}, False)],
+    [({"reservationId": "x"}, True), ({"triggerReason": "Costly"}, False)],
 )
 async def test_no_event_is_lost_because_its_schema_does_not_allow_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, spoilt: Any, sent: bool
@@ -312,7 +312,7 @@ async def test_no_event_is_lost_because_its_schema_does_not_allow_it(
         missing = [number for number in range(ended + 1) if number not in received]
         if sent:
             assert missing == []
-            assert "is sent without idToken, not valid in OCPP 2.0.1" in caplog.text
+            assert "is sent without reservationId, not valid in OCPP 2.0.1" in caplog.text
         else:
             assert len(missing) == count.count == len(walk.parts.unreadable.all())
             assert "triggerReason must be one of" in caplog.text

@@ -25,6 +25,8 @@ from tests.station.maintenance.monitoring.monitored import Environment, Monitore
 
 Payload = dict[str, Any]
 SCHEMAS = Schemas(V21)
+"""of the messages that the blocks make, which are narrowed afterwards"""
+SCHEMAS_201 = Schemas(V201)
 """of the superset, before a session narrows it"""
 
 
@@ -73,7 +75,7 @@ class Harness:
 
     async def handle_request(self, action: str, request: Payload) -> Payload:
         """Let the block handle a request, and run its follow-up."""
-        assert SCHEMAS.check_request(action, request) is None
+        assert SCHEMAS_201.check_request(action, request) is None
         handler = {
             "SetVariableMonitoring": self.block.set_variable_monitoring,
             "ClearVariableMonitoring": self.block.clear_variable_monitoring,

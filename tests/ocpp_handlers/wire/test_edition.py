@@ -42,11 +42,6 @@ def test_a_frame_of_a_kind_that_the_edition_does_not_have_is_refused() -> None:
     assert refused.reason == "the message type is not 2, 3, 4, 5 or 6"
 
 
-@pytest.mark.parametrize("text", ['[5, "1", "InternalError", "", {}]', '[6, "1", "NotifyPeriodicEventStream", {}]'])
-def test_a_frame_of_21_in_a_session_of_201_gets_no_answer(text: str) -> None:
-    assert frame.decode(text, V201) == InvalidFrame(f"OCPP 2.0.1 has no frames of message type {text[1]}", None)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

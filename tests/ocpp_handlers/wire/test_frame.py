@@ -113,7 +113,7 @@ def test_a_call_of_another_shape_is_refused_under_its_id(parts: str) -> None:
     assert _refusal(f"[2,{parts}]") == ("1", "RpcFrameworkError")
 
 
-@pytest.mark.parametrize("kind", ["0", "1", "5", "-2", "2.5", "1e400", "true", "null", '"2"', "[]", "[2]", "{}"])
+@pytest.mark.parametrize("kind", ["0", "1", "5", "6", "-2", "2.5", "1e400", "true", "null", '"2"', "[]", "[2]", "{}"])
 def test_an_unknown_message_type_is_answered_as_not_supported(kind: str) -> None:
     """Part 4, §4.1.3, §4.4."""
     assert _refusal(f'[{kind},"1",{{}}]') == ("1", "MessageTypeNotSupported")
