@@ -135,6 +135,10 @@ class OcppStack:
         if self._connection.uses_password:
             self.reconnect("the CSMS has set a new password")
 
+    def use_new_identity(self) -> None:
+        """Reconnect with the identity that the CSMS has just set (B09.FR.26)."""
+        self.reconnect("the CSMS has set a new identity")
+
     def cut_network(self) -> None:
         """Simulate a network failure: drop the link and connect no more until `restore_network`."""
         self._connection.cut_network()

@@ -17,9 +17,10 @@ from station.maintenance.safe_start import SafeStart
 from station.security.certificates.certificate_results import ConfiguredFiles
 from station.security.certificates.certificate_store import CertificateStore
 from station.security.certificates.contract_records import ContractRecords
-from station.security.credentials import Credentials
+from station.security.credentials import Credentials, Login
 from station.security.network_profile import NetworkProfile
 from station.security.network_profiles import NetworkProfiles
+from station.security.profile_passwords import ProfilePasswords
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database
 from station.storage.fact_store import FactsAtStart, FactStore
@@ -129,8 +130,9 @@ async def create_core(program: StationRuntime, database: Database, log: LogStore
         storage / "certificates", _configured_files(configuration), settings.security, clock, security_events
     )
     await certificates.load()
-    credentials = Credentials(storage / "basic-auth.json", _csms_password(configuration), clock)
-    network = NetworkProfiles(database, settings.security, credentials, certificates, security_events)
+    credentials = Credentials(storage / "basic-auth.json", _installed_login(configuration), clock)
+    passwords = ProfilePasswords(storage / "network-profile-passwords.json", clock)
+    network = NetworkProfiles(database, settings.security, credentials, certificates, security_events, passwords)
     csms = configuration.csms
     await network.load(
         _network_profile(configuration), allows_downgrade=csms is not None and csms.allow_security_downgrade
@@ -162,9 +164,9 @@ def _boot_event(reason: BootReason) -> SecurityEventType:
     return SecurityEventType.STARTUP_OF_THE_DEVICE if powered_up else SecurityEventType.RESET_OR_REBOOT
 
 
-def _csms_password(configuration: Configuration) -> str | None:
+def _installed_login(configuration: Configuration) -> Login:
     csms = configuration.csms
-    return csms.password.get_secret_value() if csms is not None and csms.password is not None else None
+    return Login(configuration.station.identity, csms.password if csms is not None else None)
 
 
 def _network_profile(configuration: Configuration) -> NetworkProfile | None:

@@ -14,7 +14,7 @@ from ocpp_handlers.station_variables import DeviceModelSources, device_model
 from ocpp_handlers.variables.built_in_monitors import built_in_monitors
 from ocpp_handlers.variables.certificate_variables import certificate_variables
 from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
-from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
+from ocpp_handlers.variables.link_variables import LoginVariables, link_variables
 from ocpp_handlers.variables.live_variables import (
     clock_variables,
     firmware_variables,
@@ -48,11 +48,10 @@ class OcppComposition:
         self._assembled = assembled
         core = assembled.core
         self._stack: OcppStack | None = None
-        identity = core.configuration.station.identity
         self._connected_changed: Event[None] = Event()
         self._invalid_messages = InvalidMessageCounts()
-        self._access = CsmsAccess(identity, core.network, core.credentials, core.certificates)
-        self._password_variable = PasswordVariable(identity, core.credentials, core.security_events)
+        self._access = CsmsAccess(core.network, core.credentials, core.certificates)
+        self._login_variables = LoginVariables(core.credentials, core.network, core.security_events)
 
     @property
     def link(self) -> OcppStack | None:
@@ -95,7 +94,7 @@ class OcppComposition:
         for variable in (
             *self._vehicle_variables(),
             *certificate_variables(settings.security, core.certificates, self._secc_chains, core.auxiliary),
-            *link_variables(self._access, self._password_variable, settings.security, core.auxiliary),
+            *link_variables(core.network, self._login_variables, settings.security, core.auxiliary),
             *resource_limit_variables(),
             *self._live_variables(),
             *safe_start_variables(core.safe_start),
@@ -149,9 +148,9 @@ class OcppComposition:
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(auxiliary.subscribe(parts.connected_changed, self._connected_changed.publish))
-            subscriptions.callback(
-                auxiliary.subscribe(self._password_variable.written, lambda _: stack.use_new_password())
-            )
+            login = self._login_variables
+            subscriptions.callback(auxiliary.subscribe(login.identity_written, lambda _: stack.use_new_identity()))
+            subscriptions.callback(auxiliary.subscribe(login.password_written, lambda _: stack.use_new_password()))
             for number, evse in self._assembled.charging.assemblies.items():
                 subscriptions.callback(parts.subscribe_samples(number, evse.sampler))
             subscriptions.callback(parts.subscribe_secc_certificates())

@@ -222,7 +222,7 @@ class StackParts:
             SmartCharging(
                 link, charging.station, load, self._vehicle.vehicles, settings.smart_charging, aside, core.clock
             ),
-            NetworkProfileBlock(core.network),
+            NetworkProfileBlock(core.network, link),
             CertificateBlock(core.certificates, core.network, secc.certificates if secc is not None else None),
             self._certificate_signing,
             self._log_uploads,

@@ -11,6 +11,7 @@ from ocpp_handlers.variables.device_model import DeviceModel, VariableNotFound
 from ocpp_handlers.variables.variable import AttributeType, Mutability, Variable, component_key, name_key
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
+from station.core.rejected_value import RejectedValueError
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -107,8 +108,9 @@ class Provisioning:
         else:
             try:
                 await self._model.write(variable, item["attributeValue"])  # B05.FR.10
-            except ValueError as error:
-                _reject(result, "InvalidValue", f"{variable.name} {error}")  # B05.FR.07, B05.FR.08
+            except ValueError as error:  # B05.FR.07, B05.FR.08
+                code = error.reason_code if isinstance(error, RejectedValueError) else "InvalidValue"
+                _reject(result, code, f"{variable.name} {error}")
             except StorageError as error:
                 _log.error("variable %s could not be stored: %s", variable.name, error)
                 _reject(result, "InternalError", f"{variable.name} could not be stored")  # B05.FR.09

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire.edition import Edition
     from station.security.certificates.certificate_results import TlsMaterial
     from station.security.certificates.certificate_store import CertificateStore
-    from station.security.credentials import Credentials
+    from station.security.credentials import Credentials, Login
     from station.security.network_profile import NetworkProfile
     from station.security.network_profiles import NetworkProfiles
     from station.security.security_events import SecurityEvents
@@ -61,9 +61,8 @@ closes"""
 
 
 class CsmsAccess(Frozen):
-    """Identity, network profiles, password and certificates that the station uses to connect to a CSMS."""
+    """Network profiles, identity, password and certificates that the station uses to connect to a CSMS."""
 
-    identity: str
     network: NetworkProfiles
     credentials: Credentials
     certificates: CertificateStore
@@ -82,11 +81,11 @@ def csms_url(profile: NetworkProfile, identity: str) -> str:
     return parts._replace(path=f"{parts.path.rstrip('/')}/{quote(identity, safe='')}").geturl()
 
 
-def authorization_headers(profile: NetworkProfile, identity: str, password: str | None) -> dict[str, str]:
+def authorization_headers(profile: NetworkProfile, login: Login) -> dict[str, str]:
     """The HTTP Basic header as a dict; empty without password or if the profile uses none (A00.FR.204, A00.FR.303)."""
-    if password is None or not profile.uses_password:
+    if login.password is None or not profile.uses_password:
         return {}
-    secret = base64.b64encode(f"{identity}:{password}".encode()).decode()
+    secret = base64.b64encode(f"{login.identity}:{login.password.get_secret_value()}".encode()).decode()
     return {"Authorization": f"Basic {secret}"}
 
 
@@ -114,7 +113,7 @@ class Connection:
         """why the station itself has closed this link; None: it has not"""
         self._request_sent = False
         """whether the current attempt has sent the HTTP request, which carries the password"""
-        self._password_confirmed = False
+        self._login_confirmed = False
         """whether the CSMS has sent anything on this link: it may open the websocket, then close it for the password"""
         self._confirming = asyncio.Lock()
         self._network_restored = ChangeSignal()
@@ -213,26 +212,27 @@ class Connection:
         profile = self._access.network.profile
         if profile is None:
             return False
-        self._request_sent = self._password_confirmed = False
+        self._request_sent = self._login_confirmed = False
         outcome = await result_or_exception(self._connect(profile))
         if isinstance(outcome, Exception):  # of any kind: the next attempt may use another network profile
             unforeseen = outcome if not isinstance(outcome, _expected_errors()) else None
-            identity = self._access.identity
+            identity = self._access.network.login(profile).identity
             self._log_failure(failure_text(outcome, profile, identity, requested=self._request_sent), unforeseen)
             await self._note_failure(profile, outcome)
             return False
         websocket = outcome.websocket
+        identity = self._access.network.login(profile).identity
         try:
             edition = chosen_edition(editions_named(profile.versions), websocket.subprotocol)
             if edition is None:
-                self._log_failure(no_subprotocol_text(profile, self._access.identity))
+                self._log_failure(no_subprotocol_text(profile, identity))
                 return False
             await self._note_success(slot, outcome.material)
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
             self.connected_changed.publish(None)
-            _log.info('connected to the CSMS at %s as "%s", OCPP %s', profile.url, self._access.identity, edition.name)
+            _log.info('connected to the CSMS at %s as "%s", OCPP %s', profile.url, identity, edition.name)
             await self._serve_with_pings(websocket, profile, partial(serve, websocket, edition))
         except* ConnectionClosed as closed:
             if self._own_close_reason is None:
@@ -240,8 +240,8 @@ class Connection:
             else:
                 _log.info("connection to the CSMS closed by the station: %s", self._own_close_reason)
         finally:
-            if profile.uses_password and not self._password_confirmed:
-                self._access.credentials.note_rejected(profile.url)
+            if not self._login_confirmed:
+                self._note_login_rejected(profile)
             was_connected, self._websocket = self.connected, None
             self.connected_since = None
             if was_connected:
@@ -273,17 +273,15 @@ class Connection:
 
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         access = self._access
-        password = access.credentials.password_for(profile.url)
+        login = access.network.login(profile)
         with self._clock.outside_wait(_DIAL_WIRE_S):
             # In a thread: loading the system's roots would block the event loop long enough to delay the boards.
             context = await asyncio.to_thread(self._tls_context, material) if material is not None else None
             attempt = dial(
-                csms_url(profile, access.identity),
+                csms_url(profile, login.identity),
                 subprotocols=[Subprotocol(edition.subprotocol) for edition in editions_named(profile.versions)],
-                additional_headers=authorization_headers(profile, access.identity, password),
-                create_connection=csms_websocket_class(
-                    self._set_request_sent, partial(self._confirm_password, profile)
-                ),
+                additional_headers=authorization_headers(profile, login),
+                create_connection=csms_websocket_class(self._set_request_sent, partial(self._confirm_login, profile)),
                 ssl=context,
                 open_timeout=None,  # below instead: the clock may be virtual
                 close_timeout=_CLOSE_TIMEOUT_S,
@@ -313,11 +311,11 @@ class Connection:
     async def _note_failure(self, profile: NetworkProfile, error: Exception) -> None:
         """Report the security event of a failed attempt, once for repeated attempts (A00.FR.316).
 
-        A CSMS may refuse a password without HTTP 401, for example by closing the connection: any failure after the
+        A CSMS may refuse a login without HTTP 401, for example by closing the connection: any failure after the
         request was sent counts as a refusal.
         """
-        if self._request_sent and profile.uses_password:
-            self._access.credentials.note_rejected(profile.url)
+        if self._request_sent:
+            self._note_login_rejected(profile)
         event = handshake.security_event_of(error)
         if event is not None and event not in self._reported_events:
             self._reported_events.add(event)
@@ -330,20 +328,24 @@ class Connection:
         if material is not None:
             await access.certificates.note_connected(material)
 
-    async def _confirm_password(self, profile: NetworkProfile) -> None:
-        """Store that the CSMS accepts the password: it has sent something on the link.
+    def _note_login_rejected(self, profile: NetworkProfile) -> None:
+        if self._access.network.uses_common_login(profile):
+            self._access.credentials.note_rejected(profile.url, uses_password=profile.uses_password)
 
-        Concurrent callers wait: the first message may be the one that changes the password.
+    async def _confirm_login(self, profile: NetworkProfile) -> None:
+        """Store that the CSMS accepts identity and password: it has sent something on the link.
+
+        Concurrent callers wait: the first message may be the one that changes them.
         """
         async with self._confirming:
-            if self._password_confirmed:
+            if self._login_confirmed:
                 return
-            self._password_confirmed = True
-            if profile.uses_password:
+            self._login_confirmed = True
+            if self._access.network.uses_common_login(profile):
                 try:
-                    await self._access.credentials.note_accepted(profile.url)
+                    await self._access.credentials.note_accepted(profile.url, uses_password=profile.uses_password)
                 except StorageError as error:
-                    _log.error("the previous CSMS password could not be deleted: %s", error)
+                    _log.error("the previous login at the CSMS could not be deleted: %s", error)
 
     async def _serve_with_pings(
         self, websocket: ClientConnection, profile: NetworkProfile, serve: Callable[[], Awaitable[None]]
@@ -379,7 +381,7 @@ class Connection:
                 with self._clock.outside_wait(_DIAL_WIRE_S):
                     async with self._clock.timeout(_PONG_TIMEOUT_S):
                         await (await websocket.ping())
-                await self._confirm_password(profile)
+                await self._confirm_login(profile)
             except TimeoutError:
                 self._log_failure("the CSMS does not answer a ping: the connection is closed")
                 websocket.transport.abort()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
+from ocpp_handlers.variables.network_configuration import network_configuration
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from ocpp_handlers.variables.variable import (
     Component,
@@ -15,7 +16,7 @@ from ocpp_handlers.variables.variable import (
     create_variable,
     read_only_variable,
 )
-from station.core.identifiers import MAX_CSMS_PASSWORD
+from station.core.identifiers import MAX_CSMS_IDENTITY, MAX_CSMS_PASSWORD
 from station.core.setting_groups import SettingGroups
 from station.core.setting_kinds import Integer
 from station.security.network_profiles import SLOTS, NetworkProfiles
@@ -24,29 +25,25 @@ from station.security.security_settings import SecuritySettings
 
 if TYPE_CHECKING:
     from foundation.supervision import AuxiliaryCalls
-    from ocpp_handlers.connection.connection import CsmsAccess
     from station.security.credentials import Credentials
     from station.security.security_events import SecurityEvents
 
 _OCPP_COMM_CTRLR = Component("OCPPCommCtrlr")
 _SECURITY_CTRLR = Component("SecurityCtrlr")
 _SLOTS = tuple(str(slot) for slot in SLOTS)
-_LONGEST_IDENTITY = 48
 
 
 def link_variables(
-    access: CsmsAccess, password: PasswordVariable, settings: SecuritySettings, auxiliary: AuxiliaryCalls
+    network: NetworkProfiles, login: LoginVariables, settings: SecuritySettings, auxiliary: AuxiliaryCalls
 ) -> Iterator[Variable]:
     """Yield the variables of network profiles, SecurityProfile, Identity, BasicAuthPassword, and the downgrade setting.
 
     AllowSecurityProfileDowngrade is a setting that only the installation file can make writable for the CSMS; the other
     settings of the link are in `setting_variables`.
     """
-    yield from _network_variables(access.network)
-    yield read_only_variable(
-        _SECURITY_CTRLR, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY, constant=True
-    )
-    yield password.variable()
+    yield from _network_variables(network)
+    yield from network_configuration(network)
+    yield from login.variables()
     # The installer decides: read-only for the CSMS, unless the installation file makes it writable (A00.FR.005).
     downgrade = SecuritySettings.allow_security_profile_downgrade
     yield SettingBinding(SettingGroups((settings,)), auxiliary).variable(
@@ -54,41 +51,67 @@ def link_variables(
     )
 
 
-class PasswordVariable:
-    """Creates the write-only variable BasicAuthPassword (A01), and publishes each change by the CSMS.
+class LoginVariables:
+    """Creates the variables Identity and BasicAuthPassword (A01), and publishes each change by the CSMS.
 
-    A written password is checked and stored, and reported as a security event without its text.
+    What is written is checked, stored and reported as a security event, the password without its text. It replaces the
+    own identity or password of the active network profile (B09.FR.26, B09.FR.27).
     """
 
-    def __init__(self, identity: str, credentials: Credentials, security_events: SecurityEvents) -> None:
-        self._identity = identity
+    def __init__(self, credentials: Credentials, network: NetworkProfiles, security_events: SecurityEvents) -> None:
         self._credentials = credentials
+        self._network = network
         self._security_events = security_events
-        self.written: Event[None] = Event()
+        self.identity_written: Event[None] = Event()
+        """the CSMS has set another identity; it is stored, and used from the next connection on"""
+        self.password_written: Event[None] = Event()
         """the CSMS has set another password; it is stored, and used from the next connection on"""
 
-    def variable(self) -> Variable:
-        """Create BasicAuthPassword for the device model; reading it returns an empty text."""
-        return create_variable(
+    def variables(self) -> Iterator[Variable]:
+        """Yield both variables for the device model; reading the password returns an empty text."""
+        yield create_variable(
+            _SECURITY_CTRLR,
+            "Identity",
+            DataType.STRING,
+            Mutability.READ_WRITE,
+            self._identity,
+            write=self._write_identity,
+            maximum=MAX_CSMS_IDENTITY,
+            changes=self._network.changed,
+        )
+        yield create_variable(
             _SECURITY_CTRLR,
             "BasicAuthPassword",
             DataType.STRING,
             Mutability.WRITE_ONLY,
             lambda: "",
-            write=self._write,
+            write=self._write_password,
             override=self._credentials.override,
             maximum=MAX_CSMS_PASSWORD,
         )
 
-    async def _write(self, password: str) -> None:
-        if ":" in self._identity:  # A00.FR.204, A00.FR.303
-            raise ValueError("cannot be used: the station identity contains a colon")
+    def _identity(self) -> str:
+        """The identity of the active connection (B09.FR.28)."""
+        profile = self._network.profile
+        return (profile.identity if profile is not None else None) or self._credentials.identity
+
+    async def _write_identity(self, identity: str) -> None:
+        await self._credentials.change_identity(identity)
+        await self._network.use_common_identity()
+        await self._report("Identity")
+        self.identity_written.publish(None)
+
+    async def _write_password(self, password: str) -> None:
         await self._credentials.change(password)
-        # A01.FR.11, A01.FR.12: report the change, never the password.
+        await self._network.use_common_password()
+        await self._report("BasicAuthPassword")
+        self.password_written.publish(None)
+
+    async def _report(self, name: str) -> None:
+        """Report the change, never the password (A01.FR.11, A01.FR.12)."""
         await self._security_events.report(
-            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "BasicAuthPassword was changed"
+            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"{name} was changed"
         )
-        self.written.publish(None)
 
 
 def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:

@@ -15,7 +15,6 @@ from simulator.misbehaviour.handshake_trial import HandshakeTrial, try_handshake
 from simulator.misbehaviour.rules import MessageKind, Rule, Sender, Way, rule_errors
 from simulator.misbehaviour.station_misbehaviour import NoCsmsConnectionError, RuleInForce
 from simulator.world import World
-from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, example, part
 from station.interfaces.api.routing import api_router
@@ -273,7 +272,6 @@ async def send_frame(body: RawFrame, world: _World, settle: Settle) -> FrameSent
 )
 async def attempt_handshake(
     body: HandshakeOrder,
-    configuration: Annotated[Configuration, part(Configuration)],
     network: Annotated[NetworkProfiles, part(NetworkProfiles)],
     credentials: Annotated[Credentials, part(Credentials)],
     certificates: Annotated[CertificateStore, part(CertificateStore)],
@@ -282,7 +280,7 @@ async def attempt_handshake(
 
     409 if no CSMS is configured. The CSMS may end the station's own link, which has the same identity.
     """
-    access = CsmsAccess(configuration.station.identity, network, credentials, certificates)
+    access = CsmsAccess(network, credentials, certificates)
     if network.profile is None:
         raise HTTPException(409, "no CSMS is configured")
     trial = HandshakeTrial(body.subprotocols, body.certificate, body.password)

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.typing import Subprotocol
 
 from foundation.frozen import Frozen
+from foundation.secret import Secret
 from ocpp_handlers.connection.connection import CsmsAccess, authorization_headers, csms_url
 from ocpp_handlers.connection.tls import csms_tls_context
 from ocpp_handlers.wire.edition import editions_named
@@ -54,16 +55,18 @@ class HandshakeAnswer(Frozen):
 
 async def try_handshake(profile: NetworkProfile, access: CsmsAccess, trial: HandshakeTrial) -> HandshakeAnswer:
     """Connect once, and close the connection; returns how the CSMS has answered."""
-    password = access.credentials.password_for(profile.url) if trial.password is None else trial.password
+    login = access.network.login(profile)
+    if trial.password is not None:
+        login = replace(login, password=Secret(trial.password))
     offered = trial.subprotocols
     if offered is None:
         offered = [edition.subprotocol for edition in editions_named(profile.versions)]
     try:
         context = await _tls_context(profile, access, trial)
         async with connect(
-            csms_url(profile, access.identity),
+            csms_url(profile, login.identity),
             subprotocols=[Subprotocol(name) for name in offered] or None,
-            additional_headers=authorization_headers(profile, access.identity, password),
+            additional_headers=authorization_headers(profile, login),
             ssl=context,
             open_timeout=_TIMEOUT_S,
             close_timeout=_CLOSE_WITHIN_S,
@@ -100,7 +103,7 @@ async def _tls_context(profile: NetworkProfile, access: CsmsAccess, trial: Hands
     from simulator.pki.authority import Authority, Validity, subject_name  # late: cryptography, for this trial only
 
     root = Authority.root("Root that no CSMS knows", Validity.of_days(1))
-    issued = root.issue(subject_name(access.identity), Validity.of_days(1))
+    issued = root.issue(subject_name(access.credentials.identity), Validity.of_days(1))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "station.pem"
         file.write_text(issued.key_pem + issued.pem + root.pem)

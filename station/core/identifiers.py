@@ -17,6 +17,9 @@ MIN_CSMS_PASSWORD = 16
 MAX_CSMS_PASSWORD = 64
 """the limits of A00.FR.205; the upper one must be at least 40 and at most 64"""
 
+MAX_CSMS_IDENTITY = 48
+"""limit of identifierString for the identity of a station"""
+
 _IDENTIFIER: Final = r"[A-Za-z0-9*\-_=:+|@.]*"
 
 
@@ -29,6 +32,17 @@ def check_identifier(text: str) -> str:
     if not re.fullmatch(_IDENTIFIER, text):
         raise ValueError("must contain only the characters a-z A-Z 0-9 * - _ = : + | @ .")
     return text
+
+
+def check_csms_identity(text: str) -> str:
+    """Validate the station's identity at a CSMS (SecurityCtrlr.Identity), and return it unchanged.
+
+    Raises:
+        ValueError: the identity is not allowed.
+    """
+    if not 1 <= len(text) <= MAX_CSMS_IDENTITY:
+        raise ValueError(f"must have 1 to {MAX_CSMS_IDENTITY} characters (has {len(text)})")
+    return check_identifier(text)
 
 
 def check_password(text: str) -> str:

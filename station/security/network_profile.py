@@ -6,9 +6,9 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from foundation.frozen import Frozen
-from station.core.identifiers import check_url
+from station.core.identifiers import check_csms_identity, check_url
 
-_LONGEST_TIMEOUT_S = 3_600
+LONGEST_TIMEOUT_S = 3_600
 """maximum message timeout"""
 
 
@@ -30,6 +30,12 @@ class NetworkProfile(Frozen):
     """OCPPInterfaceEnumType as set; routing is done by the operating system"""
     versions: tuple[OcppVersion, ...] = OFFERED_VERSIONS
     """the versions of OCPP that the station offers, the preferred one first; the CSMS chooses (2.1 part 4, §3.2)"""
+    identity: str | None = None
+    """with which the station logs in here; None: the common one (B09.FR.16)"""
+    password_key: str | None = None
+    """key of the password with which the station logs in here; None: the common one (B09.FR.16)"""
+    ocpp_version: str | None = None
+    """OCPPVersionEnumType as set by a CSMS, which has no effect (B09); None: not set by one"""
 
     @property
     def uses_password(self) -> bool:
@@ -62,9 +68,16 @@ def profile_error(profile: NetworkProfile) -> str | None:
         return f"ocppCsmsUrl {error}"
     if profile.security_profile not in (0, 1, 2, 3):
         return "securityProfile must be 1, 2 or 3"
+    if profile.identity is not None:
+        try:
+            check_csms_identity(profile.identity)
+        except ValueError as error:
+            return f"identity {error}"
+        if ":" in profile.identity and profile.uses_password:  # A00.FR.204, A00.FR.303
+            return "identity must not contain a colon for security profile 1 and 2"
     scheme = "wss" if profile.security_profile >= 2 else "ws"
     if urlsplit(profile.url).scheme != scheme:
         return f"ocppCsmsUrl must begin with {scheme}:// for security profile {profile.security_profile}"
-    if not 0 < profile.message_timeout_s <= _LONGEST_TIMEOUT_S:
-        return f"messageTimeout must be between 1 and {_LONGEST_TIMEOUT_S}"
+    if not 0 < profile.message_timeout_s <= LONGEST_TIMEOUT_S:
+        return f"messageTimeout must be between 1 and {LONGEST_TIMEOUT_S}"
     return None

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from foundation.events import Event
+from station.core.rejected_value import RejectedValueError
+from station.security.credentials import Login
 from station.security.network_profile import (
     OFFERED_VERSIONS,
     NetworkProfile,
@@ -31,6 +33,7 @@ from station.storage.unreadable_rows import RowAddress
 if TYPE_CHECKING:
     from station.security.certificates.certificate_store import CertificateStore
     from station.security.credentials import Credentials
+    from station.security.profile_passwords import ProfilePasswords
     from station.security.security_settings import SecuritySettings
     from station.storage.database import Database
 
@@ -70,7 +73,17 @@ class _StoredProfiles(Struct):
 
 
 _PROFILE: Final = FlatFormat(
-    NetworkProfile, names("url", "security_profile", "message_timeout_s", "interface", "versions")
+    NetworkProfile,
+    names(
+        "url",
+        "security_profile",
+        "message_timeout_s",
+        "interface",
+        "versions",
+        "identity",
+        "password_key",
+        "ocpp_version",
+    ),
 )
 _STORED_PROFILES: Final = FlatFormat(
     _StoredProfiles, names("installed", "slots", "priority", "security_profile", "last_good")
@@ -108,15 +121,19 @@ class NetworkProfiles:
         credentials: Credentials,
         certificates: CertificateStore,
         security_events: SecurityEvents,
+        passwords: ProfilePasswords,
     ) -> None:
         self._database = database
         self._settings = settings
         self._credentials = credentials
         self._certificates = certificates
         self._security_events = security_events
+        self._passwords = passwords
         self._stored = _StoredProfiles(None, {}, (), 0)
         self._profiles_in_use = _ProfilesInUse()
         """slots and order as of the boot or the last connection loss, and the last slot that worked"""
+        self._replaced: set[int] = set()
+        """slots whose profile was replaced, to be used at the next connection"""
         self.active: int | None = None
         """the slot connected or being tried (ActiveNetworkProfile)"""
         self.changed: Event[None] = Event()
@@ -139,6 +156,7 @@ class NetworkProfiles:
         self._stored = await self._chosen_profiles(profiles, installed, allows_downgrade=allows_downgrade)
         self._profiles_in_use = _profiles_after_boot(self._stored)
         self.active = next(iter(self._slot_order(None)), None)
+        await self._forget_unused_passwords()
 
     @property
     def priority(self) -> tuple[int, ...]:
@@ -180,6 +198,19 @@ class NetworkProfiles:
         profile = self.profile
         return profile.message_timeout_s if profile is not None else _USUAL_TIMEOUT_S
 
+    def login(self, profile: NetworkProfile) -> Login:
+        """Identity and password of the next connection request with a profile: its own, else the common ones.
+
+        B09.FR.16, B09.FR.18.
+        """
+        common = self._credentials.login_for(profile.url)
+        own = self._passwords.password(profile.password_key) if profile.password_key is not None else None
+        return Login(profile.identity or common.identity, own or common.password)
+
+    def uses_common_login(self, profile: NetworkProfile) -> bool:
+        """Whether a request with a profile contains the common identity or password, as `Credentials` has them."""
+        return profile.identity is None or (profile.uses_password and profile.password_key is None)
+
     # B09
 
     async def check_profile(self, slot: int, profile: NetworkProfile) -> NetworkProfileRefusal | None:
@@ -203,18 +234,101 @@ class NetworkProfiles:
             )  # a slot in use must meet the requirements of A05
         return None
 
-    async def store(self, slot: int, profile: NetworkProfile) -> None:
+    async def store(
+        self, slot: int, profile: NetworkProfile, password: str | None = None, *, at_next_connection: bool = False
+    ) -> None:
         """Store a profile, accepted by `check_profile`, in a slot, and report a security event (B09.FR.01).
 
         It is used from the next boot on; in another slot than the connected one, already after a connection loss.
 
+        Args:
+            slot: one of `SLOTS`.
+            profile: without the key of a password.
+            password: that of this profile alone; None: the common one is used.
+            at_next_connection: it is used after a connection loss in the connected slot too, as OCPP 2.1 has it.
+
         Raises:
+            ValueError: the password is not allowed; the message does not contain it.
             StorageError: the profile is not stored.
         """
+        if password is not None:
+            profile = replace(profile, password_key=await self._passwords.add(password))
         await self._save(self._changed(slots={**self._stored.slots, slot: profile}))
+        if at_next_connection:
+            self._replaced.add(slot)
+        await self._forget_unused_passwords()
         await self._report_change(
             f"network profile in slot {slot} set: security profile {profile.security_profile}, {profile.url}"
         )
+
+    def configuration(self, slot: int) -> NetworkProfile:
+        """The stored profile of a slot; an empty slot has one without URL."""
+        return self._stored.slots.get(slot) or NetworkProfile(
+            "", self.security_profile, _USUAL_TIMEOUT_S, "Any", self.versions
+        )
+
+    async def configure(self, slot: int, change: Callable[[NetworkProfile], NetworkProfile]) -> None:
+        """Change a profile that is not in the priority; the result may be incomplete or contradictory (B09.FR.23).
+
+        It is only checked when the slot is added to the priority. `change` gets a profile without URL for an empty
+        slot; a ValueError of it passes.
+
+        Raises:
+            RejectedValueError: the slot is in the priority (B09.FR.22), or it would be a forbidden downgrade
+                (B09.FR.32, B09.FR.35).
+            StorageError: the change is not stored.
+        """
+        self._require_unused(slot)
+        before = self.configuration(slot)
+        after = change(before)
+        if after.security_profile != before.security_profile and self._is_downgrade(after):
+            raise RejectedValueError("NoSecurityDowngrade", f"must be at least {self.security_profile}")
+        await self._save(self._changed(slots={**self._stored.slots, slot: after}))
+
+    async def configure_password(self, slot: int, text: str) -> None:
+        """Set the password of a profile that is not in the priority, and report a security event; empty: remove it.
+
+        Raises:
+            RejectedValueError: as `configure`.
+            ValueError: the password is not allowed; the message does not contain it.
+            StorageError: the password is not stored.
+        """
+        self._require_unused(slot)
+        key = await self._passwords.add(text) if text else None
+        await self.configure(slot, lambda profile: replace(profile, password_key=key))
+        await self._forget_unused_passwords()
+        await self._report_change(f"the password of the network profile in slot {slot} was changed")
+
+    def _require_unused(self, slot: int) -> None:
+        if slot in self.priority:
+            raise RejectedValueError("PriorityNetworkConf", f"of slot {slot}, which is in NetworkConfigurationPriority")
+
+    async def use_common_identity(self) -> None:
+        """Remove the identity of the active profile, so that the common one is used there (B09.FR.26).
+
+        Raises:
+            StorageError: it is not removed.
+        """
+        await self._change_active(lambda profile: replace(profile, identity=None))
+
+    async def use_common_password(self) -> None:
+        """Remove the password of the active profile, so that the common one is used there (B09.FR.27).
+
+        Raises:
+            StorageError: it is not removed.
+        """
+        await self._change_active(lambda profile: replace(profile, password_key=None))
+        await self._forget_unused_passwords()
+
+    async def _change_active(self, change: Callable[[NetworkProfile], NetworkProfile]) -> None:
+        """Change the profile of the active slot, as stored and as in use."""
+        slot, in_use = self.active, self._profiles_in_use.slots
+        if slot in self._stored.slots:
+            changed = change(self._stored.slots[slot])
+            if changed != self._stored.slots[slot]:
+                await self._save(self._changed(slots={**self._stored.slots, slot: changed}))
+        if slot is not None and slot in in_use:
+            in_use[slot] = change(in_use[slot])
 
     # B10
 
@@ -224,11 +338,14 @@ class NetworkProfiles:
         It applies from the next boot or connection loss on.
 
         Raises:
-            ValueError: not allowed, with the reason (B10.FR.02, A05.FR.02, A05.FR.03, A05.FR.09, A05.FR.10).
+            ValueError: not a list of slots.
+            RejectedValueError: not allowed, with the reason (B10.FR.02, B09.FR.34, A05.FR.02, A05.FR.03, A05.FR.09,
+                A05.FR.10).
             StorageError: not stored; the order is unchanged.
         """
         priority = self._parse_priority(text)
-        await self._require_usable(priority)
+        if not set(priority) < set(self.priority):  # B09.FR.20: slots may always be removed
+            await self._require_usable(priority)
         await self._save(self._changed(priority=priority))
         await self._report_change(f"NetworkConfigurationPriority set to {text}")
 
@@ -316,9 +433,16 @@ class NetworkProfiles:
     def _apply_order(self, connected: int) -> None:
         """Apply the stored order after a connection loss (B10.FR.03, errata 2.13).
 
-        The profiles of the connected slot and of the last one that worked are only replaced at boot (B09).
+        The profiles of the connected slot and of the last one that worked are only replaced at boot (B09), unless they
+        were stored to be used at the next connection: then the one that worked is tried when all have failed.
         """
         in_use = self._profiles_in_use
+        if in_use.last_good in self._replaced:
+            in_use.slots[_FORMER] = in_use.slots[in_use.last_good]
+            in_use.last_good = _FORMER
+        for slot in self._replaced & self._stored.slots.keys():
+            in_use.slots[slot] = self._stored.slots[slot]
+        self._replaced.clear()
         retained = {slot: profile for slot, profile in in_use.slots.items() if slot in {connected, in_use.last_good}}
         in_use.priority, in_use.slots = self._stored.priority, {**self._stored.slots, **retained}
 
@@ -347,16 +471,22 @@ class NetworkProfiles:
         if len(set(words)) != len(words):
             raise ValueError("contains a slot twice")
         if empty := [word for word in words if slots_by_text[word] not in self._stored.slots]:  # B10.FR.02
-            raise ValueError(f"contains slot {empty[0]}, which is empty")
+            raise RejectedValueError("InvalidNetworkConf", f"contains slot {empty[0]}, which is empty")
         return tuple(slots_by_text[word] for word in words)
 
     async def _require_usable(self, priority: tuple[int, ...]) -> None:
         for slot in priority:
             profile = self._stored.slots[slot]
             if self._is_downgrade(profile):  # A05.FR.09, A05.FR.10
-                raise ValueError(f"contains slot {slot}, whose security profile is lower than {self.security_profile}")
-            if (missing := await self._missing_requirement(profile)) is not None:  # A05.FR.02, A05.FR.03
-                raise ValueError(f"contains slot {slot}: {missing}")
+                raise RejectedValueError(
+                    "NoSecurityDowngrade",
+                    f"contains slot {slot}, whose security profile is lower than {self.security_profile}",
+                )
+            problem = profile_error(profile)  # B09.FR.34: one that was set variable by variable
+            if problem is None:
+                problem = await self._missing_requirement(profile)  # A05.FR.02, A05.FR.03
+            if problem is not None:
+                raise RejectedValueError("InvalidNetworkConf", f"contains slot {slot}: {problem}")
 
     def _is_downgrade(self, profile: NetworkProfile) -> bool:
         """Whether a profile is a forbidden downgrade (A00.FR.005); AllowSecurityProfileDowngrade permits 3 to 2."""
@@ -367,7 +497,7 @@ class NetworkProfiles:
     async def _missing_requirement(self, profile: NetworkProfile) -> str | None:
         """The missing credential or certificate for a profile; None if complete."""
         requested = profile.security_profile
-        if profile.uses_password and self._credentials.password is None:
+        if profile.uses_password and profile.password_key is None and self._credentials.password is None:
             return "BasicAuthPassword is not set"
         if requested <= self.security_profile:
             return None
@@ -429,6 +559,13 @@ class NetworkProfiles:
             f"the installation file has changed to {file_description}, which is not used: {stored_description} stay"
         )
         return profiles
+
+    async def _forget_unused_passwords(self) -> None:
+        stored = self._stored
+        profiles = [*stored.slots.values(), *self._profiles_in_use.slots.values(), stored.last_good]
+        await self._passwords.keep_only(
+            {profile.password_key for profile in profiles if profile is not None and profile.password_key is not None}
+        )
 
     async def _report_change(self, change: str) -> None:
         await self._security_events.report(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, change)

@@ -58,6 +58,7 @@ async def bench(
         station_setup = replace(station_setup, evse={**station_setup.evse, **SWITCHING_BOARD})
     pki, journal = Pki(tmp_path), Journal()
     csms = Csms(journal, port=int(request.config.getoption("--csms-port", "9310") or 0) if url else 0)
+    csms.edition = station_setup.edition
     csms.tls, tls = _tls(pki, station_setup)
     if station_setup.security_profile in (1, 2):
         csms.passwords = {IDENTITY: PASSWORD}

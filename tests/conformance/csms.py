@@ -17,7 +17,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from tests.conformance.frames import Frame, Payload, fault_of
+from tests.conformance.frames import Frame, OcppVersion, Payload, fault_of
 from tests.patience import PATIENCE_S
 
 _LONGEST_PING_S = 5.0
@@ -80,6 +80,8 @@ class Csms:
         self.path = "/ocpp"
         self.passwords: dict[str, str] | None = None
         """password by identity for basic authentication; None: no authentication"""
+        self.edition: OcppVersion = "2.0.1"
+        """the one that it chooses at each handshake"""
         self.accepting = True
         """whether a station may connect; else the handshake is answered with `refusal`"""
         self.refusal = 503
@@ -109,6 +111,11 @@ class Csms:
         return len(self.handshakes)
 
     @property
+    def subprotocol(self) -> str:
+        """The subprotocol of its edition."""
+        return f"ocpp{self.edition}"
+
+    @property
     def url(self) -> str:
         """The URL it listens on, without the identity."""
         scheme = "wss" if self.tls is not None else "ws"
@@ -128,7 +135,7 @@ class Csms:
             self.port,
             ssl=self.tls,
             select_subprotocol=lambda _, offered: next(
-                (subprotocol for subprotocol in offered if subprotocol == "ocpp2.0.1"), None
+                (subprotocol for subprotocol in offered if subprotocol == self.subprotocol), None
             ),
             process_request=self._process_handshake,
             ping_interval=None,
@@ -198,7 +205,7 @@ class Csms:
         return user, password
 
     async def _serve(self, websocket: ServerConnection) -> None:
-        if websocket.subprotocol != "ocpp2.0.1":
+        if websocket.subprotocol != self.subprotocol:
             await websocket.close(1002)
             return
         self._note_tls(websocket)
@@ -230,14 +237,14 @@ class Csms:
     async def _take(self, websocket: ServerConnection, number: int, message: list[Any]) -> None:
         kind, message_id = message[0], message[1]
         if kind == 2:
-            frame = Frame(True, 2, message_id, message[2], message[3], self.journal.now(), number)
+            frame = Frame(True, 2, message_id, message[2], message[3], self.journal.now(), number, self.edition)
             self.journal.note(frame)
             self.unread.append(Received(message[2], message[3], frame))
             await self._answer(websocket, frame)
             return
         action, answer = self._open.pop(message_id, ("", None))
         payload = message[2] if kind == 3 else {"code": message[2], "description": message[3], "details": message[4]}
-        frame = Frame(True, kind, message_id, action, payload, self.journal.now(), number)
+        frame = Frame(True, kind, message_id, action, payload, self.journal.now(), number, self.edition)
         self.journal.note(frame)
         if answer is not None and not answer.done():
             answer.set_result(frame)
@@ -249,7 +256,7 @@ class Csms:
         kind = 4 if isinstance(reply, CallError) else 3
         payload = {"code": reply.code, "description": reply.description} if isinstance(reply, CallError) else reply
         self.journal.note(
-            Frame(False, kind, call.message_id, call.action, payload, self.journal.now(), call.connection)
+            Frame(False, kind, call.message_id, call.action, payload, self.journal.now(), call.connection, self.edition)
         )
         wire: list[Any] = [kind, call.message_id]
         wire += [reply.code, reply.description, {}] if isinstance(reply, CallError) else [reply]
@@ -292,7 +299,9 @@ class Csms:
         message_id = f"test-{next(self._ids)}"
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._open[message_id] = (action, answer)
-        self.journal.note(Frame(False, 2, message_id, action, payload, self.journal.now(), self._connection))
+        self.journal.note(
+            Frame(False, 2, message_id, action, payload, self.journal.now(), self._connection, self.edition)
+        )
         await self._websocket.send(json.dumps([2, message_id, action, payload]))
         async with asyncio.timeout(within_s):
             return await answer
@@ -300,7 +309,9 @@ class Csms:
     async def answer_late(self, call: Frame, payload: Payload) -> None:
         """Answer a CALL that was left without an answer."""
         await self.send_raw(json.dumps([3, call.message_id, payload]))
-        self.journal.note(Frame(False, 3, call.message_id, call.action, payload, self.journal.now(), call.connection))
+        self.journal.note(
+            Frame(False, 3, call.message_id, call.action, payload, self.journal.now(), call.connection, self.edition)
+        )
 
     async def send_raw(self, text: str) -> None:
         """Send any frame; it is not noted in the journal."""
@@ -326,6 +337,11 @@ class MuteEndpoint:
         self.attempts = 0
         """to connect"""
         self._server: asyncio.Server | None = None
+
+    @property
+    def subprotocol(self) -> str:
+        """The subprotocol of its edition."""
+        return f"ocpp{self.edition}"
 
     @property
     def url(self) -> str:

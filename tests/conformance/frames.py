@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema_rs
 
+OcppVersion = Literal["2.0.1", "2.1"]
 Payload = dict[str, Any]
 """JSON as it is on the wire"""
 
@@ -50,6 +51,8 @@ class Frame:
     at: datetime
     connection: int
     """the number of the websocket, counted from 1"""
+    edition: OcppVersion = "2.0.1"
+    """of the connection"""
 
     def __str__(self) -> str:
         sender = "station" if self.from_station else "CSMS   "
@@ -58,16 +61,16 @@ class Frame:
 
 
 @cache
-def _folder() -> Path:
+def _folder(edition: OcppVersion) -> Path:
     found = importlib.util.find_spec("ocpp")
     assert found is not None
     assert found.origin is not None
-    return Path(found.origin).parent / "v201" / "schemas"
+    return Path(found.origin).parent / f"v{edition.replace('.', '')}" / "schemas"
 
 
 @cache
-def _validator(name: str) -> jsonschema_rs.Validator | None:
-    file = _folder() / f"{name}.json"
+def _validator(name: str, edition: OcppVersion) -> jsonschema_rs.Validator | None:
+    file = _folder(edition) / f"{name}.json"
     if not file.exists():
         return None
     return jsonschema_rs.validator_for(json.loads(file.read_text(encoding="utf-8-sig")))
@@ -80,7 +83,7 @@ def fault_of(frame: Frame) -> str | None:
     if frame.kind == 4:
         return _fault_of_error(frame)
     name = frame.action + ("Request" if frame.kind == 2 else "Response")
-    validator = _validator(name)
+    validator = _validator(name, frame.edition)
     if validator is None:
         return f"{name}: there is no such message"
     for error in validator.iter_errors(frame.payload):

@@ -49,6 +49,8 @@ class StationProcess:
 
     def _tables(self, setup: Setup, csms_url: str, tls: dict[str, str]) -> dict[str, Any]:
         csms: dict[str, Any] = {"url": csms_url, "security_profile": setup.security_profile, **tls}
+        if setup.edition != "2.0.1":
+            csms["versions"] = [setup.edition, "2.0.1"]
         if setup.security_profile in (1, 2):
             csms["password"] = PASSWORD
         kind = "cType2" if setup.attached_cable else "sType2"

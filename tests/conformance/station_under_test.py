@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.conformance.clock_requests import ClockRequests
-from tests.conformance.frames import Payload
+from tests.conformance.frames import OcppVersion, Payload
 
 IDENTITY = "CONFORMANCE-1"
 PASSWORD = "ConformancePassword1"
@@ -31,6 +31,8 @@ class Setup:
     """further tables or keys of the installation file, merged over the others"""
     evse: dict[str, Any] = field(default_factory=dict[str, Any])
     """further keys of each EVSE"""
+    edition: OcppVersion = "2.0.1"
+    """the one that the CSMS chooses"""
     accept_at_boot: bool = True
     """False: the CSMS refuses to connect until the case sets `csms.accepting`, so that it sees the first boot"""
 

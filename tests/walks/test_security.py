@@ -227,7 +227,11 @@ async def test_a_new_password_is_used_with_the_next_connection_and_kept_and_neve
             assert csms.received_passwords == [PASSWORD, NEW_PASSWORD, NEW_PASSWORD]
             assert "ReconfigurationOfSecurityParameters" in await logged_security_events(walk)
             assert NEW_PASSWORD not in str(await walk.parts.security_events.entries())
-            rows = [row for row in walk.parts.variables.rows() if row.variable == "BasicAuthPassword"]
+            rows = [
+                row
+                for row in walk.parts.variables.rows()
+                if row.variable == "BasicAuthPassword" and row.component == "SecurityCtrlr"
+            ]
             assert [(row.value, row.mutability) for row in rows] == [(None, "WriteOnly")]
     assert NEW_PASSWORD not in caplog.text
     assert "SetVariables" in caplog.text

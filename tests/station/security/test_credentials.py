@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from station.security.credentials import Credentials
+from foundation.secret import Secret
+from station.security.credentials import Credentials, Login
 from station.storage.database import StorageError
 from tests import fakes
 
@@ -18,8 +19,17 @@ URL = "wss://csms.example/ocpp"
 SECOND_URL = "wss://other.example/ocpp"
 
 
-def credentials(folder: Path, installed: str | None = INSTALLED) -> Credentials:
-    return Credentials(folder / "secret.json", installed, fakes.clock())
+IDENTITY = "BORNE-TEST"
+
+
+def credentials(folder: Path, installed: str | None = INSTALLED, identity: str = IDENTITY) -> Credentials:
+    login = Login(identity, Secret(installed) if installed is not None else None)
+    return Credentials(folder / "secret.json", login, fakes.clock())
+
+
+def password_for(stored: Credentials, url: str) -> str | None:
+    password = stored.login_for(url).password
+    return password.get_secret_value() if password is not None else None
 
 
 async def test_a_change_outlives_a_boot_in_a_file_that_only_the_station_may_read(tmp_path: Path) -> None:
@@ -59,11 +69,11 @@ async def test_the_former_password_is_tried_in_turn_until_the_new_one_works(tmp_
     await stored.change(FIRST)
     offered: list[str | None] = []
     for _ in range(3):
-        offered.append(stored.password_for(URL))
+        offered.append(password_for(stored, URL))
         stored.note_rejected(URL)
     assert offered == [FIRST, INSTALLED, FIRST]
     await stored.note_accepted(URL)  # with the former one
-    assert stored.password_for(URL) == INSTALLED
+    assert password_for(stored, URL) == INSTALLED
 
 
 async def test_a_csms_that_stores_the_new_password_after_it_took_the_former_one_is_reached(tmp_path: Path) -> None:
@@ -72,11 +82,11 @@ async def test_a_csms_that_stores_the_new_password_after_it_took_the_former_one_
     stored.note_rejected(URL)
     await stored.note_accepted(URL)  # with the former one
     stored.note_rejected(URL)  # now the CSMS has stored the new one
-    assert stored.password_for(URL) == FIRST
+    assert password_for(stored, URL) == FIRST
     await stored.note_accepted(URL)
     stored.note_rejected(URL)
-    assert stored.password_for(URL) == FIRST
-    assert credentials(tmp_path).password_for(URL) == FIRST
+    assert password_for(stored, URL) == FIRST
+    assert password_for(credentials(tmp_path), URL) == FIRST
 
 
 async def test_of_two_changes_in_a_row_the_one_that_was_never_tried_is_no_way_back(tmp_path: Path) -> None:
@@ -85,10 +95,10 @@ async def test_of_two_changes_in_a_row_the_one_that_was_never_tried_is_no_way_ba
     stored = credentials(tmp_path)
     await stored.change(SECOND)
     stored.note_rejected(URL)
-    assert stored.password_for(URL) == INSTALLED
+    assert password_for(stored, URL) == INSTALLED
     await stored.change(INSTALLED)
     stored.note_rejected(URL)
-    assert stored.password_for(URL) == INSTALLED
+    assert password_for(stored, URL) == INSTALLED
 
 
 async def test_once_the_new_password_has_worked_the_former_one_is_gone_from_disk(tmp_path: Path) -> None:
@@ -97,7 +107,7 @@ async def test_once_the_new_password_has_worked_the_former_one_is_gone_from_disk
     assert INSTALLED in (tmp_path / "secret.json").read_text()
     await stored.note_accepted(URL)
     stored.note_rejected(URL)
-    assert stored.password_for(URL) == FIRST
+    assert password_for(stored, URL) == FIRST
     assert INSTALLED not in (tmp_path / "secret.json").read_text()
 
 
@@ -105,7 +115,7 @@ async def test_a_power_cut_before_the_new_password_worked_leaves_both(tmp_path: 
     await credentials(tmp_path).change(FIRST)
     after = credentials(tmp_path)
     after.note_rejected(URL)
-    assert after.password_for(URL) == INSTALLED
+    assert password_for(after, URL) == INSTALLED
 
 
 async def test_each_url_has_its_own_turns(tmp_path: Path) -> None:
@@ -114,7 +124,7 @@ async def test_each_url_has_its_own_turns(tmp_path: Path) -> None:
     await stored.change(FIRST)
     offered: dict[str, list[str | None]] = {URL: [], SECOND_URL: []}
     for url in (URL, SECOND_URL) * 2:
-        offered[url].append(stored.password_for(url))
+        offered[url].append(password_for(stored, url))
         stored.note_rejected(url)
     assert offered == {URL: [FIRST, INSTALLED], SECOND_URL: [FIRST, INSTALLED]}
 
@@ -127,12 +137,12 @@ async def test_a_power_cut_between_the_turns_loses_neither_password(tmp_path: Pa
     for _ in range(refusals):
         stored.note_rejected(URL)
     after = credentials(tmp_path)
-    assert after.password_for(URL) == FIRST
+    assert password_for(after, URL) == FIRST
     after.note_rejected(URL)
-    assert after.password_for(URL) == INSTALLED
+    assert password_for(after, URL) == INSTALLED
     await after.note_accepted(URL)
-    assert after.password_for(URL) == INSTALLED
-    assert credentials(tmp_path).password_for(URL) == FIRST
+    assert password_for(after, URL) == INSTALLED
+    assert password_for(credentials(tmp_path), URL) == FIRST
 
 
 async def test_a_disk_that_refuses_leaves_the_old_password(tmp_path: Path) -> None:
@@ -157,3 +167,54 @@ async def test_nothing_that_is_printed_shows_the_password(tmp_path: Path) -> Non
     await stored.change(FIRST)
     for part in (stored, *vars(stored).values()):
         assert FIRST not in repr(part)
+
+
+async def test_a_new_identity_outlives_a_boot_and_the_former_one_is_tried_in_turn(tmp_path: Path) -> None:
+    """B09.FR.26: also where the station has no password."""
+    stored = credentials(tmp_path, None)
+    await stored.change_identity("OTHER")
+    stored = credentials(tmp_path, None)
+    assert stored.identity == "OTHER"
+    offered: list[str] = []
+    for _ in range(3):
+        offered.append(stored.login_for(URL).identity)
+        stored.note_rejected(URL, uses_password=False)
+    assert offered == ["OTHER", IDENTITY, "OTHER"]
+    stored.note_rejected(URL, uses_password=False)
+    await stored.note_accepted(URL, uses_password=False)
+    stored.note_rejected(URL, uses_password=False)
+    assert stored.login_for(URL) == Login("OTHER")
+    assert credentials(tmp_path, None).login_for(URL) == Login("OTHER")
+
+
+async def test_an_identity_that_an_installer_changes_outweighs_what_the_csms_set(tmp_path: Path) -> None:
+    stored = credentials(tmp_path)
+    await stored.change_identity("OTHER")
+    await stored.change(FIRST)
+    assert credentials(tmp_path, identity="NEW").login_for(URL) == Login("NEW", Secret(FIRST))
+    assert credentials(tmp_path, SECOND).login_for(URL) == Login("OTHER", Secret(SECOND))
+
+
+async def test_identity_and_password_that_change_together_are_tried_together(tmp_path: Path) -> None:
+    stored = credentials(tmp_path)
+    await stored.change_identity("OTHER")
+    await stored.change(FIRST)
+    stored.note_rejected(URL)
+    assert stored.login_for(URL) == Login(IDENTITY, Secret(INSTALLED))
+    stored.note_rejected(URL)
+    assert stored.login_for(URL) == Login("OTHER", Secret(FIRST))
+    await stored.note_accepted(URL)
+    stored.note_rejected(URL)
+    assert credentials(tmp_path).login_for(URL) == Login("OTHER", Secret(FIRST))
+
+
+async def test_a_connection_without_a_password_says_nothing_about_the_password(tmp_path: Path) -> None:
+    stored = credentials(tmp_path)
+    await stored.change(FIRST)
+    await stored.note_accepted(URL, uses_password=False)
+    stored.note_rejected(URL, uses_password=False)
+    assert password_for(stored, URL) == FIRST
+    await stored.change_identity("OTHER")
+    await stored.note_accepted(URL, uses_password=False)
+    stored.note_rejected(URL)
+    assert stored.login_for(URL) == Login("OTHER", Secret(INSTALLED))

@@ -3,78 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from station.security.certificates.certificate_results import ConfiguredFiles
-from station.security.certificates.certificate_store import CertificateStore
-from station.security.credentials import Credentials
 from station.security.network_profile import NetworkProfile
-from station.security.network_profiles import NetworkProfiles
-from station.security.security_events import SecurityEvents
 from station.security.security_settings import SecuritySettings
 from tests import fakes
 from tests.databases import open_database
-
-PASSWORD = "0123456789abcdef"
-PLAIN = NetworkProfile("ws://one", 1, 30.0)
-SECURED = NetworkProfile("wss://two", 2, 30.0)
-MUTUAL = NetworkProfile("wss://three", 3, 30.0)
-
-
-class FakeCertificates(CertificateStore):
-    """A certificate store that reports the root and certificate that the test configures."""
-
-    root = True
-    own = True
-    times_unreachable = 0
-
-    async def has_valid_root(self, use: object = None) -> bool:
-        """The answer that the test configured."""
-        return self.root
-
-    async def has_valid_station_certificate(self) -> bool:
-        """The answer that the test configured."""
-        return self.own
-
-    def alternate_station_certificate(self) -> None:
-        """Count the calls."""
-        self.times_unreachable += 1
-
-
-@dataclass
-class NetworkProfileHarness:
-    """The network profiles and their collaborators."""
-
-    network: NetworkProfiles
-    settings: SecuritySettings
-    certificates: FakeCertificates
-    events: SecurityEvents
-
-
-@contextlib.asynccontextmanager
-async def booted(
-    folder: Path,
-    installed: NetworkProfile | None = PLAIN,
-    password: str | None = PASSWORD,
-    *,
-    allows_downgrade: bool = False,
-) -> AsyncGenerator[NetworkProfileHarness]:
-    """The network profiles after a boot."""
-    clock = fakes.clock()
-    async with open_database(folder / "db", clock) as database:
-        settings = SecuritySettings()
-        events = SecurityEvents(database, clock)
-        certificates = FakeCertificates(folder / "certificates", ConfiguredFiles(), settings, clock, events)
-        credentials = Credentials(folder / "secret.json", password, clock)
-        network = NetworkProfiles(database, settings, credentials, certificates, events)
-        await network.load(installed, allows_downgrade=allows_downgrade)
-        yield NetworkProfileHarness(network, settings, certificates, events)
+from tests.network_profile_harness import (
+    MUTUAL,
+    PASSWORD,
+    PLAIN,
+    SECURED,
+    booted,
+)
 
 
 def first_attempts(attempts: Iterator[int], count: int) -> list[int]:
