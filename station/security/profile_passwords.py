@@ -11,7 +11,9 @@ import logging
 import secrets
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from foundation.secret import Secret
 from station.core.identifiers import check_password
@@ -71,14 +73,10 @@ class ProfilePasswords:
 
     def _read(self) -> dict[str, Secret]:
         try:
-            stored: object = json.loads(self._file.read_text(encoding="utf-8"))
+            texts = msgspec.json.decode(self._file.read_bytes(), type=dict[str, str])
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:  # not its text: it may show the content
+        except (OSError, msgspec.DecodeError) as error:  # not its text: it may show the content
             _log.error("%s cannot be read: %s; network profiles use the common password", self._file.name, type(error))
             return {}
-        if not isinstance(stored, dict):
-            _log.error("%s is no table; network profiles use the common password", self._file.name)
-            return {}
-        texts = cast("dict[str, object]", stored)
-        return {key: Secret(text) for key, text in texts.items() if isinstance(text, str)}
+        return {key: Secret(text) for key, text in texts.items()}

@@ -339,11 +339,6 @@ class MuteEndpoint:
         self._server: asyncio.Server | None = None
 
     @property
-    def subprotocol(self) -> str:
-        """The subprotocol of its edition."""
-        return f"ocpp{self.edition}"
-
-    @property
     def url(self) -> str:
         """The URL it listens on, without the identity."""
         assert self._server is not None

@@ -194,3 +194,16 @@ async def test_an_empty_password_removes_that_of_the_slot(tmp_path: Path) -> Non
         assert login.password is not None
         assert login.password.get_secret_value() == PASSWORD
         assert OWN_PASSWORD not in (tmp_path / "passwords.json").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 1}', b"\xff"])
+async def test_passwords_that_cannot_be_read_leave_the_common_one(tmp_path: Path, content: bytes) -> None:
+    async with booted(tmp_path) as harness:
+        slots = Slots(harness)
+        await slots.write(2, "OcppCsmsUrl", "ws://two")
+        await slots.write(2, "BasicAuthPassword", OWN_PASSWORD)
+    (tmp_path / "passwords.json").write_bytes(content)
+    async with booted(tmp_path) as harness:
+        login = harness.network.login(harness.network.slots[2])
+        assert login.password is not None
+        assert login.password.get_secret_value() == PASSWORD
