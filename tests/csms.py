@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from ocpp_handlers.wire.edition import EDITIONS, V201, chosen_edition
+from ocpp_handlers.wire.edition import EDITIONS, V201, Edition, chosen_edition
 from ocpp_handlers.wire.schema import Schemas, shared_schemas
 from tests.patience import PATIENCE_S
 
@@ -81,9 +81,13 @@ class Csms:
         return f"ws://127.0.0.1:{self.port}/ocpp"
 
     @property
+    def edition(self) -> Edition:
+        """The edition of its subprotocol; OCPP 2.0.1 if that is none."""
+        return chosen_edition(EDITIONS, self.subprotocol) or V201
+
+    @property
     def _schemas(self) -> Schemas:
-        """The schemas of the edition of its subprotocol."""
-        return shared_schemas(chosen_edition(EDITIONS, self.subprotocol) or V201)
+        return shared_schemas(self.edition)
 
     @property
     def connected(self) -> bool:

@@ -26,6 +26,7 @@ from station.configuration.installation_file import Configuration
 from station.core.invalid_messages import InvalidMessageCount, InvalidMessageCounts
 from station.core.model import IdToken
 from station.interfaces.http.server import WebServer
+from station.security.network_profile import OFFERED_VERSIONS
 from tests.csms import Csms, running_csms
 from tests.running_parts import RunningParts
 
@@ -229,7 +230,12 @@ async def _let_time_pass(application: StationRuntime) -> None:
 async def walking(
     storage: Path, csms: Csms | None = None, at: datetime | None = None, /, **tables: Any
 ) -> AsyncGenerator[Walk]:
-    """Run a station with its CSMS, as `powered`; check at the end that all messages fitted their schemas."""
+    """Run a station with its CSMS, as `powered`; check at the end that all messages fitted their schemas.
+
+    The station also offers the edition of the CSMS, so that the two speak it.
+    """
+    if csms is not None and csms.edition.name not in OFFERED_VERSIONS:
+        tables["csms"] = {"versions": [csms.edition.name, *OFFERED_VERSIONS], **tables.get("csms", {})}
     async with (
         running_csms(csms) as served,
         powered(configuration(storage, served.url, **tables), served, at=at) as walk,

@@ -137,7 +137,7 @@ class NetworkProfiles:
         self.active: int | None = None
         """the slot connected or being tried (ActiveNetworkProfile)"""
         self.changed: Event[None] = Event()
-        """published when the profiles, their order or the active slot may have changed"""
+        """published when the profiles, their order, the active slot or the identity used there may have changed"""
 
     async def load(self, installed: NetworkProfile | None, *, allows_downgrade: bool = False) -> None:
         """Load the stored profiles; if the installation file has another CSMS since, use only its profile `installed`.
@@ -306,10 +306,13 @@ class NetworkProfiles:
     async def use_common_identity(self) -> None:
         """Remove the identity of the active profile, so that the common one is used there (B09.FR.26).
 
+        Publishes `changed` even if the profile has no identity of its own: the common one may be another than before.
+
         Raises:
             StorageError: it is not removed.
         """
         await self._change_active(lambda profile: replace(profile, identity=None))
+        self.changed.publish(None)
 
     async def use_common_password(self) -> None:
         """Remove the password of the active profile, so that the common one is used there (B09.FR.27).

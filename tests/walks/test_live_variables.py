@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from ocpp_handlers.variables.variable import DataType, Mutability, Variable
+from ocpp_handlers.wire.edition import EDITIONS, Edition
 from station.core.model import Fault
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.security.certificates.certificate_store import CertificateStore
 from station.security.security_events import SecurityEvents, SecurityEventType
 from tests.conformance.pki import Pki
+from tests.csms import Csms
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 from tests.walks.steps import charge
+from tests.walks.written_variables import address, reconnected_after
 
 PROFILE = {
     "id": 1,
@@ -301,19 +306,19 @@ async def test_each_order_of_the_csms_publishes_what_it_changes(tmp_path: Path) 
         assert watched.missed() == set()
 
 
-async def test_each_setting_that_is_written_publishes_its_change(tmp_path: Path) -> None:
-    async with walking(tmp_path) as walk:
+@pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.name)
+async def test_each_setting_that_is_written_publishes_its_change(tmp_path: Path, edition: Edition) -> None:
+    async with walking(tmp_path, Csms(subprotocol=edition.subprotocol)) as walk:
         await walk.accepted()
         watched, count = Watched(walk.device_model), 0
         for variable in list(walk.device_model):
             if variable.mutability is not Mutability.READ_WRITE or (value := _different_value(variable)) is None:
                 continue
-            named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
-            data = {"component": {"name": variable.component.name}, "variable": named, "attributeValue": value}
-            answer = await walk.csms.call("SetVariables", {"setVariableData": [data]})
+            answer = await walk.csms.call("SetVariables", {"setVariableData": [address(variable, value)]})
             if answer["setVariableResult"][0]["attributeStatus"] == "Accepted":
                 count += 1
                 assert _name(variable) in watched.changed, "published before the answer"
+                await reconnected_after(walk, variable)
             assert watched.missed() == set(), _name(variable)
         assert count > 50
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from ocpp_handlers.wire.edition import V21, V201, Edition
 from tests.csms import CallErrorAnswer, Csms
 from tests.walk import Walk, walking
 from tests.walks.nonsense import FRACTIONS, MOMENTS, NUMBERS, TEXTS, actions, random_payload
+from tests.walks.written_variables import address, reconnected_after
 
 VALUES = (*map(str, NUMBERS), *map(str, FRACTIONS), *TEXTS, *MOMENTS, "true", "false", "1,1", ",")
 
@@ -50,29 +52,32 @@ async def test_every_request_gets_an_answer_and_none_is_an_internal_error(
     _no_traceback(caplog)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("seed", "edition"), [(0, V201), (1, V201), (2, V21), (3, V21)])
 async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
-    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, seed: int, edition: Edition, caplog: pytest.LogCaptureFixture
 ) -> None:
     rng = random.Random(seed)
-    async with walking(tmp_path) as walk:
+    async with walking(tmp_path, Csms(subprotocol=edition.subprotocol)) as walk:
         await walk.accepted()
         await walk.plug()
         await walk.present()
-        for variable in [
-            candidate for candidate in walk.device_model if candidate.writable and candidate.name != "BasicAuthPassword"
-        ]:
-            value = rng.choice(VALUES)
-            named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
-            item: dict[str, Any] = {"component": {"name": variable.component.name}, "variable": named}
-            if variable.component.evse_id is not None:
-                item["component"]["evse"] = {"id": variable.component.evse_id}
+        written = [
+            candidate
+            for candidate in walk.device_model
+            if candidate.writable
+            and candidate.name != "BasicAuthPassword"
+            and edition.includes(candidate.description.since)
+        ]
+        for variable in written:
+            value, item = rng.choice(VALUES), address(variable)
             before = await walk.csms.call("GetVariables", {"getVariableData": [item]})
-            answer = await walk.csms.call("SetVariables", {"setVariableData": [item | {"attributeValue": value}]})
+            answer = await walk.csms.call("SetVariables", {"setVariableData": [address(variable, value)]})
             status = answer["setVariableResult"][0]["attributeStatus"]
             assert status in {"Accepted", "Rejected", "RebootRequired"}, (variable.name, value, answer)
             if status == "Rejected":
                 assert before == await walk.csms.call("GetVariables", {"getVariableData": [item]}), variable.name
+            else:
+                await reconnected_after(walk, variable)
         await _check_alive(walk)
     _no_traceback(caplog)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ocpp_handlers.wire.edition import EDITIONS, V21, Edition
 from station.core.model import Fault
 from tests.csms import NO_ANSWER, CallErrorAnswer, Csms
 from tests.walk import Walk, walking
@@ -29,12 +30,19 @@ def _names(rows: list[dict[str, Any]]) -> set[tuple[str, str]]:
     return {(row["component"]["name"], row["variable"]["name"]) for row in rows}
 
 
-async def test_a_full_inventory_names_every_variable_in_parts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.name)
+async def test_a_full_inventory_names_every_variable_of_the_edition_in_parts(tmp_path: Path, edition: Edition) -> None:
     """B07.FR.01, B07.FR.03, B07.FR.08, B07.FR.10."""
-    async with walking(tmp_path) as walk:
+    async with walking(tmp_path, Csms(subprotocol=edition.subprotocol)) as walk:
         await walk.accepted()
         rows = await _report(walk, "GetBaseReport", {"requestId": 0, "reportBase": "FullInventory"})
-        assert len(rows) == len(walk.parts.variables.rows())
+        expected = [
+            (variable.component.name, variable.name)
+            for variable in walk.device_model
+            if edition.includes(variable.description.since)
+        ]
+        assert sorted((row["component"]["name"], row["variable"]["name"]) for row in rows) == sorted(expected)
+        assert (("NetworkConfiguration", "OcppCsmsUrl") in _names(rows)) is (edition is V21)
         assert ("TxCtrlr", "TxStartPoint") in _names(rows)
         assert ("Connector", "AvailabilityState") in _names(rows)
         for row in rows:

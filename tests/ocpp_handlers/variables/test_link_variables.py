@@ -52,8 +52,12 @@ async def test_a_new_password_is_stored_reported_without_its_text_and_published(
 async def test_a_new_identity_is_stored_reported_and_published(tmp_path: Path) -> None:
     async with booted(tmp_path) as harness:
         login = LoginHarness(harness)
+        read_at_changes: list[str] = []
+        assert login.identity.access.changes is not None
+        login.identity.access.changes.subscribe(lambda _: read_at_changes.append(login.identity.read()))
         await write(login.identity, "ANOTHER")
         assert login.credentials.identity == login.identity.read() == "ANOTHER"
+        assert read_at_changes[-1] == "ANOTHER", "a monitor learns of it"
         event = (SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "Identity was changed")
         assert await login.log() == [event]
         assert login.published == ["identity"]
