@@ -70,7 +70,12 @@ class Provisioning:
         return HandlerResult({"setVariableResult": [await self._set(item) for item in items]})
 
     async def reset(self, request: m.ResetRequest) -> HandlerResult[m.ResetResponse]:
-        """Answer Reset; the reset itself is the follow-up of the response (B11.FR.01, B12.FR.01, B12.FR.02)."""
+        """Answer Reset; the reset itself is the follow-up of the response (B11.FR.01, B12.FR.01, B12.FR.02).
+
+        The station resumes no transactions after a reset: it has no ResumptionTimeout (B13.FR.01).
+        """
+        if request["type"] == "ImmediateAndResume":
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "NotEnabled"}})
         verdict = self._restart.request_reset(request.get("evseId"), on_idle=request["type"] == "OnIdle")
         answer: m.ResetResponse = {"status": verdict.status.value}
         if verdict.reason is not None:

@@ -36,7 +36,7 @@ _INTERFACES: Final = (*(f"{kind}{number}" for kind in ("Wired", "Wireless") for 
 _OCPP_VERSIONS: Final = ("OCPP12", "OCPP15", "OCPP16", "OCPP20", "OCPP201", "OCPP21")
 _NAMES_OF_VERSIONS: Final = {"2.0.1": "OCPP201", "2.1": "OCPP21"}
 _SECONDS: Final = Integer(30, minimum=1, maximum=LONGEST_TIMEOUT_S)
-_SECURITY_PROFILE: Final = Integer(0, minimum=0, maximum=3)
+_SECURITY_PROFILES: Final = Integer(0, minimum=0, maximum=3)
 
 
 class _Field(Frozen):
@@ -70,7 +70,8 @@ def network_configuration(network: NetworkProfiles) -> Iterator[Variable]:
                 field.maximum,
                 since=V21,
             )
-            yield Variable(shared_description(description), _FieldAccess(network, slot, field))
+            access = _SecurityProfileAccess if field is _SECURITY_PROFILE else _FieldAccess
+            yield Variable(shared_description(description), access(network, slot, field))
         password = VariableDescription(
             component,
             "BasicAuthPassword",
@@ -119,6 +120,15 @@ class _FieldAccess(_SlotAccess):
         await self._network.configure(self._slot, lambda profile: change(profile, text))
 
 
+class _SecurityProfileAccess(_FieldAccess):
+    """Access to the security profile of one slot, which may not be a downgrade."""
+
+    __slots__ = ()
+
+    async def write(self, text: str) -> None:
+        await self._network.configure_security_profile(self._slot, _SECURITY_PROFILES.parse(text))
+
+
 class _PasswordAccess(_SlotAccess):
     """Access to the password of the profile of one slot, which is never read."""
 
@@ -155,7 +165,7 @@ def _with_timeout(profile: NetworkProfile, text: str) -> NetworkProfile:
 
 
 def _with_security_profile(profile: NetworkProfile, text: str) -> NetworkProfile:
-    return replace(profile, security_profile=_SECURITY_PROFILE.parse(text))
+    return replace(profile, security_profile=_SECURITY_PROFILES.parse(text))
 
 
 def _with_identity(profile: NetworkProfile, text: str) -> NetworkProfile:
@@ -173,6 +183,14 @@ def _version_of(profile: NetworkProfile) -> str:
     return profile.ocpp_version or _NAMES_OF_VERSIONS[profile.versions[0]]
 
 
+_SECURITY_PROFILE: Final = _Field(
+    "SecurityProfile",
+    DataType.INTEGER,
+    lambda profile: str(profile.security_profile),
+    _with_security_profile,
+    minimum=0,
+    maximum=3,
+)
 _FIELDS: Final = (
     _Field("OcppCsmsUrl", DataType.STRING, lambda profile: profile.url, _with_url, maximum=_LONGEST_URL),
     _Field(
@@ -189,14 +207,7 @@ _FIELDS: Final = (
         minimum=1,
         maximum=LONGEST_TIMEOUT_S,
     ),
-    _Field(
-        "SecurityProfile",
-        DataType.INTEGER,
-        lambda profile: str(profile.security_profile),
-        _with_security_profile,
-        minimum=0,
-        maximum=3,
-    ),
+    _SECURITY_PROFILE,
     _Field(
         "Identity", DataType.STRING, lambda profile: profile.identity or "", _with_identity, maximum=MAX_CSMS_IDENTITY
     ),

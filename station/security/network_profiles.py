@@ -222,12 +222,12 @@ class NetworkProfiles:
             return NetworkProfileRefusal(
                 "InvalidConfSlot", f"configurationSlot must be one of {', '.join(map(str, SLOTS))}"
             )
-        if (problem := profile_error(profile)) is not None:  # B09.FR.02
-            return NetworkProfileRefusal("InvalidNetworkConf", problem)
-        if self._is_downgrade(profile):  # B09.FR.04, B09.FR.31
+        if profile.security_profile >= 0 and self._is_downgrade(profile):  # B09.FR.04, B09.FR.31
             return NetworkProfileRefusal(
                 "NoSecurityDowngrade", f"the current security profile is {self.security_profile}"
             )
+        if (problem := profile_error(profile)) is not None:  # B09.FR.02
+            return NetworkProfileRefusal("InvalidNetworkConf", problem)
         if slot in self.priority and (problem := await self._missing_requirement(profile)) is not None:
             return NetworkProfileRefusal(
                 "InvalidNetworkConf", problem
@@ -274,16 +274,24 @@ class NetworkProfiles:
         slot; a ValueError of it passes.
 
         Raises:
-            RejectedValueError: the slot is in the priority (B09.FR.22), or it would be a forbidden downgrade
-                (B09.FR.32, B09.FR.35).
+            RejectedValueError: the slot is in the priority (B09.FR.22).
             StorageError: the change is not stored.
         """
         self._require_unused(slot)
-        before = self.configuration(slot)
-        after = change(before)
-        if after.security_profile != before.security_profile and self._is_downgrade(after):
+        await self._save(self._changed(slots={**self._stored.slots, slot: change(self.configuration(slot))}))
+
+    async def configure_security_profile(self, slot: int, number: int) -> None:
+        """Set the security profile of a profile that is not in the priority, also to the one that it has.
+
+        Raises:
+            RejectedValueError: as `configure`, or it is a forbidden downgrade (B09.FR.32, B09.FR.35).
+            StorageError: the change is not stored.
+        """
+        self._require_unused(slot)
+        changed = replace(self.configuration(slot), security_profile=number)
+        if self._is_downgrade(changed):
             raise RejectedValueError("NoSecurityDowngrade", f"must be at least {self.security_profile}")
-        await self._save(self._changed(slots={**self._stored.slots, slot: after}))
+        await self.configure(slot, lambda _: changed)
 
     async def configure_password(self, slot: int, text: str) -> None:
         """Set the password of a profile that is not in the priority, and report a security event; empty: remove it.
@@ -324,14 +332,15 @@ class NetworkProfiles:
         await self._forget_unused_passwords()
 
     async def _change_active(self, change: Callable[[NetworkProfile], NetworkProfile]) -> None:
-        """Change the profile of the active slot, as stored and as in use."""
-        slot, in_use = self.active, self._profiles_in_use.slots
-        if slot in self._stored.slots:
-            changed = change(self._stored.slots[slot])
-            if changed != self._stored.slots[slot]:
-                await self._save(self._changed(slots={**self._stored.slots, slot: changed}))
-        if slot is not None and slot in in_use:
-            in_use[slot] = change(in_use[slot])
+        """Change the profile of the active slot, as stored, as in use, and as the last one that worked."""
+        slot, in_use, stored = self.active, self._profiles_in_use.slots, self._stored
+        if slot is None or slot not in in_use:
+            return
+        slots = {number: change(profile) if number == slot else profile for number, profile in stored.slots.items()}
+        last_good = change(in_use[slot]) if stored.last_good == in_use[slot] else stored.last_good
+        if (changed := self._changed(slots=slots, last_good=last_good)) != stored:
+            await self._save(changed)
+        in_use[slot] = change(in_use[slot])
 
     # B10
 

@@ -36,6 +36,11 @@ def case(profile: Profile, status: Status, features: str = "") -> pytest.MarkDec
     return pytest.mark.case(profile=profile, status=status, features=features)
 
 
+def case_2_1(profile: Profile, status: Status, features: str = "") -> pytest.MarkDecorator:
+    """Marks a test as a case that only OCPP 2.1 has, as `case` does; its setup chooses that edition."""
+    return pytest.mark.case_2_1(profile=profile, status=status, features=features)
+
+
 def setup(**given: object) -> pytest.MarkDecorator:
     """Mark a test with the configuration that it needs; the keywords of `Setup`."""
     return pytest.mark.setup(Setup(**given))  # type: ignore[arg-type]  # Setup checks its own names
@@ -61,14 +66,14 @@ class Written:
     """whether it is in the smoke set, whose stations are started as a user starts one"""
 
 
-def written() -> dict[str, Written]:
-    """All cases that have a test, by their ids."""
+def written(mark_name: str = "case") -> dict[str, Written]:
+    """All cases of OCPP 2.0.1 that have a test, by their ids; with `case_2_1`, those that only OCPP 2.1 has."""
     found: dict[str, Written] = {}
     for file in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.conformance.{file.stem}")
         for name, test in inspect.getmembers(module, inspect.isfunction):
             marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
-            memberships = frozenset(Membership(**mark.kwargs) for mark in marks if mark.name == "case")
+            memberships = frozenset(Membership(**mark.kwargs) for mark in marks if mark.name == mark_name)
             if memberships and name.startswith("test_tc_"):
                 title = " ".join((inspect.getdoc(test) or "").split("\n\n")[0].split())
                 smoke = any(mark.name == "smoke" for mark in marks)

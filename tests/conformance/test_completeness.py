@@ -15,6 +15,7 @@ from tests.conformance.cases import NOT_APPLICABLE, Membership, Profile, Status,
 from tests.shared import SHARED
 
 _CASES = SHARED / "spec" / "test_cases_cs.csv"
+_CASES_2_1 = SHARED / "spec" / "2.1" / "test_cases_cs.csv"
 _PROFILES = frozenset(get_args(Profile)) - {""}
 _REMOVED = "removed"
 """status of a case that the errata take out of a profile"""
@@ -80,6 +81,22 @@ def test_every_case_has_the_memberships_and_the_name_of_the_table(published: dic
         if identity in published and (case.name, case.memberships) != _as_published(published[identity])
     }
     assert differing == {}
+
+
+def test_the_cases_that_only_ocpp_2_1_has_are_those_of_its_table() -> None:
+    if not _CASES_2_1.exists():
+        pytest.skip(f"{_CASES_2_1} is not here")
+    with _CASES_2_1.open(encoding="utf-8") as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    cases = written("case_2_1")
+    assert cases.keys() & written().keys() == set()
+    for identity, case in cases.items():
+        row = rows[identity]
+        assert row["same_id_in_2.0.1"] == "no", identity
+        assert case.name == f"{row['group']} - {row['name']}", identity
+        printed = zip(row["profile"].split("; "), row["status"].split("; "), strict=True)
+        assert {(membership.profile, membership.status) for membership in case.memberships} == set(printed), identity
+        assert {membership.features for membership in case.memberships} == {row["feature_ids"]}, identity
 
 
 def _as_published(published: _Published) -> tuple[str, frozenset[Membership]]:

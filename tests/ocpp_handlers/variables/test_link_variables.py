@@ -69,6 +69,7 @@ async def test_what_is_written_replaces_the_login_of_the_active_profile(tmp_path
         await harness.network.store(1, replace(PLAIN, identity="OWN"), "own-0123456789abcdef")
     async with booted(tmp_path) as harness:
         login, network = LoginHarness(harness), harness.network
+        await network.note_connected(1)
         assert network.profile is not None
         own = network.login(network.profile)
         assert own.password is not None
@@ -84,7 +85,10 @@ async def test_what_is_written_replaces_the_login_of_the_active_profile(tmp_path
         assert (common.identity, common.password.get_secret_value()) == ("COMMON", NEW)
         assert login.identity.read() == "COMMON"
         assert "own-0123456789abcdef" not in (tmp_path / "passwords.json").read_text()
+        assert network.migrating is False
+        assert await network.note_connected(1) is False, "it is the same profile: no BootNotification"
     async with booted(tmp_path) as harness:
+        assert next(iter(harness.network.attempt_slots(1))) == 1
         assert harness.network.slots[1].identity is None
         assert harness.network.slots[1].password_key is None
 

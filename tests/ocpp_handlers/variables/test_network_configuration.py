@@ -145,6 +145,9 @@ async def test_less_security_is_refused(tmp_path: Path, active: int, asked: str,
         slots = Slots(harness)
         await slots.write(2, "OcppCsmsUrl", "wss://two")
         assert await refused(slots, 2, "SecurityProfile", asked) == "NoSecurityDowngrade"
+        await harness.network.store(2, NetworkProfile("wss://two", int(asked), 30.0))  # from before it was upgraded
+        assert await refused(slots, 2, "SecurityProfile", asked) == "NoSecurityDowngrade", "that it has it is no reason"
+        await slots.write(2, "MessageTimeout", "60")
 
 
 @pytest.mark.parametrize(

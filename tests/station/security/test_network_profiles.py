@@ -239,9 +239,10 @@ async def test_a_higher_profile_that_works_takes_the_lower_ones_away(tmp_path: P
         assert logged[-1] == "security profile changed to 2 (was 1)"
     async with booted(tmp_path) as harness:
         assert (harness.network.security_profile, harness.network.active) == (2, 2)
-        refusal = await harness.network.check_profile(1, PLAIN)
-        assert refusal is not None
-        assert refusal.reason_code == "NoSecurityDowngrade"
+        for less in (PLAIN, NetworkProfile("wss://csms", 1, 30.0)):  # the URL does not matter any more
+            refusal = await harness.network.check_profile(1, less)
+            assert refusal is not None
+            assert refusal.reason_code == "NoSecurityDowngrade"
 
 
 async def test_a_higher_profile_that_does_not_work_changes_nothing(tmp_path: Path) -> None:
