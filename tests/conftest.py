@@ -120,6 +120,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--csms-port", default="9310", help="where that station finds the test system (ws://HOST:PORT/ocpp)"
     )
+    group.addoption("--edition", choices=["2.0.1", "2.1"], help="all cases under this edition of OCPP that have no own")
     group.addoption("--switching-board", action="store_true", help="our own station can take two phases of three away")
     group.addoption("--conformance-report", metavar="FILE", help="write what came of each case, as Markdown")
     group = parser.getgroup("poisonous values")

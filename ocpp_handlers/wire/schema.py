@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire.schema_errors import SchemaErrors
 
 _ENCODER: Final = Encoder()
-_MAY_BE_EMPTY_LISTS = {"SendLocalListRequest": "localAuthorizationList"}
-"""by message: a list that may be empty (D01.FR.04, D01.FR.05), although its JSON schema requires an item"""
+_WAIVED_LIMITS: Final = {
+    "SendLocalListRequest": ("localAuthorizationList", "minItems"),  # empty is allowed (D01.FR.04, D01.FR.05)
+    "SetMonitoringLevelRequest": ("severity", "minimum"),  # out of range is Rejected (N05.FR.02), not a CALLERROR
+}
+"""by message: a field and the limit of its JSON schema that a requirement contradicts"""
 
 
 class Schemas:
@@ -104,8 +107,8 @@ class Schemas:
 
     def _schema_text(self, message: str) -> str:
         text = (self._folder / f"{message}.json").read_text(encoding="utf-8")
-        if (field := _MAY_BE_EMPTY_LISTS.get(message)) is not None:
-            text = _without_min_items(text, field)
+        if (limit := _WAIVED_LIMITS.get(message)) is not None:
+            text = _without_limit(text, *limit)
         return text
 
 
@@ -123,8 +126,8 @@ def _schema_folder(edition: Edition) -> Path:
     return Path(spec.origin).parent / edition.schema_folder / "schemas"
 
 
-def _without_min_items(text: str, field: str) -> str:
-    """Remove the least number of items of a list from the JSON text of a schema."""
+def _without_limit(text: str, field: str, limit: str) -> str:
+    """Remove a limit of a field, if it has it, from the JSON text of a schema."""
     schema = cast("dict[str, dict[str, dict[str, object]]]", json.loads(text))
-    del schema["properties"][field]["minItems"]
+    schema["properties"][field].pop(limit, None)
     return json.dumps(schema)

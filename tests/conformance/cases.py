@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pytest
 
+from tests.conformance.frames import OcppVersion
 from tests.conformance.station_under_test import Setup
+
+EDITIONS: Final[tuple[OcppVersion, ...]] = ("2.0.1", "2.1")
+ONLY_IN_2_0_1: Final = frozenset(
+    f"TC_{name}_CS"
+    for name in ("B_19", "C_14", "G_20", "K_15", "N_04", "N_07", "N_29", "N_33", "N_34", "N_38", "N_61", "O_18", "O_39")
+) | {"TC_P_04_CS"}
+"""cases that OCPP 2.1 has no longer"""
+_CONDITIONAL_IN_2_1: Final = frozenset(
+    f"TC_{name}_CS" for name in ("A_19", "B_20", "B_21", "E_39", "F_04", "K_57", "K_58", "M_26", "M_28", "M_29")
+)
+"""cases that are mandatory only in OCPP 2.0.1"""
 
 Profile = Literal[
     "Core",
@@ -37,13 +50,23 @@ def case(profile: Profile, status: Status, features: str = "") -> pytest.MarkDec
 
 
 def case_2_1(profile: Profile, status: Status, features: str = "") -> pytest.MarkDecorator:
-    """Marks a test as a case that only OCPP 2.1 has, as `case` does; its setup chooses that edition."""
+    """Marks a test as a case that only OCPP 2.1 has, as `case` does."""
     return pytest.mark.case_2_1(profile=profile, status=status, features=features)
 
 
 def setup(**given: object) -> pytest.MarkDecorator:
     """Mark a test with the configuration that it needs; the keywords of `Setup`."""
     return pytest.mark.setup(Setup(**given))  # type: ignore[arg-type]  # Setup checks its own names
+
+
+_GROUPS_OF_CORE_IN_2_1: Final = frozenset[Profile](
+    {
+        "Local Authorization List Management",
+        "Advanced Device Management",
+        "Reservation",
+        "Advanced User Interface",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -66,18 +89,57 @@ class Written:
     """whether it is in the smoke set, whose stations are started as a user starts one"""
 
 
-def written(mark_name: str = "case") -> dict[str, Written]:
-    """All cases of OCPP 2.0.1 that have a test, by their ids; with `case_2_1`, those that only OCPP 2.1 has."""
+def case_id(test_name: str) -> str | None:
+    """`test_tc_e_01_cs` -> `TC_E_01_CS`; None for a test that is no case."""
+    return test_name.removeprefix("test_").upper() if test_name.startswith("test_tc_") else None
+
+
+def editions_of(test_name: str, mark_names: Collection[str]) -> tuple[OcppVersion, ...]:
+    """Return the editions of OCPP under which a test is run; one that is no case: only under OCPP 2.0.1."""
+    if "case_2_1" in mark_names:
+        return ("2.1",)
+    return EDITIONS if "case" in mark_names and case_id(test_name) not in ONLY_IN_2_0_1 else ("2.0.1",)
+
+
+def written(edition: OcppVersion = "2.0.1") -> dict[str, Written]:
+    """All cases of an edition that have a test, by their ids, with the profiles of that edition."""
+    of_2_0_1 = _marked("case")
+    if edition == "2.0.1":
+        return of_2_0_1
+    shared = {
+        identity: replace(case, memberships=frozenset(_memberships_in_2_1(identity, case.memberships)))
+        for identity, case in of_2_0_1.items()
+        if identity not in ONLY_IN_2_0_1
+    }
+    return shared | _marked("case_2_1")
+
+
+def _memberships_in_2_1(identity: str, memberships: Iterable[Membership]) -> Iterator[Membership]:
+    """The memberships of a case of OCPP 2.0.1 in OCPP 2.1, without their conditions, which differ.
+
+    Four profiles of OCPP 2.0.1 are optional feature groups of Core there.
+    """
+    if identity == "TC_K_52_CS":
+        yield Membership("Smart Charging", "C")
+        return
+    for membership in memberships:
+        if membership.profile in _GROUPS_OF_CORE_IN_2_1:
+            yield Membership("Core", "C")
+        else:
+            yield Membership(membership.profile, "C" if identity in _CONDITIONAL_IN_2_1 else membership.status)
+
+
+def _marked(mark_name: str) -> dict[str, Written]:
     found: dict[str, Written] = {}
     for file in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.conformance.{file.stem}")
         for name, test in inspect.getmembers(module, inspect.isfunction):
             marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
             memberships = frozenset(Membership(**mark.kwargs) for mark in marks if mark.name == mark_name)
-            if memberships and name.startswith("test_tc_"):
+            if memberships and (identity := case_id(name)) is not None:
                 title = " ".join((inspect.getdoc(test) or "").split("\n\n")[0].split())
                 smoke = any(mark.name == "smoke" for mark in marks)
-                found[name.removeprefix("test_").upper()] = Written(title.rstrip("."), memberships, smoke)
+                found[identity] = Written(title.rstrip("."), memberships, smoke)
     return found
 
 

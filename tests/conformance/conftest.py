@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 
 from tests.conformance import report, rules
 from tests.conformance.bench import Bench
+from tests.conformance.cases import EDITIONS, editions_of
 from tests.conformance.csms import Csms, Journal
 from tests.conformance.external import prepared_station
+from tests.conformance.frames import OcppVersion
 from tests.conformance.pki import Pki
 from tests.conformance.station_process import StationProcess
 from tests.conformance.station_under_test import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, Unsupported
@@ -23,6 +26,19 @@ from tests.patience import PATIENCE_S
 from tests.programs import Launch, ProgramHost, launch_own
 
 SWITCHING_BOARD = {"phase_switching": True, "phase_choice": True}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each case under the editions of OCPP that have it, or only under the one that the options ask for.
+
+    A station that runs already speaks OCPP 2.0.1, unless the options say otherwise.
+    """
+    if "edition" in metafunc.fixturenames:
+        marks = {mark.name for mark in metafunc.definition.iter_markers()}
+        editions = editions_of(metafunc.function.__name__, marks)
+        option = metafunc.config.getoption
+        chosen = option("--edition", None) or ("2.0.1" if option("--station", None) is not None else None)
+        metafunc.parametrize("edition", [edition for edition in editions if chosen in (None, edition)])
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,12 +66,17 @@ def station_setup(request: pytest.FixtureRequest) -> Setup:
 
 @pytest.fixture
 async def bench(
-    request: pytest.FixtureRequest, station_setup: Setup, launch: Launch | None, tmp_path: Path
+    request: pytest.FixtureRequest,
+    station_setup: Setup,
+    edition: OcppVersion,
+    launch: Launch | None,
+    tmp_path: Path,
 ) -> AsyncGenerator[Bench]:
     """A station that is connected, accepted and idle, and the CSMS that it is connected to."""
     url: str | None = request.config.getoption("--station", None)
     if request.config.getoption("--switching-board", False):
         station_setup = replace(station_setup, evse={**station_setup.evse, **SWITCHING_BOARD})
+    station_setup = replace(station_setup, edition=edition)
     pki, journal = Pki(tmp_path), Journal()
     csms = Csms(journal, port=int(request.config.getoption("--csms-port", "9310") or 0) if url else 0)
     csms.edition = station_setup.edition
@@ -125,12 +146,20 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.sections.append(("frames", "\n".join(str(frame) for frame in bench.journal.frames[-60:])))
         if bench.process is not None and bench.process.log.exists():
             report.sections.append(("station log", bench.process.log.read_text(errors="replace")[-4000:]))
-    name = item.nodeid.partition("[")[0]
-    report.user_properties.append(("tests_of_case", item.config.stash[_TESTS].get(name, 1)))
+    name, edition = item.nodeid.partition("[")[0], edition_of(item)
+    report.user_properties.append(("edition", edition))
+    report.user_properties.append(("tests_of_case", item.config.stash[_TESTS].get((name, edition), 1)))
     return report
 
 
-_TESTS = pytest.StashKey[dict[str, int]]()
+def edition_of(item: object) -> str:
+    """The edition of OCPP under which a test is run."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("edition", EDITIONS[0])) if callspec is not None else EDITIONS[0]
+
+
+_TESTS = pytest.StashKey[Counter[tuple[str, str]]]()
+"""the number of tests of each function, by its name and edition"""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -140,6 +169,7 @@ def pytest_pycollect_makeitem(
     """Count the tests of each function, also those that the run will not select."""
     del obj
     collected: object = yield
-    tests = len(cast("list[object]", collected)) if isinstance(collected, list) else 1
-    collector.config.stash.setdefault(_TESTS, {})[f"{collector.nodeid}::{name}"] = tests
+    tests = cast("list[object]", collected) if isinstance(collected, list) else [collected]
+    counts = collector.config.stash.setdefault(_TESTS, Counter())
+    counts.update((f"{collector.nodeid}::{name}", edition_of(test)) for test in tests)
     return cast("object", collected)

@@ -17,18 +17,18 @@ from tests.conformance.test_a_security import OTHER_SLOT
 
 ALL_PROFILES = pytest.mark.parametrize(
     "station_setup",
-    [Setup(security_profile=number, edition="2.1") for number in (1, 2, 3)],
+    [Setup(security_profile=number) for number in (1, 2, 3)],
     ids=["profile-1", "profile-2", "profile-3"],
 )
 WITH_PASSWORD = pytest.mark.parametrize(
     "station_setup",
-    [Setup(security_profile=number, edition="2.1") for number in (1, 2)],
+    [Setup(security_profile=number) for number in (1, 2)],
     ids=["profile-1", "profile-2"],
 )
 DOWNGRADE_ALLOWED: Final = {"SecurityCtrlr.AllowSecurityProfileDowngrade": "true"}
 ABOVE_PROFILE_1 = pytest.mark.parametrize(
     "station_setup",
-    [Setup(security_profile=number, edition="2.1", variables=DOWNGRADE_ALLOWED) for number in (2, 3)],
+    [Setup(security_profile=number, variables=DOWNGRADE_ALLOWED) for number in (2, 3)],
     ids=["profile-2", "profile-3"],
 )
 SLOT_PASSWORD: Final = "PasswordOfSufficientLength"
@@ -166,7 +166,6 @@ async def test_tc_b_100_cs(bench: Bench) -> None:
 
 
 @case_2_1("Core", "M")
-@setup(edition="2.1")
 async def test_tc_b_101_cs(bench: Bench) -> None:
     """Reset ImmediateAndResume - With Ongoing Transaction - TxResumptionTimeout 0 or <omitted> - Rejected"""
     connection = bench.csms.connection
@@ -342,7 +341,7 @@ async def test_tc_b_111_cs(bench: Bench) -> None:
 
 
 @case_2_1("Advanced Security", "C", "AS-4.1")
-@setup(edition="2.1", security_profile=3)
+@setup(security_profile=3)
 async def test_tc_b_112_cs(bench: Bench) -> None:
     """Set new NetworkConnectionProfile - AllowSecurityDowngrade is false"""
     assert await bench.get_variable("SecurityCtrlr", "AllowSecurityProfileDowngrade") == "false"
@@ -350,7 +349,7 @@ async def test_tc_b_112_cs(bench: Bench) -> None:
 
 
 @case_2_1("Advanced Security", "C", "AS-4.1")
-@setup(edition="2.1", security_profile=3)
+@setup(security_profile=3)
 async def test_tc_b_113_cs(bench: Bench) -> None:
     """Set new NetworkConnectionProfile - AllowSecurityDowngrade = false - DM"""
     assert await bench.get_variable("SecurityCtrlr", "AllowSecurityProfileDowngrade") == "false"

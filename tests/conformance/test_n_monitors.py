@@ -76,7 +76,9 @@ async def test_tc_n_16_cs(bench: Bench) -> None:
 async def test_tc_n_17_cs(bench: Bench) -> None:
     """Set Monitoring Level - Out of range"""
     for severity, reason in ((10, "ValueTooHigh"), (-1, "ValueTooLow")):
-        answer = await bench.call("SetMonitoringLevel", {"severity": severity})
+        outside = severity < 0 and bench.setup.edition == "2.1"  # only this edition's schema has a minimum
+        call = bench.call_outside_schema if outside else bench.call
+        answer = await call("SetMonitoringLevel", {"severity": severity})
         assert answer["status"] == "Rejected", answer
         reason_is(answer, "ValueOutOfRange", reason)
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 import pytest
 
-from tests.conformance.cases import written
+from tests.conformance.cases import EDITIONS, written
+from tests.conformance.frames import OcppVersion
 from tests.conformance.report import Report
 
 _CASE = "TC_B_06_CS"
@@ -30,14 +31,17 @@ def _phase(
     return report
 
 
-def _result(path: Path, *phases: pytest.TestReport) -> str:
-    """The case's result in the report after these phases of its tests."""
+def _result(path: Path, *phases: pytest.TestReport, edition: OcppVersion = "2.0.1") -> str:
+    """The case's result under this edition in the report after these phases of its tests."""
     report = Report(path / "report.md")
     for phase in phases:
+        phase.user_properties.append(("edition", edition))
         report.pytest_runtest_logreport(phase)
     report.pytest_sessionfinish()
-    (row,) = [line for line in (path / "report.md").read_text().splitlines() if line.startswith(f"| {_CASE} ")]
-    return row.split(" | ")[-2]
+    rows = [line for line in (path / "report.md").read_text().splitlines() if line.startswith(f"| {_CASE} ")]
+    here, other = (row.split(" | ")[-2] for row in (rows if edition == "2.0.1" else reversed(rows)))
+    assert other == "not run", "the other edition"
+    return here
 
 
 def _run(call: Outcome = "passed", *, variant: str = "", tests: int = 1) -> list[pytest.TestReport]:
@@ -50,6 +54,10 @@ def _run(call: Outcome = "passed", *, variant: str = "", tests: int = 1) -> list
 
 def test_a_case_whose_tests_all_pass_has_passed(tmp_path: Path) -> None:
     assert _result(tmp_path, *_run(variant="[a]", tests=2), *_run(variant="[b]", tests=2)) == "passed"
+
+
+def test_each_edition_has_its_own_results(tmp_path: Path) -> None:
+    assert _result(tmp_path, *_run(variant="[2.1]"), edition="2.1") == "passed"
 
 
 def test_a_case_that_did_not_run_is_not_run(tmp_path: Path) -> None:
@@ -89,13 +97,15 @@ def test_a_case_that_is_expected_to_fail_has_failed(tmp_path: Path, call: Outcom
 def test_the_names_of_cases_are_whole(tmp_path: Path) -> None:
     _result(tmp_path)
     text = (tmp_path / "report.md").read_text()
-    assert all(f"| {identity} | {case.name} |" in text for identity, case in written().items())
+    for edition in EDITIONS:
+        assert all(f"| {identity} | {case.name} |" in text for identity, case in written(edition).items())
 
 
 def test_a_case_is_listed_under_each_of_its_profiles(tmp_path: Path) -> None:
     _result(tmp_path)
-    sections = (tmp_path / "report.md").read_text().split("\n## ")
+    sections = (tmp_path / "report.md").read_text().split("\n### ")
     assert [text.splitlines()[0] for text in sections if "| TC_B_14_CS |" in text] == [
-        "Core",
-        "Advanced Device Management",
+        "Core, OCPP 2.0.1",
+        "Advanced Device Management, OCPP 2.0.1",
+        "Core, OCPP 2.1",
     ]
