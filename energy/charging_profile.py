@@ -121,6 +121,11 @@ class ChargingProfile(Frozen):
     """who set the profile (ChargingLimitSourceEnumType)"""
     with_start: bool = False
     """received in a RequestStartTransaction, which cannot name the transaction"""
+    max_offline_s: int | None = None
+    """the profile is suspended when the CSMS has been out of reach for so many seconds (maxOfflineDuration); None:
+    never"""
+    invalid_after_offline: bool = False
+    """once suspended, the profile never applies again (invalidAfterOfflineDuration)"""
     grid_critical: bool | None = None
     """for an external constraint: isGridCritical"""
     custom_data: str | None = None

@@ -66,11 +66,27 @@ class ProfileStore:
         self._profiles_within_bounds: dict[int, ChargingProfile] = {}
         """the same with values within the bounds: evaluated"""
         self.changed: Event[None] = Event()
-        """published after profiles were installed or removed, or became applicable or not by `enabled`"""
+        """published after profiles were installed or removed, or became applicable or not (`enabled`, `suspended`)"""
         self.enabled = True
         """whether the CSMS's profiles apply (SmartChargingCtrlr.Enabled)"""
         self.expected: dict[int, ChargingProfile] = {}
         """per EVSE, the profile of a start whose transaction has not begun: it applies but is not installed yet"""
+        self._suspended: frozenset[int] = frozenset()
+
+    @property
+    def suspended(self) -> frozenset[int]:
+        """The ids of profiles that do not apply at present, since the CSMS is out of reach (maxOfflineDuration)."""
+        return self._suspended
+
+    @suspended.setter
+    def suspended(self, ids: frozenset[int]) -> None:
+        if ids != self._suspended:
+            self._suspended = ids
+            self.changed.publish(None)
+
+    def suspended_profiles(self) -> list[ChargingProfile]:
+        """The installed profiles that are suspended."""
+        return [profile for identity, profile in self._profiles.items() if identity in self._suspended]
 
     def all(self) -> tuple[ChargingProfile, ...]:
         """Every installed profile, without those expected with a start."""
@@ -83,7 +99,8 @@ class ProfileStore:
     def applicable(self) -> tuple[ChargingProfile, ...]:
         """The profiles to evaluate: external constraints always; those of the CSMS, installed or expected, if enabled.
 
-        Their limits are within `foundation.bounds`. Whether their schedules limit anything now is not checked.
+        Those that are suspended do not apply. Their limits are within `foundation.bounds`. Whether their schedules
+        limit anything now is not checked.
         """
         if not self.enabled:
             return tuple(
@@ -91,9 +108,12 @@ class ProfileStore:
                 for profile in self._profiles_within_bounds.values()
                 if profile.purpose is Purpose.EXTERNAL_CONSTRAINTS
             )
-        if not self.expected:
+        if not self.expected and not self._suspended:
             return tuple(self._profiles_within_bounds.values())
-        return (*self._profiles_within_bounds.values(), *map(within_bounds, self.expected.values()))
+        installed = (
+            profile for identity, profile in self._profiles_within_bounds.items() if identity not in self._suspended
+        )
+        return (*installed, *map(within_bounds, self.expected.values()))
 
     def matching(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
         """The installed profiles that match the criteria (K09)."""
@@ -302,4 +322,6 @@ def _schedule_refusal(profile: ChargingProfile, schedule: Schedule) -> ProfileRe
         return ProfileRefusal("MissingParam", "a Recurring profile requires a recurrencyKind")
     if profile.valid_from and profile.valid_to and profile.valid_to <= profile.valid_from:
         return ProfileRefusal("InvalidProfile", "validTo must be after validFrom")
+    if profile.max_offline_s is not None and profile.max_offline_s < 0:
+        return ProfileRefusal("InvalidProfile", "maxOfflineDuration must not be negative")
     return None

@@ -42,6 +42,7 @@ from station.load.limit_providers import (
 )
 from station.load.load_history import LoadHistory
 from station.load.load_management import LoadManagement
+from station.load.offline_profiles import OfflineProfiles
 from station.load.pilot_sequence import PilotSequence
 from station.load.priorities import Priorities
 from station.load.residual_current import ResidualCurrentGuard
@@ -79,6 +80,8 @@ class LoadParts(Frozen):
     """the alarm of the SIM-card flap"""
     plate: BackPlateMonitor
     """follows current selector, jumpers and flap of the back plate"""
+    offline: OfflineProfiles
+    """suspends charging profiles while the CSMS is out of reach"""
     watchers: Sequence[Callable[[], Awaitable[None]]]
     """the tasks of these parts but load management itself, to run while the station runs"""
 
@@ -133,7 +136,8 @@ async def create_load(core: CoreParts, assemblies: Mapping[int, EvseAssembly]) -
     rates = ChargingRateReporter(evses, core.settings.smart_charging, clock)
     observers = [history.note_change, external.update, rates.report_changes]
     plate = _create_back_plate_monitor(core, limits, tamper)
-    watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run, history.run]
+    offline = OfflineProfiles(profiles, clock)
+    watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run, history.run, offline.run]
     if meter_store is not None and (monitor := controller.connection_monitor) is not None:
         observers.append(partial(meter_store.update, monitor))
         watchers.append(meter_store.run)
@@ -142,7 +146,7 @@ async def create_load(core: CoreParts, assemblies: Mapping[int, EvseAssembly]) -
         watchers.append(residual.drive_shunt_trip)
     if orders is not None and order_limit is not None:
         watchers += [order_limit.run, orders.run]
-    return LoadParts(load, orders, external, shared, history, residual, tamper, plate, watchers)
+    return LoadParts(load, orders, external, shared, history, residual, tamper, plate, offline, watchers)
 
 
 def _subscribe_to_decisions(

@@ -144,10 +144,15 @@ class OcppComposition:
 
         parts = StackParts(self._assembled, self._access, model, monitoring)
         stack, auxiliary = parts.create_stack(), self._assembled.core.auxiliary
+        offline = self._assembled.load.offline
         auxiliary.subscribe(parts.invalid_own_message, self._invalid_messages.add)
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(auxiliary.subscribe(parts.connected_changed, self._connected_changed.publish))
+            subscriptions.callback(offline.set_connected, connected=False)
+            subscriptions.callback(
+                auxiliary.subscribe(parts.connected_changed, lambda _: offline.set_connected(connected=stack.connected))
+            )
             login = self._login_variables
             subscriptions.callback(auxiliary.subscribe(login.identity_written, lambda _: stack.use_new_identity()))
             subscriptions.callback(auxiliary.subscribe(login.password_written, lambda _: stack.use_new_password()))

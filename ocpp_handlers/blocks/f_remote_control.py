@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from energy.charging_profile import Purpose
 from energy.profile_store import ProfileRefusal
-from ocpp_handlers.translate.charging_profiles import profile_from_wire
+from ocpp_handlers.translate.charging_profiles import profile_from_wire, unsupported_feature
 from ocpp_handlers.translate.translate import id_token_from_wire, parse_integer
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.reason_codes import unknown_evse_code
@@ -117,6 +117,8 @@ class RemoteControl:
         return HandlerResult({"status": "Unlocked" if await evse.unlock() else "UnlockFailed"})  # F05.FR.04, F05.FR.05
 
     def _profile(self, wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | ProfileRefusal:
+        if (unsupported := unsupported_feature(wire)) is not None:
+            return unsupported
         profile = profile_from_wire(wire, evse_id)
         if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.09, F01.FR.11
             return ProfileRefusal(

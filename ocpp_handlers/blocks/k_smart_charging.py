@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from energy.charging_profile import ChargingLimitSource, Purpose, RateUnit
 from energy.profile_store import ProfileCriteria, ProfileRefusal
 from ocpp_handlers.connection.back_off import repetition_delays
-from ocpp_handlers.translate.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
+from ocpp_handlers.translate.charging_profiles import (
+    composite_to_wire,
+    profile_from_wire,
+    profile_to_wire,
+    unsupported_feature,
+)
 from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.translate.translate import parse_integer
 from ocpp_handlers.wire import actions
@@ -39,6 +44,8 @@ _PERIODS_PER_REPORT = 200
 """periods in one ReportChargingProfilesRequest, or one profile: some 12 kB"""
 _BYTES_PER_PERIOD = 60
 """size of a period in JSON; a salesTariff counts as the number of periods of the same size"""
+_PURPOSES: Final = {purpose.value: purpose for purpose in Purpose}
+"""by name: those that the station supports, of OCPP 2.1 without PriorityCharging and LocalGeneration"""
 MAX_AT_ONCE = 4
 """pending reports; a further request is answered with NoProfiles"""
 
@@ -88,6 +95,8 @@ class SmartCharging:
             PayloadError: smart charging is disabled, or a field is malformed.
         """
         self._check_enabled()
+        if (unsupported := unsupported_feature(request["chargingProfile"])) is not None:
+            return HandlerResult({"status": "Rejected", "statusInfo": status_info(unsupported)})
         evse_id = parse_integer(request["evseId"], "evseId")
         profile = self._profiles.apply_tolerances(profile_from_wire(request["chargingProfile"], evse_id))
         evse = self._station.evses.get(evse_id)
@@ -140,12 +149,12 @@ class SmartCharging:
         )
         criteria = ProfileCriteria(
             evse_id=request.get("evseId"),  # K09.FR.04, K09.FR.05, K09.FR.06
-            purpose=Purpose(purpose) if purpose is not None else None,
+            purpose=_PURPOSES.get(purpose) if purpose is not None else None,
             stack_level=criterion.get("stackLevel"),
             profile_ids=frozenset(ids) if ids is not None else None,
-            sources=frozenset(ChargingLimitSource(source) for source in sources) if sources is not None else None,
+            sources=_known_sources(sources) if sources is not None else None,
         )
-        found = self._profiles.store.matching(criteria)
+        found = self._profiles.store.matching(criteria) if purpose is None or purpose in _PURPOSES else []
         if not found:
             return HandlerResult({"status": "NoProfiles"})
         if not self._link.accepted:  # they could not be reported (B02.FR.02)
@@ -173,9 +182,11 @@ class SmartCharging:
         else:
             criterion = request.get("chargingProfileCriteria", {})
             purpose = criterion.get("chargingProfilePurpose")
+            if purpose is not None and purpose not in _PURPOSES:
+                return HandlerResult({"status": "Unknown"})
             criteria = ProfileCriteria(
                 evse_id=criterion.get("evseId"),
-                purpose=Purpose(purpose) if purpose is not None else None,
+                purpose=_PURPOSES[purpose] if purpose is not None else None,
                 stack_level=criterion.get("stackLevel"),
             )
         cleared = await self._profiles.clear(criteria) > 0
@@ -228,6 +239,11 @@ class SmartCharging:
                 _log.warning("charging profile report %d was not sent completely: %s", request_id, error)
 
         return send
+
+
+def _known_sources(names: Iterable[str]) -> frozenset[ChargingLimitSource]:
+    """The sources with these names; OCPP 2.1 allows any name, and the station has no profile of another source."""
+    return frozenset(source for source in ChargingLimitSource if source.value in set(names))
 
 
 def status_info(refusal: ProfileRefusal) -> m.StatusInfoType:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ocpp_handlers.translate import translate
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.call_errors import CallRefusedError
+from ocpp_handlers.wire.edition import V21
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.csms import NoAnswerError
 from station.maintenance.logs.log_files import LogKind, LogPeriod
 from station.maintenance.logs.upload import LogUploadOrder, LogUploads, UploadProgress, UploadStatus
+from station.security.file_transfer.location import TransferError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_KINDS: Final = {kind.value: kind for kind in LogKind}
+"""by name: those that the station keeps, of OCPP 2.1 without DataCollectorLog"""
+_LONGEST_NAME: Final = 255
+"""characters of GetLogResponse.filename"""
 _REPETITION_S = 10.0
 _REPETITION_PERIOD_S = 3_600.0
 """how long the final status of an upload is repeated to a CSMS that does not answer"""
@@ -47,7 +53,8 @@ class LogUploadBlock:
         progress, or the log has no entries of the period.
         """
         uploads, log = self._uploads, request["log"]
-        kind = LogKind(request["logType"])
+        if (kind := _KINDS.get(request["logType"])) is None:
+            return _rejected("UnsupportedParam", f"logType {request['logType']} is not supported")
         span = LogPeriod(_optional_date_time(log, "oldestTimestamp"), _optional_date_time(log, "latestTimestamp"))
         order = LogUploadOrder(
             request_id=translate.parse_integer(request["requestId"], "requestId"),
@@ -57,9 +64,12 @@ class LogUploadBlock:
             name=uploads.logs.name(kind),
             retries=_optional_count(request, "retries"),
             retry_interval_s=_optional_count(request, "retryInterval"),
+            follow_redirects=not self._link.edition.includes(V21),  # N01.FR.30
         )
-        if (fault := uploads.url_problem(order.url)) is not None:
-            return _rejected("InvalidURL", fault)
+        try:
+            file_name = uploads.location(order.url).file_name(order.name)
+        except TransferError as error:
+            return _rejected("InvalidURL", str(error))
         if uploads.is_full:
             return _rejected("OutOfMemory", "too many log uploads are in progress")
         if not await uploads.logs.has_entries(kind, span):
@@ -69,7 +79,9 @@ class LogUploadBlock:
         async def begin() -> None:
             order.answered.set()
 
-        return HandlerResult({"status": "AcceptedCanceled" if canceled else "Accepted", "filename": order.name}, begin)
+        return HandlerResult(
+            {"status": "AcceptedCanceled" if canceled else "Accepted", "filename": file_name[:_LONGEST_NAME]}, begin
+        )
 
     def trigger(self) -> TriggerResult:
         """Return Accepted and the follow-up that sends a LogStatusNotification: Uploading or Idle.

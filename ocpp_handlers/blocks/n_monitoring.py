@@ -21,9 +21,18 @@ from ocpp_handlers.translate.variable_address import (
 from ocpp_handlers.variables.monitored_model import came_later, unknown_part
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.call_errors import CallRefusedError
+from ocpp_handlers.wire.edition import V21
 from ocpp_handlers.wire.session import HandlerResult, Handlers, UnknownValueResponse
 from station.core.csms import NoAnswerError
-from station.maintenance.monitoring.monitor import PERIODIC, THRESHOLDS, Monitor, MonitoringBase, MonitorType
+from station.maintenance.monitoring.monitor import (
+    DELTAS,
+    OF_TARGET,
+    PERIODIC,
+    THRESHOLDS,
+    Monitor,
+    MonitoringBase,
+    MonitorType,
+)
 from station.maintenance.monitoring.monitor_request import MonitorRequest, SetMonitorResult, SetMonitorStatus
 from station.maintenance.monitoring.variable_monitoring import ClearMonitorStatus
 from station.storage.database import StorageError
@@ -48,7 +57,7 @@ MAX_AT_ONCE: Final = 4
 """pending reports; a further request is Rejected"""
 _TYPES_OF_CRITERION: Final = {
     "ThresholdMonitoring": THRESHOLDS,
-    "DeltaMonitoring": frozenset({MonitorType.DELTA}),
+    "DeltaMonitoring": DELTAS,
     "PeriodicMonitoring": PERIODIC,
 }
 """the types of monitors of each criterion (N02.FR.12 to N02.FR.14)"""
@@ -209,12 +218,18 @@ class MonitoringBlock:
                 and (
                     not requested_variables or any(matches_item(item, monitor.address) for item in requested_variables)
                 )
-                and not came_later(self._model, monitor.address, self._link.edition)
+                and not self._came_later(monitor)
             ):
                 chosen.append(monitor)
             if count % _MONITORS_PER_TURN == 0:
                 await asyncio.sleep(0)
         return chosen
+
+    def _came_later(self, monitor: Monitor) -> bool:
+        """Whether a monitor, or its variable, came with a later edition than that of the session."""
+        edition = self._link.edition
+        is_newer_type = monitor.type in OF_TARGET and not edition.includes(V21)
+        return is_newer_type or came_later(self._model, monitor.address, edition)
 
     def _request_from_wire(self, item: m.SetMonitoringDataType) -> MonitorRequest:
         monitor_id = item.get("id")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ocpp_handlers.connection.back_off import repetition_delays
 from ocpp_handlers.translate.display_messages import display_message_from_wire, display_message_to_wire
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 MESSAGES_PER_NOTIFICATION = 10
 """messages in one NotifyDisplayMessagesRequest: some 3 kB, at most 35 kB"""
+_STATES: Final = {state.value: state for state in MessageState}
+"""by name: those that the station distinguishes, of OCPP 2.1 without Suspended and Discharging"""
 MAX_AT_ONCE = 4
 """pending reports; a further request is answered with Unknown"""
 
@@ -60,6 +62,8 @@ class DisplayMessageBlock:
         Raises:
             PayloadError: a field is malformed.
         """
+        if (unsupported := _unsupported(request["message"])) is not None:
+            return HandlerResult(unsupported)
         message = display_message_from_wire(request["message"])
         try:
             refusal = await self._messages.put(message)
@@ -87,8 +91,10 @@ class DisplayMessageBlock:
         found = self._messages.matching(
             frozenset(ids) if ids is not None else None,
             MessagePriority(priority) if priority is not None else None,
-            MessageState(state) if state is not None else None,
+            _STATES.get(state) if state is not None else None,
         )
+        if state is not None and state not in _STATES:
+            found = []
         request_id = parse_integer(request["requestId"], "requestId")
         if not found:  # O03.FR.06, O04.FR.02, O04.FR.07
             return HandlerResult({"status": "Unknown"})
@@ -135,3 +141,14 @@ class DisplayMessageBlock:
                 _log.warning("display message report %d was not sent completely: %s", request_id, error)
 
         return send
+
+
+def _unsupported(message: m.MessageInfoType) -> m.SetDisplayMessageResponse | None:
+    """The refusal of a message that needs what OCPP 2.1 has added and the station does not have, or None."""
+    if (state := message.get("state")) is not None and state not in _STATES:  # O01.FR.02
+        info: m.StatusInfoType = {"reasonCode": "UnsupportedParam", "additionalInfo": f"state {state}"}
+        return {"status": "NotSupportedState", "statusInfo": info}
+    if "messageExtra" in message:  # O01.FR.19: there is no DisplayMessageLanguage
+        info = {"reasonCode": "UnsupportedParam", "additionalInfo": "messageExtra: one language at a time"}
+        return {"status": "Rejected", "statusInfo": info}
+    return None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
+from energy.profile_store import ProfileRefusal
 from ocpp_handlers.translate.translate import parse_date_time, parse_integer
 from ocpp_handlers.wire import timestamps
 from ocpp_handlers.wire.session import PayloadError
@@ -19,14 +20,61 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
 
 
+_PLAIN: Final = 2
+"""the number of fields of most schedule periods: startPeriod and limit"""
+_UNSUPPORTED_PURPOSES: Final = frozenset(("PriorityCharging", "LocalGeneration"))
+_DISCHARGING_FIELDS: Final = frozenset(
+    f"{name}{phase}" for name in ("dischargeLimit", "setpoint", "setpointReactive") for phase in ("", "_L2", "_L3")
+)
+
+
+def unsupported_feature(wire: m.ChargingProfileType) -> ProfileRefusal | None:
+    """Return the refusal of a profile that needs a feature of OCPP 2.1 which the station does not have, or None.
+
+    K01.FR.115, K01.FR.120 to K01.FR.126, K01.FR.144. `profile_from_wire` can translate all other profiles.
+    """
+    if wire["chargingProfilePurpose"] in _UNSUPPORTED_PURPOSES:
+        return ProfileRefusal("UnsupportedPurpose", f"chargingProfilePurpose {wire['chargingProfilePurpose']}")
+    if wire["chargingProfileKind"] == "Dynamic":
+        return ProfileRefusal("InvalidProfile", "chargingProfileKind: Dynamic is not supported")
+    for name in ("dynUpdateInterval", "dynUpdateTime"):
+        if name in wire:
+            return ProfileRefusal("InvalidProfile", f"{name}: only a Dynamic profile may have it")
+    refusals = map(_unsupported_by_schedule, wire["chargingSchedule"])
+    return next((refusal for refusal in refusals if refusal is not None), None)
+
+
+def _unsupported_by_schedule(wire: m.ChargingScheduleType) -> ProfileRefusal | None:
+    if wire.get("useLocalTime", False):
+        return ProfileRefusal("InvalidSchedule", "useLocalTime is not supported")
+    if wire.get("randomizedDelay", 0) > 0:
+        return ProfileRefusal("InvalidSchedule", "randomizedDelay is not supported")
+    if "limitAtSoC" in wire:
+        return ProfileRefusal("InvalidSchedule", "limitAtSoC is not supported")
+    refusals = (_unsupported_by_period(period) for period in wire["chargingSchedulePeriod"] if len(period) > _PLAIN)
+    return next((refusal for refusal in refusals if refusal is not None), None)
+
+
+def _unsupported_by_period(wire: m.ChargingSchedulePeriodType) -> ProfileRefusal | None:
+    if wire.get("evseSleep", False):
+        return ProfileRefusal("InvalidSchedule", "evseSleep is not supported")
+    if (mode := wire.get("operationMode", "ChargingOnly")) != "ChargingOnly":
+        return ProfileRefusal("InvalidOperationMode", f"operationMode {mode} is not supported")
+    if "limit_L2" in wire or "limit_L3" in wire:
+        return ProfileRefusal("PhaseConflict", "limit_L2 and limit_L3 require a vehicle that reports power by phase")
+    if discharging := sorted(_DISCHARGING_FIELDS & wire.keys()):
+        return ProfileRefusal("InvalidSchedule", f"{discharging[0]} does not belong to operationMode ChargingOnly")
+    return None
+
+
 def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile:
-    """Translate a ChargingProfileType for an EVSE (0: whole station); no rule is checked.
+    """Translate a ChargingProfileType for an EVSE (0: whole station); no rule is checked but `unsupported_feature`'s.
 
     Raises:
         PayloadError: a date and time is malformed, or an integer is beyond 32 bits.
     """
     schedules = tuple(_schedule_from_wire(schedule) for schedule in wire["chargingSchedule"])
-    recurrency = wire.get("recurrencyKind")
+    recurrency, max_offline = wire.get("recurrencyKind"), wire.get("maxOfflineDuration")
     return ChargingProfile(
         id=parse_integer(wire["id"], "chargingProfile.id"),
         evse_id=evse_id,
@@ -39,6 +87,8 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
         valid_from=_optional_date_time(wire.get("validFrom"), "validFrom"),
         valid_to=_optional_date_time(wire.get("validTo"), "validTo"),
         transaction_id=wire.get("transactionId"),
+        max_offline_s=parse_integer(max_offline, "maxOfflineDuration") if max_offline is not None else None,
+        invalid_after_offline=wire.get("invalidAfterOfflineDuration", False),
         custom_data=_custom_from_wire(wire.get("customData")),
     )
 
@@ -60,6 +110,10 @@ def profile_to_wire(profile: ChargingProfile) -> m.ChargingProfileType:
         wire["validTo"] = timestamps.encode(profile.valid_to)
     if profile.transaction_id is not None and not profile.with_start:  # F01.FR.11
         wire["transactionId"] = profile.transaction_id
+    if profile.max_offline_s is not None:
+        wire["maxOfflineDuration"] = profile.max_offline_s
+    if profile.invalid_after_offline:
+        wire["invalidAfterOfflineDuration"] = True
     if profile.custom_data is not None:
         wire["customData"] = _custom_to_wire(profile.custom_data)
     return wire
@@ -127,7 +181,7 @@ def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
 def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> SchedulePeriod:
     if "limit" not in wire:  # 2.1 requires it only where nothing but a limit is possible, as at this station
         raise PayloadError("OccurrenceConstraintViolation", "chargingSchedulePeriod.limit is missing")
-    if len(wire) == 2:  # most have no other field than these two, and a profile has up to 1,024 of them
+    if len(wire) == _PLAIN:  # most have no other field than these two, and a profile has up to 1,024 of them
         return SchedulePeriod(parse_integer(wire["startPeriod"], "startPeriod"), float(wire["limit"]))
     phases, phase_to_use = wire.get("numberPhases"), wire.get("phaseToUse")
     return SchedulePeriod(

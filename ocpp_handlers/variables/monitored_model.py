@@ -47,6 +47,7 @@ class MonitoredModel:
             description.maximum if numeric else None,
             write_only=write_only,
             sampled=variable.is_sampled,
+            has_target=self._target(address.key) is not None,
         )
 
     def read(self, key: AddressKey) -> str:
@@ -57,33 +58,47 @@ class MonitoredModel:
             return str(self._write_counts.get(key, 0))
         return variable.read()
 
+    def target(self, key: AddressKey) -> str:
+        """The present target of a variable; empty if it is unknown or has none."""
+        target = self._target(key)
+        return target.read() if target is not None else ""
+
     def observe(self, key: AddressKey) -> None:
-        """Publish the changes of a variable from now on."""
+        """Publish the changes of a variable, and of its target, from now on."""
         if (variable := self._find(key)) is not None:
             self._observed[key] = variable
             self._model.observe(variable)
+            if (target := self._target(key)) is not None:
+                self._model.observe(target)
 
     def end_observation(self, key: AddressKey) -> None:
-        """Publish the changes of a variable no more."""
+        """Publish the changes of a variable and of its target no more."""
         if (variable := self._observed.pop(key, None)) is not None:
             self._model.end_observation(variable)
+            if (target := self._target(key)) is not None:
+                self._model.end_observation(target)
 
     def sample(self, key: AddressKey) -> None:
         """Read an observed variable, and publish its change."""
         if (variable := self._find(key)) is not None:
             self._model.sample([variable])
 
-    def _find(self, key: AddressKey) -> Variable | None:
+    def _find(self, key: AddressKey, attribute: AttributeType = AttributeType.ACTUAL) -> Variable | None:
         (component, instance, evse_id, connector_id), (name, variable_instance) = key
         place = Component(component, instance or None, evse_id, connector_id)
-        found = self._model.find(place, name, variable_instance or None, AttributeType.ACTUAL)
+        found = self._model.find(place, name, variable_instance or None, attribute)
         return found if isinstance(found, Variable) else None
+
+    def _target(self, key: AddressKey) -> Variable | None:
+        return self._find(key, AttributeType.TARGET)
 
     def _publish(self, change: VariableChange) -> None:
         variable, value = change.variable, change.value
         key = (variable.component.key, variable.key)
-        if key not in self._observed or variable.attribute is not AttributeType.ACTUAL:
+        if key not in self._observed or variable.attribute not in {AttributeType.ACTUAL, AttributeType.TARGET}:
             return
+        if variable.attribute is AttributeType.TARGET:
+            variable, value = self._observed[key], self.read(key)
         if variable.mutability is Mutability.WRITE_ONLY:
             self._write_counts[key] = self._write_counts.get(key, 0) + 1
             value = str(self._write_counts[key])

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.events import Event, merged
 from foundation.frozen import Frozen
-from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.variables.variable import (
+    AttributeType,
+    Component,
+    DataType,
+    Mutability,
+    Variable,
+    create_variable,
+    read_only_variable,
+)
+from ocpp_handlers.wire.edition import V21
 from station.charging.evse_state import all_faults, ev_connected
 from station.core.hardware.board import Sensor
 from station.core.model import ConnectorStatus, Fault
@@ -167,6 +176,19 @@ def _evse_variables(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
         unit="W",
         maximum=_rated_power_w(evse),
         changes=evse.meter.values_changed,
+    )
+    # What is offered to the vehicle: a TargetDelta monitor tells that it takes less, or more.
+    yield create_variable(
+        place,
+        "Power",
+        DataType.DECIMAL,
+        Mutability.READ_ONLY,
+        lambda: decimal_text(sum(evse.offered) * NOMINAL_VOLTAGE_V),
+        unit="W",
+        maximum=_rated_power_w(evse),
+        attribute=AttributeType.TARGET,
+        changes=evse.state_changed,
+        since=V21,
     )
     yield read_only_variable(
         place, "Problem", DataType.BOOLEAN, lambda: _boolean_text(_is_faulted(evse)), changes=evse.state_changed

@@ -26,7 +26,7 @@ from station.storage.stored_format import StoredFormat, names
 from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from foundation.clock import Clock
 
@@ -59,6 +59,8 @@ PROFILES: Final = StoredFormat(
             "transaction_id",
             "source",
             "with_start",
+            "max_offline_s",
+            "invalid_after_offline",
             "grid_critical",
             "custom_data",
             "alternatives",
@@ -198,6 +200,13 @@ class PersistentProfiles:
         self._unsaved.update(profile.id for profile in cleared)
         await self.flush()
         return len(cleared)
+
+    def remove(self, ids: Iterable[int]) -> None:
+        """Remove profiles at once; `run` removes them from the disk. Without effect for an id that is not installed."""
+        removed = [identity for identity in ids if self.store.remove(identity) is not None]
+        if removed:
+            self._unsaved.update(removed)
+            self._unsaved_changed.notify()
 
     def install_expected(self, evse_id: int, profile: ChargingProfile) -> None:
         """Apply the profile of a RequestStartTransaction to an EVSE, and install it when its transaction starts.

@@ -75,9 +75,9 @@ class Report:
             "",
             "Written by `make conformance-report` from one run of `tests/conformance`; a case is listed as",
             "passed only when each of its tests ran and passed in that run. A case of several profiles counts in each.",
-            "Profiles and conditions of OCPP 2.0.1 are those after the errata 2025-09. The conditions of OCPP 2.1 are",
-            "not listed for cases that both editions have. OCPP 2.1 is being built: its cases that are not listed have no",
-            "test yet.",
+            "Profiles and conditions of OCPP 2.0.1 are those after the errata 2025-09. The conditions of OCPP 2.1",
+            "are not listed for cases that both editions have. OCPP 2.1 is being built: cases of it that are not",
+            "listed have no test yet.",
         ]
         for edition in EDITIONS:
             lines += self._edition(edition)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import random
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from ocpp_handlers.wire.edition import V201, Edition
 
 NUMBERS = (0, 1, 2, 3, -1, 1.0, 2**31 - 1, 2**31, 2**63, -(2**63), 10**30, 1e300)
 FRACTIONS = (0.0, -0.0, 0.1, -0.1, 16.0, 5e-324, 1e308, -1e308)
@@ -39,28 +42,28 @@ MOMENTS = (
 _LONGEST = 10_000
 
 
-def actions() -> list[str]:
-    """All actions of OCPP 2.0.1."""
-    return sorted(file.stem.removesuffix("Request") for file in _folder().glob("*Request.json"))
+def actions(edition: Edition = V201) -> list[str]:
+    """All actions of an edition."""
+    return sorted(file.stem.removesuffix("Request") for file in _folder(edition).glob("*Request.json"))
 
 
-def random_payload(message: str, rng: random.Random) -> Any:
+def random_payload(message: str, rng: random.Random, edition: Edition = V201) -> Any:
     """A random payload of a message (such as ResetRequest) that its schema allows."""
-    schema = schema_of(message)
+    schema = schema_of(message, edition)
     return _random_value(schema, schema.get("definitions", {}), rng)
 
 
-def _folder() -> Path:
+def _folder(edition: Edition) -> Path:
     found = importlib.util.find_spec("ocpp")
     assert found is not None
     assert found.origin is not None
-    return Path(found.origin).parent / "v201" / "schemas"
+    return Path(found.origin).parent / edition.schema_folder / "schemas"
 
 
 @cache
-def schema_of(message: str) -> dict[str, Any]:
+def schema_of(message: str, edition: Edition = V201) -> dict[str, Any]:
     """The JSON schema of a message (such as ResetRequest)."""
-    return json.loads((_folder() / f"{message}.json").read_text(encoding="utf-8-sig"))
+    return json.loads((_folder(edition) / f"{message}.json").read_text(encoding="utf-8-sig"))
 
 
 def _random_value(node: dict[str, Any], definitions: dict[str, Any], rng: random.Random) -> Any:
@@ -85,10 +88,16 @@ def _random_value(node: dict[str, Any], definitions: dict[str, Any], rng: random
             texts = MOMENTS if node.get("format") == "date-time" else (*TEXTS, "y" * longest)
             return rng.choice(texts)[:longest]
         case "integer":
-            return rng.choice(NUMBERS)
+            return _number_within(node, NUMBERS, rng)
         case "number":
-            return rng.choice((*NUMBERS, *FRACTIONS))
+            return _number_within(node, (*NUMBERS, *FRACTIONS), rng)
         case "boolean":
             return rng.random() < 0.5
         case _:  # of any type
             return rng.choice((None, 1, "x", [], {"a": [1.5]}))
+
+
+def _number_within(node: dict[str, Any], numbers: tuple[float, ...], rng: random.Random) -> float:
+    """One of the numbers that the schema of a field allows."""
+    lowest, highest = node.get("minimum", -math.inf), node.get("maximum", math.inf)
+    return rng.choice([number for number in numbers if lowest <= number <= highest])

@@ -33,18 +33,18 @@ async def _check_alive(walk: Walk) -> None:
     assert answer["getVariableResult"][0]["attributeStatus"] == "Accepted"
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("seed", "edition"), [(0, V201), (1, V201), (2, V21), (3, V21)])
 async def test_every_request_gets_an_answer_and_none_is_an_internal_error(
-    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, seed: int, edition: Edition, caplog: pytest.LogCaptureFixture
 ) -> None:
     rng = random.Random(seed)
-    async with walking(tmp_path) as walk:
+    async with walking(tmp_path, Csms(subprotocol=edition.subprotocol)) as walk:
         await walk.accepted()
         await walk.plug()
         await walk.present()
-        for action in actions():
+        for action in actions(edition):
             for _ in range(10 if action != "Reset" else 0):  # a reset ends the link: tests/walks/test_reset.py
-                payload = random_payload(f"{action}Request", rng)
+                payload = random_payload(f"{action}Request", rng, edition)
                 answer = await walk.csms.request(action, payload)
                 assert answer[0] == 3 or answer[2] != "InternalError", (action, payload, answer)
             await walk.advance(10)
@@ -82,20 +82,22 @@ async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
     _no_traceback(caplog)
 
 
-@pytest.mark.parametrize("seed", range(2))
-async def test_any_answer_is_survived(tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("seed", "edition"), [(0, V201), (1, V201), (2, V21), (3, V21)])
+async def test_any_answer_is_survived(
+    tmp_path: Path, seed: int, edition: Edition, caplog: pytest.LogCaptureFixture
+) -> None:
     rng = random.Random(seed)
 
     def nonsense(action: str) -> Callable[[dict[str, Any]], Any]:
         return lambda _: (
-            random_payload(f"{action}Response", rng) if rng.random() < 0.8 else CallErrorAnswer("GenericError")
+            random_payload(f"{action}Response", rng, edition) if rng.random() < 0.8 else CallErrorAnswer("GenericError")
         )
 
-    csms = Csms()
+    csms = Csms(subprotocol=edition.subprotocol)
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         usual = dict(csms.answers)
-        for action in actions():
+        for action in actions(edition):
             csms.answers[action] = nonsense(action)
         await walk.plug()
         await walk.present()

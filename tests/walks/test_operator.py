@@ -37,9 +37,7 @@ async def test_a_full_inventory_names_every_variable_of_the_edition_in_parts(tmp
         await walk.accepted()
         rows = await _report(walk, "GetBaseReport", {"requestId": 0, "reportBase": "FullInventory"})
         expected = [
-            (variable.component.name, variable.name)
-            for variable in walk.device_model
-            if edition.includes(variable.description.since)
+            (attributes[0].component.name, attributes[0].name) for attributes in walk.device_model.variables_of(edition)
         ]
         assert sorted((row["component"]["name"], row["variable"]["name"]) for row in rows) == sorted(expected)
         assert (("NetworkConfiguration", "OcppCsmsUrl") in _names(rows)) is (edition is V21)

@@ -79,6 +79,8 @@ class LogUploadOrder(Frozen, eq=False):
     retries: int | None = None
     """attempts after the first one; None: the station's default, as the interval"""
     retry_interval_s: int | None = None
+    follow_redirects: bool = True
+    """whether it may go to where an HTTP server redirects it"""
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     """set by the follow-up when the response was sent; then the upload starts"""
 
@@ -122,13 +124,13 @@ class LogUploads:
         return len(self._orders) + len(self._unreported) >= MAX_ORDERS
 
     @staticmethod
-    def url_problem(url: str) -> str | None:
-        """Reason to reject an upload to this URL; None if it may be tried."""
-        try:
-            FileLocation.parse(url)
-        except TransferError as error:
-            return str(error)
-        return None
+    def location(url: str) -> FileLocation:
+        """Return where an upload to this URL would go; connects to nothing.
+
+        Raises:
+            TransferError: it would not be tried.
+        """
+        return FileLocation.parse(url)
 
     def accept(self, order: LogUploadOrder) -> bool:
         """Queue an upload, which `run` starts once answered, and cancel the current one; returns whether there was one.
@@ -248,7 +250,14 @@ class LogUploads:
 
     async def _attempt(self, order: LogUploadOrder, path: Path) -> UploadStatus:
         try:
-            await upload(path, order.url, name=order.name, clock=self._clock, tls=self._tls)
+            await upload(
+                path,
+                order.url,
+                name=order.name,
+                clock=self._clock,
+                tls=self._tls,
+                follow_redirects=order.follow_redirects,
+            )
         except TransferError as error:
             _log.warning("upload of log %s failed (%s): %s", order.name, error.failure, error)
             return _STATUSES.get(error.failure, UploadStatus.UPLOAD_FAILURE)

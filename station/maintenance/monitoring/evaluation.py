@@ -34,51 +34,62 @@ def initial_state(monitor: Monitor, value: str, *, numeric: bool) -> MonitorStat
     return MonitorState(reference=value if not numeric or parse_number(value) is not None else None)
 
 
-def evaluate(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool) -> Evaluation:
+def evaluate(monitor: Monitor, state: MonitorState, value: str, *, numeric: bool, target: str = "") -> Evaluation:
     """Compare a value with the state of a monitor; an unknown value of a numeric variable changes nothing.
 
-    A periodic monitor is never triggered by a value.
+    A periodic monitor is never triggered by a value. `target`: that of the variable, for TargetDelta and
+    TargetDeltaRelative; empty: unknown, which changes nothing either.
     """
     if monitor.is_notification:
         return _threshold_evaluation(state, exceeded=value == _TRUE, trigger=EventTrigger.DELTA)  # TC_G_20_CS
     match monitor.type:
-        case MonitorType.UPPER_THRESHOLD | MonitorType.LOWER_THRESHOLD:
-            number = parse_number(value)
-            return (
-                _threshold_evaluation(state, exceeded=is_exceeded(monitor, number))
-                if number is not None
-                else Evaluation(state)
-            )
+        case (
+            MonitorType.UPPER_THRESHOLD
+            | MonitorType.LOWER_THRESHOLD
+            | MonitorType.TARGET_DELTA
+            | MonitorType.TARGET_DELTA_RELATIVE
+        ):
+            exceeded = is_exceeded(monitor, value, target)
+            return Evaluation(state) if exceeded is None else _threshold_evaluation(state, exceeded=exceeded)
         case MonitorType.DELTA:
             return _delta_evaluation(monitor, state, value, numeric=numeric)
         case MonitorType.PERIODIC | MonitorType.PERIODIC_CLOCK_ALIGNED:
             return Evaluation(state)
 
 
-def replaced_state(former: Monitor, state: MonitorState, monitor: Monitor, value: str, *, numeric: bool) -> Evaluation:
+def replaced_state(
+    former: Monitor, state: MonitorState, monitor: Monitor, value: str, *, numeric: bool, target: str = ""
+) -> Evaluation:
     """The state of a monitor that replaces another one, and what the replacement triggers (N07.FR.11).
 
     A threshold that clears the former one triggers an event, and so does each one that the value exceeds. Otherwise
     the monitor starts as if it was just set.
     """
-    number = parse_number(value)
-    if former.type is not monitor.type or monitor.type is MonitorType.DELTA or number is None:
+    exceeded = is_exceeded(monitor, value, target)
+    if former.type is not monitor.type or exceeded is None:
         return Evaluation(initial_state(monitor, value, numeric=numeric))
-    if is_exceeded(monitor, number):
+    if exceeded:
         return Evaluation(MonitorState(exceeded=True), Occurrence(EventTrigger.ALERTING, cleared=False))
     return _threshold_evaluation(state, exceeded=False)
 
 
-def is_exceeded(monitor: Monitor, number: Decimal) -> bool:
-    """Return whether a number is beyond a threshold, which it is not on the threshold itself (N07.FR.16, N07.FR.17)."""
-    limit = _exact_decimal(monitor.value)
+def is_exceeded(monitor: Monitor, value: str, target: str = "") -> bool | None:
+    """Return whether a value is beyond a threshold, or too far from its target; None: unknown, or no such monitor.
+
+    On the threshold itself it is not beyond it (N07.FR.16, N07.FR.17, N07.FR.22, N07.FR.23).
+    """
+    number, goal, limit = parse_number(value), parse_number(target), _exact_decimal(monitor.value)
     match monitor.type:
-        case MonitorType.UPPER_THRESHOLD:
+        case MonitorType.UPPER_THRESHOLD if number is not None:
             return number > limit
-        case MonitorType.LOWER_THRESHOLD:
+        case MonitorType.LOWER_THRESHOLD if number is not None:
             return number < limit
+        case MonitorType.TARGET_DELTA if number is not None and goal is not None:
+            return abs(number - goal) > limit
+        case MonitorType.TARGET_DELTA_RELATIVE if number is not None and goal is not None:
+            return abs(number - goal) > limit * abs(goal)
         case _:
-            return False
+            return None
 
 
 def parse_number(text: str) -> Decimal | None:

@@ -14,9 +14,10 @@ from foundation.events import Event
 from foundation.frozen import Frozen
 from station.core.sampling import next_aligned
 from station.maintenance.monitoring.built_in import TechnicalDetails
-from station.maintenance.monitoring.evaluation import Occurrence, evaluate
+from station.maintenance.monitoring.evaluation import Evaluation, Occurrence, evaluate
 from station.maintenance.monitoring.event_counts import EventCounts
 from station.maintenance.monitoring.monitor import (
+    OF_TARGET,
     EventTrigger,
     MonitoringEvent,
     MonitorState,
@@ -220,8 +221,8 @@ class EventDetection:
         if not self._is_active(active):
             return
         before, reported_is_current = active.state, active.reported == active.state
-        monitor, numeric = active.monitor, active.variable.numeric
-        evaluation = evaluate(monitor, before, value, numeric=numeric)
+        monitor = active.monitor
+        evaluation = self._evaluated(active, before, value)
         active.state = evaluation.state
         event = None
         if evaluation.occurrence is not None:
@@ -236,10 +237,14 @@ class EventDetection:
         else:
             active.reported = active.state
 
+    def _evaluated(self, active: ActiveMonitor, before: MonitorState, value: str) -> Evaluation:
+        target = self._variables.target(active.key) if active.monitor.type in OF_TARGET else ""
+        return evaluate(active.monitor, before, value, numeric=active.variable.numeric, target=target)
+
     def _report_difference(self, active: ActiveMonitor, value: str, at: datetime) -> None:
         """Report the present value if it triggers the monitor as the CSMS knows it."""
         before = active.reported
-        evaluation = evaluate(active.monitor, before, value, numeric=active.variable.numeric)
+        evaluation = self._evaluated(active, before, value)
         active.reported = evaluation.state
         if evaluation.occurrence is not None:
             active.state = evaluation.state

@@ -20,11 +20,17 @@ class MonitorType(StrEnum):
     UPPER_THRESHOLD = "UpperThreshold"
     LOWER_THRESHOLD = "LowerThreshold"
     DELTA = "Delta"
+    TARGET_DELTA = "TargetDelta"
+    """the value differs from its target (OCPP 2.1)"""
+    TARGET_DELTA_RELATIVE = "TargetDeltaRelative"
+    """the value differs from its target by more than a share of it (OCPP 2.1)"""
     PERIODIC = "Periodic"
     PERIODIC_CLOCK_ALIGNED = "PeriodicClockAligned"
 
 
 THRESHOLDS = frozenset({MonitorType.UPPER_THRESHOLD, MonitorType.LOWER_THRESHOLD})
+OF_TARGET = frozenset({MonitorType.TARGET_DELTA, MonitorType.TARGET_DELTA_RELATIVE})
+DELTAS = OF_TARGET | {MonitorType.DELTA}
 PERIODIC = frozenset({MonitorType.PERIODIC, MonitorType.PERIODIC_CLOCK_ALIGNED})
 
 
@@ -87,7 +93,10 @@ class Monitor(Frozen):
     address: VariableAddress
     type: MonitorType
     value: float
-    """the threshold or difference, in the unit of the variable; of a periodic monitor the interval in seconds"""
+    """the threshold or difference, in the unit of the variable
+
+    Of a periodic monitor the interval in seconds, of a TargetDeltaRelative one a share of the target.
+    """
     severity: int
     """of its events: 0 (danger) to 9 (debug)"""
     transaction: bool = False

@@ -7,7 +7,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY, PERIODIC, THRESHOLDS, MonitorType
+from station.maintenance.monitoring.monitor import (
+    DELTAS,
+    HIGHEST_SEVERITY,
+    OF_TARGET,
+    PERIODIC,
+    THRESHOLDS,
+    MonitorType,
+)
 
 if TYPE_CHECKING:
     from station.maintenance.monitoring.monitor import VariableAddress
@@ -67,8 +74,8 @@ def unsuitable(request: MonitorRequest, variable: MonitorableVariable) -> SetMon
         return rejected("ValueOutOfRange", f"severity must be between 0 and {HIGHEST_SEVERITY}")
     if not math.isfinite(request.value):
         return rejected("ValueOutOfRange", "value must be a finite number")
-    if request.type is MonitorType.DELTA and request.value < 0:
-        return rejected("ValuePositiveOnly", "value of a Delta monitor must not be negative")
+    if request.type in DELTAS and request.value < 0:
+        return rejected("ValuePositiveOnly", f"value of a {request.type} monitor must not be negative")
     longest_s = LONGEST_ALIGNED_S if request.type is MonitorType.PERIODIC_CLOCK_ALIGNED else LONGEST_PERIOD_S
     if request.type in PERIODIC and not SHORTEST_PERIOD_S <= request.value <= longest_s:
         return rejected("ValueOutOfRange", f"value must be between {SHORTEST_PERIOD_S:.0f} and {longest_s:.0f} s")
@@ -85,9 +92,14 @@ def rejected(reason: str, info: str) -> SetMonitorResult:
 
 
 def _supports(variable: MonitorableVariable, kind: MonitorType) -> bool:
-    """Return whether a variable supports a type of monitor: thresholds are of numbers, a write-only value is none."""
+    """Return whether a variable supports a type of monitor.
+
+    Thresholds are of numbers, a write-only value is none, and a difference to a target requires one.
+    """
     if not variable.supports_monitoring or (variable.write_only and kind is not MonitorType.DELTA):
         return False
+    if kind in OF_TARGET:
+        return variable.numeric and variable.has_target
     return variable.numeric or kind not in THRESHOLDS
 
 

@@ -47,6 +47,8 @@ MONITORS: Final = StoredFormat(
             UPPER_THRESHOLD="UpperThreshold",
             LOWER_THRESHOLD="LowerThreshold",
             DELTA="Delta",
+            TARGET_DELTA="TargetDelta",
+            TARGET_DELTA_RELATIVE="TargetDeltaRelative",
             PERIODIC="Periodic",
             PERIODIC_CLOCK_ALIGNED="PeriodicClockAligned",
         ),

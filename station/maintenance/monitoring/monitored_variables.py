@@ -26,6 +26,8 @@ class MonitorableVariable(Frozen):
     """its value is not known: it changes with each write (N07.FR.10)"""
     sampled: bool = False
     """whether changes are only noticed by `sample`"""
+    has_target: bool = False
+    """whether it has a target (its attribute Target)"""
 
 
 class VariableMissing(Enum):
@@ -58,12 +60,16 @@ class MonitoredVariables(Protocol):
         """The present value of a variable that exists; empty if unknown. Fast, without I/O."""
         ...
 
+    def target(self, key: AddressKey) -> str:
+        """The present target of a variable that exists; empty if it is unknown or has none. Fast, without I/O."""
+        ...
+
     def observe(self, key: AddressKey) -> None:
-        """Publish the changes of a variable from now on."""
+        """Publish the changes of a variable, and of its target, from now on."""
         ...
 
     def end_observation(self, key: AddressKey) -> None:
-        """Publish the changes of a variable no more."""
+        """Publish the changes of a variable and of its target no more."""
         ...
 
     def sample(self, key: AddressKey) -> None:

@@ -293,7 +293,8 @@ class VariableMonitoring:
         former = self._registry.get(monitor.id)
         if former is None:
             return _PreparedMonitor(active, Evaluation(initial_state(monitor, value, numeric=variable.numeric)))
-        start = replaced_state(former.monitor, former.state, monitor, value, numeric=variable.numeric)
+        target = self._variables.target(active.key)
+        start = replaced_state(former.monitor, former.state, monitor, value, numeric=variable.numeric, target=target)
         return _PreparedMonitor(active, start)
 
     def _activate(self, prepared: _PreparedMonitor) -> None:

@@ -74,10 +74,13 @@ async def download(url: str, target: Path, *, max_bytes: int, clock: Clock, tls:
             raise TransferError(TransferFailure.STORAGE, f"disk: {error.strerror}") from error
 
 
-async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsContextFactory) -> None:
+async def upload(
+    source: Path, url: str, *, name: str, clock: Clock, tls: TlsContextFactory, follow_redirects: bool = True
+) -> None:
     """Upload a file to a URL; if that names a directory, as `name` in it.
 
-    HTTP: PUT, or POST of a form if the server does not support PUT (N01.FR.18, N01.FR.19). FTP and SFTP resume
+    HTTP: PUT, or POST of a form if the server does not support PUT (N01.FR.18, N01.FR.19); a redirect is a failure
+    unless `follow_redirects`. FTP and SFTP resume
     a lost connection while there is progress (N01, error handling).
 
     Raises:
@@ -86,7 +89,7 @@ async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsCon
     location = FileLocation.parse(url)
     _log.info("uploading %s to %s", name, location.log_text)
     with open_file(source, "rb") as file:
-        stream = UploadFile(file, name, os.fstat(file.fileno()).st_size)
+        stream = UploadFile(file, name, os.fstat(file.fileno()).st_size, follows_redirects=follow_redirects)
         await _within_limit(_resume_on_loss(lambda: _send(location, stream, tls), lambda: stream.sent, clock), clock)
 
 

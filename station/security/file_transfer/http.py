@@ -74,7 +74,7 @@ async def _put_file(location: FileLocation, source: UploadFile, tls: ssl.SSLCont
         "Content-Disposition": f'attachment; filename="{source.name}"',
         "Content-Length": str(source.size),
     }
-    async with _request(location, "PUT", headers, tls, lambda: _chunks(source)) as response:
+    async with _request(location, "PUT", headers, tls, lambda: _chunks(source), _redirects(source)) as response:
         if response.status_code not in (405, 501):
             _check_status(response)
         return response.status_code
@@ -99,8 +99,12 @@ async def _post_form(location: FileLocation, source: UploadFile, tls: ssl.SSLCon
             yield chunk
         yield tail
 
-    async with _request(location, "POST", headers, tls, form) as response:
+    async with _request(location, "POST", headers, tls, form, _redirects(source)) as response:
         _check_status(response)
+
+
+def _redirects(source: UploadFile) -> int:
+    return _MAX_REDIRECTS if source.follows_redirects else 0
 
 
 async def _chunks(source: UploadFile) -> AsyncIterator[bytes]:
@@ -111,20 +115,27 @@ async def _chunks(source: UploadFile) -> AsyncIterator[bytes]:
 
 @contextlib.asynccontextmanager
 async def _request(
-    location: FileLocation, method: str, headers: Mapping[str, str], tls: ssl.SSLContext, body: Body | None = None
+    location: FileLocation,
+    method: str,
+    headers: Mapping[str, str],
+    tls: ssl.SSLContext,
+    body: Body | None = None,
+    redirects: int = _MAX_REDIRECTS,
 ) -> AsyncGenerator[httpx.Response]:
-    """Send a request and follow redirects; credentials are only sent to the host of the original URL."""
+    """Send a request and follow so many redirects; credentials are only sent to the host of the original URL."""
     timeout = httpx.Timeout(IDLE_S, connect=CONNECT_S)
     try:
         async with httpx.AsyncClient(
             timeout=timeout, verify=tls, trust_env=False, headers={"User-Agent": USER_AGENT}
         ) as client:
             url = httpx.URL(location.url)
-            for _ in range(_MAX_REDIRECTS + 1):
+            for _ in range(redirects + 1):
                 request = client.build_request(method, url, headers=headers, content=body() if body else None)
                 auth = _credentials(location, url)
                 response = await client.send(request, auth=auth, stream=True, follow_redirects=False)
                 try:
+                    if redirects == 0 and response.status_code in _REDIRECTS:
+                        raise TransferError(TransferFailure.REDIRECTED, "the server redirects, which is not allowed")
                     if _is_redirect(response, repeatable=body is None):
                         url = _redirect_target(url, response.headers["location"])
                         continue

@@ -39,6 +39,8 @@ class TransferFailure(StrEnum):
     NOT_SUPPORTED = "not supported"
     """the server does not support the request"""
     TOO_LARGE = "too large"
+    REDIRECTED = "redirected"
+    """the server redirects, and the transfer may not follow"""
     STORAGE = "storage"
     """error of the station's disk"""
     FAILED = "failed"
@@ -81,6 +83,10 @@ class FileLocation(Frozen):
     def is_directory(self) -> bool:
         """Whether the URL names a directory: it ends with a slash or has no path (as in curl)."""
         return self.path.endswith("/") or not self.path
+
+    def file_name(self, name: str) -> str:
+        """The name that an uploaded file gets here: `name` in a directory, else the last segment of the path."""
+        return name if self.is_directory else self.path.rpartition("/")[2]
 
     @staticmethod
     def parse(url: str) -> FileLocation:
@@ -163,10 +169,12 @@ class DownloadFile:
 class UploadFile:
     """The local file that an upload reads, and the name that it gets on the server."""
 
-    def __init__(self, file: BinaryIO, name: str, size: int) -> None:
+    def __init__(self, file: BinaryIO, name: str, size: int, *, follows_redirects: bool = True) -> None:
         self._file = file
         self.name = name
         self.size = size
+        self.follows_redirects = follows_redirects
+        """whether it may be sent to where an HTTP server redirects it"""
         self.sent = 0
         """position up to which it was read"""
 

@@ -8,8 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.maintenance.monitoring.evaluation import evaluate, initial_state, parse_number, replaced_state
-from station.maintenance.monitoring.monitor import EventTrigger, Monitor, MonitorState, MonitorType, VariableAddress
+from station.maintenance.monitoring.evaluation import (
+    Evaluation,
+    Occurrence,
+    evaluate,
+    initial_state,
+    parse_number,
+    replaced_state,
+)
+from station.maintenance.monitoring.monitor import (
+    EventTrigger,
+    Monitor,
+    MonitorState,
+    MonitorType,
+    VariableAddress,
+)
 from tests.rows import each_row
 
 THING = VariableAddress("Thing", "Level")
@@ -123,3 +136,29 @@ def test_exceeded_and_cleared_alternate_and_the_last_one_says_how_it_is(
     assert events == [bool(number % 2) for number in range(len(events))]
     exceeded = values[-1] > limit if kind is UPPER else values[-1] < limit
     assert exceeded is (len(events) % 2 == 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "value", "target", "exceeded"),
+    [
+        (MonitorType.TARGET_DELTA, 5.0, "105", "100", False),
+        (MonitorType.TARGET_DELTA, 5.0, "105.1", "100", True),
+        (MonitorType.TARGET_DELTA, 5.0, "94.9", "100", True),
+        (MonitorType.TARGET_DELTA_RELATIVE, 0.1, "110", "100", False),
+        (MonitorType.TARGET_DELTA_RELATIVE, 0.1, "111", "100", True),
+        (MonitorType.TARGET_DELTA_RELATIVE, 0.1, "-111", "-100", True),
+        (MonitorType.TARGET_DELTA_RELATIVE, 0.1, "1", "0", True),
+    ],
+)
+def test_a_difference_to_the_target_is_reported_and_cleared(
+    kind: MonitorType, limit: float, value: str, target: str, *, exceeded: bool
+) -> None:
+    """N07.FR.02, N07.FR.22, N07.FR.23."""
+    subject = monitor(kind, limit)
+    outcome = evaluate(subject, MonitorState(), value, numeric=True, target=target)
+    assert outcome.state.exceeded is exceeded
+    expected = Occurrence(EventTrigger.ALERTING, cleared=False) if exceeded else None
+    assert outcome.occurrence == expected
+    back = evaluate(subject, outcome.state, target, numeric=True, target=target)
+    assert (back.occurrence is not None) is exceeded
+    assert evaluate(subject, outcome.state, value, numeric=True, target="") == Evaluation(outcome.state), "unknown"
