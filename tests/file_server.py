@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import re
 import ssl
@@ -29,6 +30,8 @@ class FileServer:
     """all received requests, complete or not"""
     refusals: dict[str, int] = field(default_factory=dict[str, int])
     """by method: the status of the response"""
+    users: dict[str, str] = field(default_factory=dict[str, str])
+    """password by user for basic authentication; empty: nobody has to log in"""
     redirects: dict[str, str] = field(default_factory=dict[str, str])
     """by path: the redirect target"""
     stalled: int = 0
@@ -62,6 +65,8 @@ class FileServer:
 
     async def _answer(self, request: HttpRequest, writer: asyncio.StreamWriter) -> bool:
         path = request.path.partition("?")[0]
+        if self.users and not self._is_known(request):
+            return _send(writer, 401, {"WWW-Authenticate": 'Basic realm="files"'})
         if path in self.redirects:
             return _send(writer, 307, {"Location": self.redirects[path]})
         if (status := self.refusals.get(request.method)) is not None:
@@ -72,6 +77,10 @@ class FileServer:
         if path not in self.files:
             return _send(writer, 404)
         return await self._send_file(request, self.files[path], writer)
+
+    def _is_known(self, request: HttpRequest) -> bool:
+        logins = {base64.b64encode(f"{user}:{password}".encode()).decode() for user, password in self.users.items()}
+        return request.headers.get("authorization", "").removeprefix("Basic ") in logins
 
     async def _send_file(self, request: HttpRequest, content: bytes, writer: asyncio.StreamWriter) -> bool:
         begin, status = 0, 200

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from station.maintenance.monitoring.event_detection import EventDetection
 from station.maintenance.monitoring.event_ids import EventIds
 from station.maintenance.monitoring.event_queue import EventQueue
+from station.maintenance.monitoring.event_streams import EventStreams
 from station.maintenance.monitoring.monitor_registry import MonitorRegistry
 from station.maintenance.monitoring.monitor_store import MonitorStore
 from station.maintenance.monitoring.reporting_rules import EventReporting, ReportingRules
@@ -28,7 +29,8 @@ def create_monitoring(
     registry = MonitorRegistry(variables)
     has_csms = core.configuration.csms is not None
     rules = ReportingRules(core.settings.monitoring, charging.csms, core.auxiliary, has_csms=has_csms)
-    reporting = EventReporting(EventIds(store), rules, EventQueue(store, clock))
+    queue = EventQueue(store, clock)
+    reporting = EventReporting(EventIds(store), rules, queue, EventStreams(queue, clock))
     evses = StationEvses(charging.evses, charging.running, clock, core.auxiliary)
     notifications = {notification.monitor.id: notification for notification in built_in.notifications}
     detection = EventDetection(variables, evses, registry, reporting, notifications, clock, core.auxiliary)

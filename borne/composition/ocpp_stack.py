@@ -25,6 +25,7 @@ from ocpp_handlers.blocks.l_firmware import FirmwareBlock
 from ocpp_handlers.blocks.m_certificates import CertificateBlock
 from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
 from ocpp_handlers.blocks.n_event_delivery import MonitoringEventDelivery
+from ocpp_handlers.blocks.n_event_streams import EventStreamBlock
 from ocpp_handlers.blocks.n_log_upload import LogUploadBlock
 from ocpp_handlers.blocks.n_monitoring import MonitoringBlock
 from ocpp_handlers.blocks.o_display_messages import DisplayMessageBlock
@@ -101,6 +102,7 @@ class StackParts:
         self._certificate_signing = self._make_certificate_signing()
         self._certificate_statuses = self._make_certificate_statuses()
         self._log_uploads = LogUploadBlock(link, maintenance.uploads, clock)
+        self._event_streams = EventStreamBlock(link, model, monitoring, clock, core.auxiliary)
         self._data_transfer = DataTransfer(link)
         self._sessions = SessionFactory(
             self._blocks(), gate, core.network, follow_ups, clock, taps=core.runtime.transport_taps
@@ -137,6 +139,8 @@ class StackParts:
                 "charging-limits": self._charging_limits.report,
                 "reservations": self._reservations.report,
                 "monitoring-events": monitoring_events.run,
+                "event-streams": self._event_streams.keep_open,
+                "event-stream-values": self._event_streams.send_values,
                 **(
                     {"certificate-status": statuses.run} if (statuses := self._certificate_statuses) is not None else {}
                 ),
@@ -227,6 +231,7 @@ class StackParts:
             self._certificate_signing,
             self._log_uploads,
             CustomerInformationBlock(link, self._maintenance.customers, core.clock),
+            self._event_streams,
             MonitoringBlock(link, self._model, self._monitoring, settings.variable_requests, aside, core.clock),
             DisplayMessageBlock(link, self._display.messages, aside),
             self._data_transfer,

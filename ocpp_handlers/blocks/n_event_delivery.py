@@ -128,6 +128,7 @@ def _event_to_wire(event: MonitoringEvent) -> m.EventDataType:
         "trigger": event.trigger.value,
         "actualValue": event.value,
         "eventNotificationType": event.notification_type.value,
+        "severity": event.severity,
         "component": component_to_wire(event.address),
         "variable": variable_to_wire(event.address),
     }

@@ -32,6 +32,7 @@ from station.maintenance.monitoring.monitor import (
     Monitor,
     MonitoringBase,
     MonitorType,
+    StreamParameters,
 )
 from station.maintenance.monitoring.monitor_request import MonitorRequest, SetMonitorResult, SetMonitorStatus
 from station.maintenance.monitoring.variable_monitoring import ClearMonitorStatus
@@ -241,6 +242,7 @@ class MonitoringBlock:
             translate.parse_integer(item["severity"], "severity"),
             item.get("transaction", False),
             translate.parse_integer(monitor_id, "id") if monitor_id is not None else None,
+            stream_from_wire(item["periodicEventStream"]) if "periodicEventStream" in item else None,
             unknown_part(self._model, address, self._link.edition),
         )
 
@@ -269,6 +271,14 @@ class MonitoringBlock:
                 await self._link.notify(actions.NOTIFY_MONITORING_REPORT, report, requested=True, delays=delays)
             except CallRefusedError as error:  # the CSMS may still accept the next part
                 _log.warning("the CSMS refused part %d of monitoring report %d: %s", number, request_id, error)
+
+
+def stream_from_wire(parameters: m.PeriodicEventStreamParamsType) -> StreamParameters:
+    """Read PeriodicEventStreamParamsType; a field that is absent is 0."""
+    return StreamParameters(
+        translate.parse_integer(parameters.get("interval", 0), "interval"),
+        translate.parse_integer(parameters.get("values", 0), "values"),
+    )
 
 
 def _cleared_to_wire(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.connection.boot import BootMessageFilter
     from ocpp_handlers.connection.link_settings import CsmsLinkSettings
-    from ocpp_handlers.wire.actions import Action
+    from ocpp_handlers.wire.actions import Action, UnansweredAction
     from ocpp_handlers.wire.session import OcppSession
 
 RequestT = TypeVar("RequestT")
@@ -97,6 +97,16 @@ class Link:
         if self.session is None:
             raise LinkLostError("the station is not connected to the CSMS")
         return await self.session.call(action, request, requested=requested)
+
+    async def send(self, action: UnansweredAction[RequestT], message: RequestT) -> None:
+        """Send a message that is not answered over the current session.
+
+        Raises:
+            NoAnswerError: there is no session (LinkLostError), or as `OcppSession.send`.
+        """
+        if self.session is None:
+            raise LinkLostError("the station is not connected to the CSMS")
+        await self.session.send(action, message)
 
     async def notify(
         self,

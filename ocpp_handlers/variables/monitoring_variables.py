@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.variables.variable import Component, DataType, Variable, read_only_variable
+from ocpp_handlers.wire.edition import V21
+from station.maintenance.monitoring.event_streams import MAX_STREAMS
 from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY, MonitoringBase
 
 if TYPE_CHECKING:
@@ -39,6 +41,14 @@ def monitoring_variables(monitoring: VariableMonitoring) -> Iterator[Variable]:
             fixed=True,  # by SetMonitoringBase and SetMonitoringLevel
             changes=monitoring.configured,
         )
+    yield read_only_variable(
+        _COMPONENT,
+        "MaxPeriodicEventStreams",
+        DataType.INTEGER,
+        lambda: str(MAX_STREAMS),
+        constant=True,
+        since=V21,
+    )
     yield read_only_variable(
         _COMPONENT,
         "DroppedEvents",

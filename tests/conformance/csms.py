@@ -42,7 +42,7 @@ Rule = Callable[[Payload], Reply]
 
 @dataclass
 class Received:
-    """A CALL of the station that no step has looked at yet."""
+    """A CALL or SEND of the station that no step has looked at yet."""
 
     action: str
     payload: Payload
@@ -66,8 +66,10 @@ class Journal:
             self.faults.append(f"{'station' if frame.from_station else 'test system'}: {fault}")
 
     def sent(self, action: str) -> list[Frame]:
-        """The CALLs of the station with this action so far."""
-        return [frame for frame in self.frames if frame.from_station and frame.kind == 2 and frame.action == action]
+        """The CALLs and SENDs of the station with this action so far."""
+        return [
+            frame for frame in self.frames if frame.from_station and frame.kind in {2, 6} and frame.action == action
+        ]
 
 
 class Csms:
@@ -242,6 +244,11 @@ class Csms:
             self.unread.append(Received(message[2], message[3], frame))
             await self._answer(websocket, frame)
             return
+        if kind == 6:
+            frame = Frame(True, 6, message_id, message[2], message[3], self.journal.now(), number, self.edition)
+            self.journal.note(frame)
+            self.unread.append(Received(message[2], message[3], frame))
+            return
         action, answer = self._open.pop(message_id, ("", None))
         payload = message[2] if kind == 3 else {"code": message[2], "description": message[3], "details": message[4]}
         frame = Frame(True, kind, message_id, action, payload, self.journal.now(), number, self.edition)
@@ -274,7 +281,7 @@ class Csms:
                 return {"idTokenInfo": self.info_of(payload["idToken"])}
             case "TransactionEvent":
                 return {"idTokenInfo": self.info_of(payload["idToken"])} if "idToken" in payload else {}
-            case "SignCertificate" | "DataTransfer" | "NotifyEVChargingSchedule":
+            case "SignCertificate" | "DataTransfer" | "NotifyEVChargingSchedule" | "OpenPeriodicEventStream":
                 return {"status": "Accepted"}
             case "NotifyEVChargingNeeds":
                 return {"status": "Rejected"}

@@ -43,7 +43,7 @@ class Frame:
 
     from_station: bool
     kind: int
-    """2 CALL, 3 CALLRESULT, 4 CALLERROR"""
+    """2 CALL, 3 CALLRESULT, 4 CALLERROR, 6 SEND"""
     message_id: str
     action: str
     """of an answer: the action that it answers"""
@@ -56,7 +56,7 @@ class Frame:
 
     def __str__(self) -> str:
         sender = "station" if self.from_station else "CSMS   "
-        kind = {2: "CALL", 3: "RESULT", 4: "ERROR"}.get(self.kind, str(self.kind))
+        kind = {2: "CALL", 3: "RESULT", 4: "ERROR", 6: "SEND"}.get(self.kind, str(self.kind))
         return f"{self.at:%H:%M:%S.%f} #{self.connection} {sender} {kind:6} {self.action} {json.dumps(self.payload)}"
 
 
@@ -82,7 +82,9 @@ def fault_of(frame: Frame) -> str | None:
         return f"{frame.action}: the message id {frame.message_id!r} has not 1 to {_LONGEST_ID} characters"
     if frame.kind == 4:
         return _fault_of_error(frame)
-    name = frame.action + ("Request" if frame.kind == 2 else "Response")
+    if frame.kind == 6 and frame.edition == "2.0.1":
+        return f"{frame.action}: OCPP 2.0.1 has no SEND"
+    name = frame.action + {2: "Request", 3: "Response", 6: ""}[frame.kind]
     validator = _validator(name, frame.edition)
     if validator is None:
         return f"{name}: there is no such message"

@@ -16,6 +16,7 @@ from station.core.sampling import next_aligned
 from station.maintenance.monitoring.built_in import TechnicalDetails
 from station.maintenance.monitoring.evaluation import Evaluation, Occurrence, evaluate
 from station.maintenance.monitoring.event_counts import EventCounts
+from station.maintenance.monitoring.event_queue import ReportedEvent
 from station.maintenance.monitoring.monitor import (
     OF_TARGET,
     EventTrigger,
@@ -91,6 +92,7 @@ class EventDetection:
         self._evses = evses
         self._registry = registry
         self._queue = reporting.queue
+        self._streams = reporting.streams
         self._rules = reporting.rules
         self._ids = reporting.ids
         self._notifications = notifications
@@ -162,7 +164,11 @@ class EventDetection:
             active.reported = MonitorState(reference=active.state.reference)
 
     def mark_offline(self) -> None:
-        """Keep the waiting events on disk, or take them back if they may not wait: the link is lost (N07.FR.04)."""
+        """Keep the waiting events on disk, or take them back if they may not wait: the link is lost (N07.FR.04).
+
+        Those of streams, which end with the link, wait as all others.
+        """
+        self._streams.end_all()
         for waiting in reversed(self._queue.keep_offline(self._rules.offline_severity)):
             if (active := self._registry.get(waiting.state_id)) is not None:
                 active.reported = waiting.before
@@ -260,8 +266,9 @@ class EventDetection:
 
     def _report(self, active: ActiveMonitor, event: MonitoringEvent, before: MonitorState) -> None:
         active.reported = active.state
-        offline = not self._rules.online
-        self._queue.add(event, active.monitor.id, before, active.state, keep=offline)
+        reported = ReportedEvent(event, active.monitor.id, before, active.state)
+        if not self._streams.add(active.monitor, reported):
+            self._queue.add(reported, keep=not self._rules.online)
 
     def _publish(self, event: MonitoringEvent) -> None:
         self.recent.append(event)

@@ -13,6 +13,8 @@ from station.maintenance.monitoring.monitor import HIGHEST_SEVERITY, MonitoringE
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from foundation.clock import Clock
     from station.maintenance.monitoring.monitor_store import MonitorStore
 
@@ -31,10 +33,9 @@ _MAX_SAVED_AT_ONCE: Final = 200
 """events, so that serializing them does not hold the event loop"""
 
 
-class WaitingEvent(Frozen):
-    """An event in the queue, with the states of its monitor before and after it."""
+class ReportedEvent(Frozen):
+    """An event that the CSMS is to receive, with the states of its monitor before and after it."""
 
-    number: int
     event: MonitoringEvent
     state_id: int
     """the id under which the states are stored: that of the monitor or notification"""
@@ -45,6 +46,12 @@ class WaitingEvent(Frozen):
     def size(self) -> int:
         """About how many bytes it needs on disk."""
         return _EVENT_BYTES + len(self.event.value) + len(self.event.tech_info or "")
+
+
+class WaitingEvent(ReportedEvent, kw_only=True):
+    """An event in the queue."""
+
+    number: int
 
 
 class EventQueue:
@@ -94,15 +101,14 @@ class EventQueue:
         self.dropped = self.dropped_reported = dropped
         for number, event in (await self._store.load_events()).items():
             state = MonitorState()  # that of the monitor is stored already
-            self._insert(WaitingEvent(number, event, 0, state, state))
+            self._insert(WaitingEvent(event, 0, state, state, number=number))
             self._stored.add(number)
         self._numbers = itertools.count(await self._store.highest_event_number() + 1)
 
-    def add(
-        self, event: MonitoringEvent, state_id: int, before: MonitorState, after: MonitorState, *, keep: bool
-    ) -> None:
+    def add(self, reported: ReportedEvent, *, keep: bool) -> None:
         """Add an event; `keep`: also on disk, since the CSMS is offline. Beyond the bounds one is dropped."""
-        waiting = WaitingEvent(next(self._numbers), event, state_id, before, after)
+        event, before, after = reported.event, reported.before, reported.after
+        waiting = WaitingEvent(event, reported.state_id, before, after, number=next(self._numbers))
         self._insert(waiting)
         if keep:
             self._persist(waiting)
@@ -133,6 +139,14 @@ class EventQueue:
             self.dropped_reported = self.dropped
             self.dropped_changed.publish(None)
         self.save_requested.publish(None)
+
+    def note_streamed(self, events: Sequence[ReportedEvent]) -> None:
+        """Store the states of monitors whose events the CSMS has received by a stream, never having waited here."""
+        changed = [reported for reported in events if reported.after != reported.before]
+        for reported in changed:
+            self._set_state(reported)
+        if changed:
+            self.save_requested.publish(None)
 
     def keep_offline(self, highest_severity: int) -> list[WaitingEvent]:
         """Keep the events that were triggered online on disk too; remove and return those above a severity.
@@ -214,7 +228,7 @@ class EventQueue:
             self._numbers_to_delete.add(waiting.number)
             self._save_at_once = True
 
-    def _set_state(self, waiting: WaitingEvent) -> None:
+    def _set_state(self, waiting: ReportedEvent) -> None:
         self._states[waiting.state_id] = waiting.after
         if waiting.after.exceeded is not waiting.before.exceeded:
             self._save_at_once = True

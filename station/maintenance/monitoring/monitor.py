@@ -86,6 +86,15 @@ class VariableAddress(Frozen):
         return component, (self.variable.casefold(), (self.instance or "").casefold())
 
 
+class StreamParameters(Frozen):
+    """How often the values of a monitor are sent by a periodic event stream (PeriodicEventStreamParamsType)."""
+
+    interval_s: int = 0
+    """seconds between two messages; 0: only `values` counts"""
+    values: int = 0
+    """the most values in a message, which is sent once there are as many; 0: only `interval_s` counts"""
+
+
 class Monitor(Frozen):
     """A monitor of a variable, or a hard-wired notification, which is evaluated like one (VariableMonitoringType)."""
 
@@ -102,6 +111,8 @@ class Monitor(Frozen):
     transaction: bool = False
     """active only during a transaction at the EVSE of the variable, or at any EVSE"""
     notification_type: EventNotificationType = EventNotificationType.CUSTOM_MONITOR
+    stream: StreamParameters | None = None
+    """its events are sent by a periodic event stream, if the CSMS opens it (OCPP 2.1); None: each by NotifyEvent"""
 
     @property
     def is_notification(self) -> bool:

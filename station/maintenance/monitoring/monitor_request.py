@@ -14,6 +14,7 @@ from station.maintenance.monitoring.monitor import (
     PERIODIC,
     THRESHOLDS,
     MonitorType,
+    StreamParameters,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ SHORTEST_PERIOD_S = 1.0
 LONGEST_PERIOD_S = 365 * 86_400.0
 LONGEST_ALIGNED_S = 86_400.0
 """aligned intervals restart at each midnight"""
+LONGEST_STREAM_S = 86_400
+MOST_STREAM_VALUES = 500
+"""in one message of a periodic event stream; it is sent early with so many"""
 
 
 class MonitorRequest(Frozen):
@@ -36,6 +40,8 @@ class MonitorRequest(Frozen):
     transaction: bool = False
     id: int | None = None
     """None: a new monitor"""
+    stream: StreamParameters | None = None
+    """how a periodic event stream sends its events; None: there is none"""
     unknown_part: VariableMissing | None = None
     """the part of the address that the edition of the session does not have; None: it has them all"""
 
@@ -83,6 +89,22 @@ def unsuitable(request: MonitorRequest, variable: MonitorableVariable) -> SetMon
         return rejected("ValueOutOfRange", "value of a PeriodicClockAligned monitor must be a whole number of seconds")
     if request.type in THRESHOLDS and not _within_limits(request.value, variable):
         return rejected("ValueOutOfRange", "value is outside minLimit and maxLimit of the variable")
+    if request.stream is not None:
+        if request.type in THRESHOLDS:
+            return rejected("UnsupportedParam", f"periodicEventStream does not suit a {request.type} monitor")
+        if (fault := stream_fault(request.stream)) is not None:
+            return rejected("ValueOutOfRange", fault)
+    return None
+
+
+def stream_fault(stream: StreamParameters) -> str | None:
+    """What is wrong with the parameters of a periodic event stream, as a sentence; None: nothing (N11.FR.09)."""
+    if not stream.interval_s and not stream.values:
+        return "interval or values of periodicEventStream must be greater than 0"
+    if not 0 <= stream.interval_s <= LONGEST_STREAM_S:
+        return f"interval of periodicEventStream must be between 0 and {LONGEST_STREAM_S} s"
+    if not 0 <= stream.values <= MOST_STREAM_VALUES:
+        return f"values of periodicEventStream must be between 0 and {MOST_STREAM_VALUES}"
     return None
 
 

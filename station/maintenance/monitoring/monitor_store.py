@@ -15,6 +15,7 @@ from station.maintenance.monitoring.monitor import (
     MonitoringEvent,
     MonitorState,
     MonitorType,
+    StreamParameters,
     VariableAddress,
 )
 from station.storage.fact_store import FactStore, fact_statement
@@ -42,7 +43,8 @@ MONITORS: Final = StoredFormat(
     Monitor,
     {
         **_ADDRESS_NAMES,
-        Monitor: names("id", "address", "type", "value", "severity", "transaction", "notification_type"),
+        Monitor: names("id", "address", "type", "value", "severity", "transaction", "notification_type", "stream"),
+        StreamParameters: names("interval_s", "values"),
         MonitorType: names(
             UPPER_THRESHOLD="UpperThreshold",
             LOWER_THRESHOLD="LowerThreshold",
@@ -239,6 +241,14 @@ class MonitorStore:
         if inactive is not None:
             statements.append(fact_statement(_KIND, "inactive", json.dumps(sorted(inactive))))
         await self._database.write_together(*statements)
+
+    async def save_monitor(self, monitor: Monitor) -> None:
+        """Store a monitor whose state stays as it is.
+
+        Raises:
+            StorageError: nothing is changed.
+        """
+        await self._database.write_together((_SAVE_MONITOR, [(monitor.id, MONITORS.to_text(monitor))]))
 
     async def save_base(self, base: MonitoringBase, removed: Collection[int], inactive: frozenset[int]) -> None:
         """Store the monitoring base, delete monitors with their states, and store which are switched off.

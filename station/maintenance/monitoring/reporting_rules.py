@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from station.core.csms import Csms
     from station.maintenance.monitoring.event_ids import EventIds
     from station.maintenance.monitoring.event_queue import EventQueue
+    from station.maintenance.monitoring.event_streams import EventStreams
 
 
 class ReportingRules:
@@ -69,3 +70,5 @@ class EventReporting(Frozen):
     """which of them the CSMS receives"""
     queue: EventQueue
     """those that wait for the CSMS"""
+    streams: EventStreams
+    """those that it receives by a stream"""

@@ -7,10 +7,13 @@ import logging
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from foundation.events import Event
 from foundation.frozen import Frozen
 from station.maintenance.monitoring.built_in import FIRST_CUSTOM_ID, BuiltInMonitors
 from station.maintenance.monitoring.evaluation import Evaluation, initial_state, replaced_state
+from station.maintenance.monitoring.event_streams import MAX_STREAMS
 from station.maintenance.monitoring.monitor import (
     HIGHEST_SEVERITY,
     EventNotificationType,
@@ -24,6 +27,7 @@ from station.maintenance.monitoring.monitor_request import (
     SetMonitorResult,
     SetMonitorStatus,
     rejected,
+    stream_fault,
     unsuitable,
 )
 from station.maintenance.monitoring.monitored_variables import MonitorableVariable, VariableMissing
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from station.maintenance.monitoring.event_detection import EventDetection
+    from station.maintenance.monitoring.monitor import StreamParameters
     from station.maintenance.monitoring.monitor_store import MonitorStore
     from station.maintenance.monitoring.monitored_variables import MonitoredVariables
     from station.maintenance.monitoring.reporting_rules import EventReporting
@@ -86,6 +91,8 @@ class VariableMonitoring:
         self.detection = detection
         self.queue = reporting.queue
         """the events that wait for the CSMS"""
+        self.streams = reporting.streams
+        """the open periodic event streams"""
         self.rules = reporting.rules
         """which events the CSMS receives"""
         self.base = MonitoringBase.FACTORY_DEFAULT
@@ -168,6 +175,24 @@ class VariableMonitoring:
             if accepted:
                 self.configured.publish(None)
             return results
+
+    async def adjust_stream(self, stream_id: int, parameters: StreamParameters) -> SetMonitorResult:
+        """Change how often an open stream sends its values; stored with its monitor (N14.FR.02, N14.FR.03).
+
+        Raises:
+            StorageError: nothing was changed.
+        """
+        async with self._change_lock:
+            active = self._registry.get(stream_id)
+            if active is None or not self.streams.is_open(active.monitor):
+                return rejected("NotFound", "there is no open periodic event stream with this id")
+            if (fault := stream_fault(parameters)) is not None:
+                return rejected("ValueOutOfRange", fault)
+            former, adjusted = active.monitor, replace(active.monitor, stream=parameters)
+            await self._store.save_monitor(adjusted)
+            active.monitor = adjusted
+            self.streams.adjust(former, adjusted)
+            return SetMonitorResult(SetMonitorStatus.ACCEPTED, stream_id)
 
     async def clear(self, ids: Sequence[int]) -> list[ClearMonitorStatus]:
         """Clear monitors, and return the result for each id, in order; cleared ones are deleted from disk.
@@ -255,7 +280,15 @@ class VariableMonitoring:
         added = sum(self._registry.get(monitor_id) is None for monitor_id in accepted)
         if request.id is None and self._registry.custom_count + added >= MAX_MONITORS:
             return rejected("OutOfMemory", f"there are {MAX_MONITORS} monitors already")
+        if request.stream is not None and self._count_streams(request.id, accepted) >= MAX_STREAMS:
+            return rejected("OutOfMemory", f"there are {MAX_STREAMS} monitors with a periodicEventStream already")
         return None
+
+    def _count_streams(self, replaced_id: int | None, accepted: dict[int, _PreparedMonitor]) -> int:
+        """How many monitors have a stream, without the one that is replaced."""
+        monitors = {active.monitor.id: active.monitor for active in self._registry}
+        monitors |= {monitor_id: prepared.active.monitor for monitor_id, prepared in accepted.items()}
+        return sum(monitor.stream is not None for monitor in monitors.values() if monitor.id != replaced_id)
 
     def _has_duplicate(self, request: MonitorRequest, accepted: dict[int, _PreparedMonitor]) -> bool:
         """Return whether another monitor of the variable has the same type and severity."""
@@ -282,6 +315,7 @@ class VariableMonitoring:
             request.severity,
             request.transaction,
             EventNotificationType.CUSTOM_MONITOR,  # also if it replaces a preconfigured one: N04.FR.15
+            request.stream,
         )
 
     def _prepare(self, monitor: Monitor) -> _PreparedMonitor:

@@ -17,6 +17,7 @@ from station.maintenance.monitoring.built_in import BuiltInMonitors, HardWiredNo
 from station.maintenance.monitoring.event_detection import EventDetection
 from station.maintenance.monitoring.event_ids import EventIds
 from station.maintenance.monitoring.event_queue import EventQueue, WaitingEvent
+from station.maintenance.monitoring.event_streams import EventStreams
 from station.maintenance.monitoring.monitor import (
     EventNotificationType,
     Monitor,
@@ -120,7 +121,7 @@ class Monitored:
         self.evses = _Evses(environment)
         self.registry, self.queue = MonitorRegistry(variables), EventQueue(store, self.clock)
         self.rules = ReportingRules(environment.settings, _Csms(environment), auxiliary, has_csms=environment.has_csms)
-        reporting = EventReporting(EventIds(store), self.rules, self.queue)
+        reporting = EventReporting(EventIds(store), self.rules, self.queue, EventStreams(self.queue, self.clock))
         notification = HardWiredNotification(NOTIFICATION, lambda: TechnicalDetails("lock-failure", "it is stuck"))
         built_in = BuiltInMonitors([HARD_WIRED, PRECONFIGURED, ABSENT], [notification])
         self.detection = EventDetection(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from station.maintenance.monitoring.event_queue import MAX_WAITING, MAX_WAITING_BYTES, EventQueue
+from station.maintenance.monitoring.event_queue import MAX_WAITING, MAX_WAITING_BYTES, EventQueue, ReportedEvent
 from station.maintenance.monitoring.monitor import (
     EventNotificationType,
     EventTrigger,
@@ -64,7 +64,7 @@ async def test_events_are_stored_as_they_are_and_settled_ones_are_gone(tmp_path:
     async with open_database(tmp_path / "d.sqlite", clock) as database:
         queue = EventQueue(MonitorStore(database), clock)
         for number, event in enumerate((EVENT, full, EVENT)):
-            queue.add(event, number, QUIET, LOUD, keep=True)
+            queue.add(ReportedEvent(event, number, QUIET, LOUD), keep=True)
         await queue.save()
         queue.settle(queue.oldest(1, 10_000))
         await queue.save()
@@ -72,7 +72,7 @@ async def test_events_are_stored_as_they_are_and_settled_ones_are_gone(tmp_path:
         await reloaded.load(0)
         assert [queued.event for queued in reloaded.oldest(10, 10_000)] == [full, EVENT]
         assert await MonitorStore(database).load_states() == {0: LOUD, 1: LOUD, 2: LOUD}
-        reloaded.add(EVENT, 4, QUIET, QUIET, keep=True)
+        reloaded.add(ReportedEvent(EVENT, 4, QUIET, QUIET), keep=True)
         await reloaded.save()
         assert len(await MonitorStore(database).load_events()) == 3
 
@@ -95,7 +95,7 @@ async def test_an_event_that_was_answered_while_it_was_written_is_deleted(tmp_pa
 
     async with open_database(tmp_path / "d.sqlite", clock) as database:
         queue = EventQueue(SettlingStore(database), clock)
-        queue.add(EVENT, 1, QUIET, QUIET, keep=True)
+        queue.add(ReportedEvent(EVENT, 1, QUIET, QUIET), keep=True)
         await queue.save()
         await queue.save()
         assert await MonitorStore(database).load_events() == {}
@@ -108,9 +108,9 @@ async def test_beyond_the_bound_the_highest_severity_number_is_dropped_first_and
         dropped: list[None] = []
         queue.dropped_changed.subscribe(dropped.append)
         for number in range(MAX_WAITING):
-            queue.add(replace(EVENT, id=number, severity=number % 3), number, QUIET, QUIET, keep=True)
+            queue.add(ReportedEvent(replace(EVENT, id=number, severity=number % 3), number, QUIET, QUIET), keep=True)
         for number in range(10):
-            queue.add(replace(EVENT, id=MAX_WAITING + number, severity=0), 1, QUIET, QUIET, keep=True)
+            queue.add(ReportedEvent(replace(EVENT, id=MAX_WAITING + number, severity=0), 1, QUIET, QUIET), keep=True)
         assert len(queue) == MAX_WAITING
         left = [queued.event for queued in queue.oldest(2 * MAX_WAITING, 2**40)]
         assert next(event.id for event in left if event.severity == 2) == 32  # ten older ones are gone
@@ -130,7 +130,7 @@ async def test_long_values_are_bounded_in_bytes(tmp_path: Path) -> None:
     async with open_database(tmp_path / "d.sqlite", clock) as database:
         queue = EventQueue(MonitorStore(database), clock)
         for number in range(MAX_WAITING):
-            queue.add(replace(EVENT, value="x" * 2_500), number, QUIET, QUIET, keep=False)
+            queue.add(ReportedEvent(replace(EVENT, value="x" * 2_500), number, QUIET, QUIET), keep=False)
         assert sum(queued.size for queued in queue.oldest(MAX_WAITING, 2**40)) <= MAX_WAITING_BYTES
         assert len(queue.oldest(50, 6_000)) == 2
         assert len(queue.oldest(50, 10)) == 1
@@ -142,7 +142,7 @@ async def test_a_full_disk_loses_no_event_and_is_tried_again(tmp_path: Path, cap
         store = FullDisk(database)
         queue = EventQueue(store, clock)
         store.full = True
-        queue.add(EVENT, 1, QUIET, LOUD, keep=True)
+        queue.add(ReportedEvent(EVENT, 1, QUIET, LOUD), keep=True)
         await queue.save()
         assert "not stored yet" in caplog.text
         assert len(queue.oldest(10, 10_000)) == 1
@@ -164,7 +164,7 @@ async def test_a_reference_value_is_written_once_a_minute_at_most(tmp_path: Path
         written: list[str | None] = []
         for number in range(120):
             before, after = MonitorState(reference=str(number)), MonitorState(reference=str(number + 1))
-            queue.add(EVENT, 1, before, after, keep=False)
+            queue.add(ReportedEvent(EVENT, 1, before, after), keep=False)
             queue.settle(queue.oldest(1, 10_000))
             await queue.save()
             stored = (await store.load_states()).get(1)
@@ -185,7 +185,7 @@ async def test_an_unreadable_event_stays_on_disk_and_hinders_no_other(tmp_path: 
         queue = EventQueue(store, clock)
         await queue.load(0)
         assert len(queue) == 0
-        queue.add(EVENT, 1, QUIET, QUIET, keep=True)
+        queue.add(ReportedEvent(EVENT, 1, QUIET, QUIET), keep=True)
         await queue.save()
         assert list(await store.load_events()) == [6]
         assert await store.load_monitors() == []
