@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MAX_STREAMS: Final = 20
 """monitors that have a stream (MonitoringCtrlr.MaxPeriodicEventStreams)"""
-_MAX_BYTES: Final = 65_536
-"""of the values of a stream, about; it sends them early then"""
+_MAX_LENGTH: Final = 65_536
+"""characters of the values of a stream, so that its message stays small; it sends them early then"""
 _MAX_COLLECTED: Final = 5_000
 """events of all streams; a further one waits in the queue"""
 
@@ -45,7 +45,8 @@ class EventStream:
         """when it sends next (Clock.monotonic), if it has an interval"""
         self.collected: list[ReportedEvent] = []
         """the oldest first"""
-        self.bytes = 0
+        self.length = 0
+        """characters of the collected values"""
 
     @property
     def parameters(self) -> StreamParameters:
@@ -55,12 +56,12 @@ class EventStream:
     @property
     def has_message(self) -> bool:
         """Whether there are values enough for a message."""
-        return len(self.collected) >= (self.parameters.values or MOST_STREAM_VALUES) or self.bytes >= _MAX_BYTES
+        return len(self.collected) >= (self.parameters.values or MOST_STREAM_VALUES) or self.length >= _MAX_LENGTH
 
     @property
     def is_full(self) -> bool:
         """Whether there is no room for a further event."""
-        return len(self.collected) >= MOST_STREAM_VALUES or self.bytes >= _MAX_BYTES
+        return len(self.collected) >= MOST_STREAM_VALUES or self.length >= _MAX_LENGTH
 
     def is_due(self, now_s: float) -> bool:
         """Return whether it has something to send now (N15.FR.06, N15.FR.08)."""
@@ -71,12 +72,12 @@ class EventStream:
     def add(self, reported: ReportedEvent) -> None:
         """Collect an event."""
         self.collected.append(reported)
-        self.bytes += reported.size
+        self.length += len(reported.event.value)
 
     def take(self, most: int) -> Sequence[ReportedEvent]:
         """Remove and return the oldest events."""
         taken, self.collected = self.collected[:most], self.collected[most:]
-        self.bytes -= sum(reported.size for reported in taken)
+        self.length -= _length(taken)
         return taken
 
 
@@ -154,7 +155,7 @@ class EventStreams:
         """Undo `take_due` or `take_rest`: the message was not sent. The events of a stream that has ended wait."""
         stream = chunk.stream
         stream.collected[:0] = chunk.events
-        stream.bytes += sum(reported.size for reported in chunk.events)
+        stream.length += _length(chunk.events)
         if self._streams.get(stream.monitor.id) is not stream:
             self.end(stream)
 
@@ -181,3 +182,7 @@ class EventStreams:
     def _take(self, stream: EventStream) -> StreamChunk:
         events = stream.take(stream.parameters.values or MOST_STREAM_VALUES)
         return StreamChunk(stream, events, len(stream.collected))
+
+
+def _length(events: Sequence[ReportedEvent]) -> int:
+    return sum(len(reported.event.value) for reported in events)
