@@ -30,7 +30,7 @@ async def _log_status(bench: Bench, status: str) -> None:
 
 @case_2_1("Core", "C")
 async def test_tc_n_101_cs(bench: Bench) -> None:
-    """Retrieve Log Information - validations"""
+    """Retrieve Log Information - Validations"""
     async with serving() as server, serving() as elsewhere:
         server.redirects[f"/{_FILE}"] = f"{elsewhere.url}/{_FILE}"
         answer = await _get_log(bench, f"{server.url}/{_FILE}")
