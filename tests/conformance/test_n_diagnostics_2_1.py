@@ -28,7 +28,7 @@ async def _log_status(bench: Bench, status: str) -> None:
     assert notification == {"status": status, "requestId": _REQUEST_ID}, notification
 
 
-@case_2_1("Core", "C")
+@case_2_1("Core", "C", "Supported file transfer protocols contains HTTP or HTTPS")
 async def test_tc_n_101_cs(bench: Bench) -> None:
     """Retrieve Log Information - Validations"""
     async with serving() as server, serving() as elsewhere:
@@ -55,7 +55,7 @@ async def _upload_with_login(bench: Bench, server: FileServer) -> None:
     assert len(server.files[f"/logs/{answer['filename']}"]) > 0
 
 
-@case_2_1("Core", "C")
+@case_2_1("Core", "C", "Supported file transfer protocols contains HTTP")
 async def test_tc_n_102_cs(bench: Bench) -> None:
     """Retrieve Log Information - Authentication - HTTP"""
     assert "HTTP" in (await bench.get_variable("OCPPCommCtrlr", "FileTransferProtocols")).split(",")
@@ -63,7 +63,7 @@ async def test_tc_n_102_cs(bench: Bench) -> None:
         await _upload_with_login(bench, server)
 
 
-@case_2_1("Core", "C")
+@case_2_1("Core", "C", "Supported file transfer protocols contains HTTPS")
 @setup(security_profile=2)
 async def test_tc_n_103_cs(bench: Bench) -> None:
     """Retrieve Log Information - Authentication - HTTPS"""

@@ -32,9 +32,9 @@ _TARGET_DELTA_RELATIVE: Final = 10.0
 _DEVIATION_S: Final = 1.0
 
 
-@case_2_1("Core", "C")
+@case_2_1("Core", "C", "DM-0")
 async def test_tc_n_104_cs(bench: Bench) -> None:
-    """Get Monitoring report - TargetDeltaMonitoring"""
+    """Get Monitoring Report - TargetDeltaMonitoring"""
     await set_base(bench, "All")
     await set_monitors(bench, monitor("TargetDeltaRelative", _TARGET_DELTA_RELATIVE, EVSE_POWER))
     for found in await reported(bench, 1, monitoringCriteria=["ThresholdMonitoring"]):  # steps 2 and 3
@@ -132,7 +132,7 @@ async def _expect_events(bench: Bench, monitor_id: int, *, for_s: int) -> None:
     assert gaps == pytest.approx([1.0] * (for_s - 1), abs=0.2), times
 
 
-@case_2_1("Core", "C")
+@case_2_1("Core", "C", "DM-0")
 async def test_tc_n_105_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Set Frequent Periodic Variable Monitoring - Periodic"""
     stream = await _opened(bench, interval=_INTERVAL_S, values=_VALUES)
@@ -153,7 +153,7 @@ async def test_tc_n_105_cs(bench: Bench) -> None:
     Events(bench).rest()
 
 
-@case_2_1("Core", "C")
+@case_2_1("Core", "C", "DM-0")
 async def test_tc_n_106_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Set Frequent Periodic Variable Monitoring - CSMS rejects stream"""
     bench.on("OpenPeriodicEventStream", {"status": "Rejected"})
@@ -164,7 +164,7 @@ async def test_tc_n_106_cs(bench: Bench) -> None:
     Events(bench).rest()
 
 
-@case_2_1("Core", "C")
+@case_2_1("Core", "C", "DM-0")
 async def test_tc_n_108_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Close Periodic Event Streams"""
     stream = await _opened(bench, interval=_INTERVAL_S, values=_VALUES)
@@ -176,7 +176,7 @@ async def test_tc_n_108_cs(bench: Bench) -> None:
     await bench.silence("NotifyPeriodicEventStream", for_s=20.0)
 
 
-@case_2_1("Core", "C")
+@case_2_1("Core", "C", "DM-0")
 async def test_tc_n_109_cs(bench: Bench) -> None:
     """Set Variable Monitoring - Adjust Periodic Event Streams"""
     stream = await _opened(bench, interval=_INTERVAL_S)
