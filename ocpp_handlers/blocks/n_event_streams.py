@@ -48,7 +48,7 @@ class EventStreamBlock:
         self._clock = clock
         self._configured = ChangeSignal()
         """fires when monitors were set or cleared"""
-        auxiliary.subscribe(monitoring.configured, lambda _: self._configured.notify())
+        self._auxiliary = auxiliary
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of the two requests about open streams."""
@@ -85,6 +85,13 @@ class EventStreamBlock:
         Raises:
             LinkLostError: the session has ended.
         """
+        unsubscribe = self._auxiliary.subscribe(self._monitoring.configured, lambda _: self._configured.notify())
+        try:
+            await self._follow_monitors()
+        finally:
+            unsubscribe()
+
+    async def _follow_monitors(self) -> None:
         not_opened: dict[int, Monitor] = {}
         while True:
             count = self._configured.count
